@@ -7,23 +7,23 @@ The tree (`code` is the canonical class that every wire protocol maps; `exit_cod
     │   ├── InvalidRequest         invalid_input                 a field of a request; `.field` names it
     │   ├── MediaInvalid           media_invalid                 a file that is not what it claims, or not decodable
     │   ├── MediaFetch             media_fetch                   a URL that may not or cannot be fetched
-    │   ├── DoesNotFit             out_of_memory                 refused before loading: needs more memory than there is
-    │   ├── WeightsInvalid         weights_invalid               missing, extra or misshapen tensors; wrong size or config
-    │   ├── NotInstalled           not_installed                 an optional extra is missing; the message has the command
+    │   ├── DoesNotFit             out_of_memory                 refused before loading: more memory than there is
+    │   ├── WeightsInvalid         weights_invalid               missing, extra or misshapen tensors; wrong config
+    │   ├── NotInstalled           not_installed                 an optional extra is missing; says the command
     │   ├── AuthFailed             auth                          no key, or an unknown, expired or revoked one
     │   ├── PermissionDenied       permission                    the key lacks the scope
     │   ├── QuotaExceeded          quota                         the budget (money) is used up
     │   ├── Throttled              rate                          too many requests; `.retry_after_s`
     │   ├── ModerationRefused      moderation_input              the policy refuses the prompt or its media
     │   ├── NotFound               not_found                     no such thing for this tenant
-    │   ├── Conflict               conflict                      same idempotency key, another body; or a state that forbids it
+    │   ├── Conflict               conflict                      same key, another body; or a state forbids it
     │   └── ModelRetired           model_retired                 past its sunset; `.successor` where there is one
     └── Unavailable                capacity            exit 1    not the caller's fault; may work later
         ├── WorkerLost             worker_lost                   a lease ran out or the process died
         ├── DeviceFailed           device_error                  CUDA or NCCL; the process must restart
         ├── ModerationWithheld     moderation_output             the result was made but may not be given out
         ├── ProviderFailed         provider_error                a remote provider answered with a terminal failure
-        ├── SubmitUnknown          submit_unknown                the answer to a paid submit was lost: never resubmit blindly
+        ├── SubmitUnknown          submit_unknown                a paid submit's answer was lost: never resubmit blindly
         └── TimedOut               timeout                       the deadline passed
     Cancelled                      cancelled           exit 130  asked for by the user; not a failure
 """
