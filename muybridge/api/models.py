@@ -1,0 +1,74 @@
+"""Model names: what is served here, which foreign names are aliases of it, and when each name ends."""
+
+from __future__ import annotations
+
+import calendar
+import time
+from dataclasses import dataclass
+from email.utils import formatdate
+from fnmatch import fnmatchcase
+
+from muybridge.config import SIZES
+from muybridge.errors import ModelRetired, NotFound
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A name as asked for, and what runs. Dates are `YYYY-MM-DD` (UTC midnight)."""
+
+    name: str
+    actual: str
+    tier: str | None = None  # the size a foreign name stands for, where the caller names none
+    deprecated: str | None = None
+    sunset: str | None = None  # of the name here, after which it is refused
+    successor: str | None = None
+
+    def headers(self) -> dict[str, str]:
+        """Lifecycle headers (RFC 9745, RFC 8594): `Deprecation`, `Sunset`, `Link`, and which model really runs."""
+        out = {"X-Model-Requested": self.name, "X-Model-Actual": self.actual}
+        if self.deprecated:
+            out["Deprecation"] = f"@{_unix(self.deprecated)}"
+        if self.sunset:
+            out["Sunset"] = formatdate(_unix(self.sunset), usegmt=True)
+        if self.successor:
+            out["Link"] = f'</v1/models/{self.successor}>; rel="successor-version"'
+        return out
+
+
+# Foreign names by pattern: (pattern, tier, deprecated since). The vendor's own dates are facts (apis 17.3); a name
+# whose vendor has ended it stays accepted here, which is what people who move from it need.
+ALIASES: tuple[tuple[str, str | None, str | None], ...] = (
+    ("sora-2-pro*", "1080p", "2026-03-24"),
+    ("sora-2*", "720p", "2026-03-24"),
+    ("happyhorse-1.[01]-*", None, None),  # DashScope
+    ("happyhorse_1_[01]", None, None),  # Runway
+    ("alibaba/happy-horse*", None, None),  # fal
+    ("alibaba/happyhorse*", None, None),  # Replicate
+    ("wan[0-9]*", None, None),
+    ("gen[34]*", None, None),
+    ("veo-*", None, None),
+    ("gemini-omni-*", None, None),
+    ("grok-imagine-video*", None, None),
+    ("seedance-*", None, None),
+    ("doubao-seedance-*", None, None),
+    ("dreamina-seedance-*", None, None),
+)
+
+
+def resolve(name: str, served: tuple[str, ...], now: float | None = None) -> ServedModel:
+    """What runs for `name`. Raises NotFound for an unknown name, ModelRetired past its sunset."""
+    for model in served:
+        if name in (model, f"muybridge-{model}", f"muybridge/{model}", f"openai/{model}"):
+            return ServedModel(name, model)
+    for pattern, tier, deprecated in ALIASES:
+        if fnmatchcase(name, pattern):
+            found = ServedModel(name, served[0], tier, deprecated, None, served[0] if deprecated else None)
+            if found.sunset and _unix(found.sunset) < (now or time.time()):
+                raise ModelRetired(f"{name} ended on {found.sunset}; use {found.successor}.", found.successor)
+            return found
+    hint = " It exists, but this server does not run it." if name in SIZES else ""
+    raise NotFound(f"The model {name[:80]!r} does not exist here.{hint} Served: {', '.join(served)}.")
+
+
+def _unix(date: str) -> int:
+    return calendar.timegm(time.strptime(date, "%Y-%m-%d"))
