@@ -1,0 +1,415 @@
+"""Any video or sound file to arrays on one clock: constant-rate frames and a waveform that start together.
+
+Shapes: T frames, Y rows, X columns, C channels, S samples. Time 0 is the presentation time of the first video frame;
+sound before it is cut, sound after it is padded. Only local files, only the demuxer that the magic number names.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from muybridge.errors import MediaInvalid
+from muybridge.media.headers import MAX_PIXELS, sniff
+from muybridge.media.pictures import Frames, crop_to_aspect, resize
+from muybridge.media.sound import Placer, Waveform, resample
+from muybridge.media.writer import fit_waveform, samples_at
+
+DEMUXERS = {"mp4": "mov", "wav": "wav", "mp3": "mp3", "flac": "flac", "ogg": "ogg"}
+_WEBM = b"\x1a\x45\xdf\xa3"  # read for our own use; ingest refuses it
+
+
+@dataclass(frozen=True)
+class MediaInfo:
+    """What a file holds; sizes are as displayed (upright, square pixels), durations as presented."""
+
+    format: str
+    duration_s: float
+    video_codec: str | None = None
+    width: int = 0
+    height: int = 0
+    fps: float = 0.0
+    num_frames: int = 0  # as the index tells, 0 when it does not
+    rotation: int = 0  # degrees clockwise to turn the stored picture upright
+    sample_aspect_ratio: Fraction = Fraction(1)
+    color: tuple[int, int, int, int] = (2, 2, 2, 0)  # primaries, transfer, matrix (H.273), range (1 limited, 2 full)
+    audio_codec: str | None = None
+    sample_rate: int = 0
+    channels: int = 0
+    num_streams: int = 0
+
+
+def open_media(path: str | Path, *, max_pixels: int = MAX_PIXELS, threads: int | None = None) -> InputContainer:
+    """Open a local file with a forced demuxer and a protocol whitelist; raises MediaInvalid."""
+    path = Path(path)
+    if not path.is_file():
+        raise MediaInvalid(f"{path} is not a file; check the path")
+    with path.open("rb") as file:
+        head = file.read(64)
+    demuxer = "matroska" if head.startswith(_WEBM) else DEMUXERS.get(sniff(head))
+    if demuxer is None:
+        raise MediaInvalid(f"{path.name} is a picture ({sniff(head)}), not video or sound; use it as an image")
+    options = {"format_whitelist": demuxer, "protocol_whitelist": "file", "max_streams": "16"}
+    if demuxer == "mov":
+        options |= {"enable_drefs": "0", "use_absolute_path": "0"}
+    try:
+        container = av.open(f"file:{path.absolute()}", "r", format=demuxer, options=options)
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise MediaInvalid(f"{path.name} cannot be read ({error}); export it again as MP4 (H.264 and AAC)") from error
+    for stream in (*container.streams.video, *container.streams.audio):
+        stream.codec_context.options = {"max_pixels": str(max_pixels)}
+        if threads is not None:
+            stream.codec_context.thread_count = threads
+        elif stream.type == "video":
+            stream.thread_type = "AUTO"
+    return container
+
+
+def _video_stream(container: InputContainer) -> VideoStream | None:
+    """First video stream that is no cover picture."""
+    return next((s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic), None)
+
+
+def probe(path: str | Path) -> MediaInfo:
+    """Describe a file without decoding more than its first frame; raises MediaInvalid."""
+    with open_media(path) as container:
+        video = _video_stream(container)
+        sound = next(iter(container.streams.audio), None)
+        fields: dict[str, Any] = {"format": container.format.name.split(",")[0], "num_streams": len(container.streams)}
+        duration_s = Fraction(container.duration or 0, av.time_base)
+        if video is not None:
+            frame = _first_frame(container, video, path)
+            height, width = display_size(frame)
+            context = video.codec_context
+            if video.duration and video.time_base:
+                duration_s = video.duration * video.time_base
+            fields |= {
+                "video_codec": context.name,
+                "width": width,
+                "height": height,
+                "fps": float(video.average_rate or 0),
+                "num_frames": video.frames,
+                "rotation": rotation(frame),
+                "sample_aspect_ratio": _pixel_aspect(video),
+                "color": (frame.color_primaries, frame.color_trc, frame.colorspace, frame.color_range),
+            }
+        if sound is not None:
+            if video is None and sound.duration and sound.time_base:
+                duration_s = sound.duration * sound.time_base
+            context = sound.codec_context
+            fields |= {"audio_codec": context.name, "sample_rate": context.sample_rate, "channels": context.channels}
+        return MediaInfo(duration_s=float(duration_s), **fields)
+
+
+def _first_frame(container: InputContainer, video: VideoStream, path: str | Path) -> av.VideoFrame:
+    try:
+        frame = next(container.decode(video), None)
+    except (av.error.FFmpegError, ValueError) as error:
+        raise MediaInvalid(f"the video of {Path(path).name} cannot be decoded ({error}); export it as H.264") from error
+    if frame is None:
+        raise MediaInvalid(f"the video track of {Path(path).name} has no frames; export it again")
+    return frame
+
+
+def display_matrix(frame: av.VideoFrame) -> NDArray[np.int64] | None:
+    """The 2x2 part of the display matrix (ISO 14496-12, 8.3.2), as signs; None when the picture is upright."""
+    side = frame.side_data.get("DISPLAYMATRIX")
+    if side is None:
+        return None
+    matrix = np.frombuffer(bytes(side), np.int32).reshape(3, 3)[:2, :2].astype(np.int64)
+    signs = np.sign(np.where(np.abs(matrix) > 1 << 15, matrix, 0))
+    return signs if abs(round(float(np.linalg.det(signs)))) == 1 and np.abs(signs).sum() == 2 else None
+
+
+def rotation(frame: av.VideoFrame) -> int:
+    """Degrees clockwise that turn the stored picture upright: 0, 90, 180 or 270."""
+    signs = display_matrix(frame)
+    return 0 if signs is None else round(math.degrees(math.atan2(signs[0, 1], signs[0, 0]))) % 360
+
+
+def turn_upright(frame_YXC: Frames, signs: NDArray[np.int64] | None) -> Frames:
+    """Apply a display matrix: stored (x, y) lands at (a x + c y, b x + d y)."""
+    if signs is None:
+        return frame_YXC
+    (a, b), (c, d) = signs
+    if a == 0:  # x and y change places: displayed x comes from stored y
+        frame_YXC = frame_YXC.swapaxes(0, 1)
+        flip_x, flip_y = c < 0, b < 0
+    else:
+        flip_x, flip_y = a < 0, d < 0
+    return np.ascontiguousarray(frame_YXC[:: -1 if flip_y else 1, :: -1 if flip_x else 1])
+
+
+def _pixel_aspect(video: VideoStream) -> Fraction:
+    aspect = video.sample_aspect_ratio
+    return Fraction(aspect) if aspect and Fraction(1, 8) <= aspect <= 8 else Fraction(1)
+
+
+def _even(value: Fraction | int) -> int:
+    return max(2, round(value / 2) * 2)
+
+
+def display_size(frame: av.VideoFrame, aspect: Fraction = Fraction(1)) -> tuple[int, int]:
+    """Upright height and width with square pixels, even."""
+    height, width = _even(frame.height), _even(frame.width * aspect)
+    return (width, height) if rotation(frame) in (90, 270) else (height, width)
+
+
+def _to_rgb(frame: av.VideoFrame, height: int, width: int) -> Frames:
+    """One decoded frame, still as stored, to (height, width, 3) RGB with the right matrix and range."""
+    # Untagged video: BT.709 from 720 lines on, else BT.601, as players assume.
+    matrix = {1: 1, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}.get(frame.colorspace, 1 if frame.height >= 720 else 5)
+    full = frame.color_range == 2 or frame.format.name.startswith("yuvj")
+    shrinks = height * 2 <= frame.height and width * 2 <= frame.width
+    flags = av.video.reformatter.Interpolation
+    scaler = flags.AREA if shrinks else flags.LANCZOS
+    rgb = frame.reformat(
+        width=width,
+        height=height,
+        format="rgb24",
+        src_colorspace=matrix,
+        dst_colorspace=matrix,
+        src_color_range=2 if full else 1,
+        dst_color_range=2,
+        interpolation=scaler | flags.ACCURATE_RND | flags.FULL_CHR_H_INT,
+    )
+    return np.ascontiguousarray(rgb.to_ndarray(), dtype=np.uint8)
+
+
+def _shape(frame: av.VideoFrame, video: VideoStream, size: tuple[int, int] | None) -> Callable[[av.VideoFrame], Frames]:
+    """The function that turns this stream's decoded frames into upright (Y, X, 3) of the wanted size."""
+    upright_height, upright_width = display_size(frame, _pixel_aspect(video))
+    if size is not None:  # cover the target, then crop the overhang
+        scale = max(size[0] / upright_height, size[1] / upright_width)
+        upright_height = max(size[0], round(upright_height * scale))
+        upright_width = max(size[1], round(upright_width * scale))
+    signs = display_matrix(frame)
+    turned = signs is not None and signs[0, 0] == 0
+    stored = (upright_width, upright_height) if turned else (upright_height, upright_width)
+
+    def convert(decoded: av.VideoFrame) -> Frames:
+        picture = turn_upright(_to_rgb(decoded, *stored), signs)
+        if size is None or picture.shape[:2] == size:
+            return picture
+        cropped = crop_to_aspect(picture, *size)
+        return cropped if cropped.shape[:2] == size else resize(cropped, *size)
+
+    return convert
+
+
+def grid_count(duration_s: Fraction, fps: Fraction) -> int:
+    """Slots of the frame grid that a duration fills, at least one."""
+    return max(1, round(duration_s * fps))
+
+
+class ClipReader:
+    """Streams one file: `frames()` yields (Y, X, 3) on the grid and, once drained, `waveform()` gives the sound.
+
+    Slot n of the grid shows the frame that is on screen at its middle, (n + 1/2) / fps after the first frame: exact
+    for any input rate, and unmoved by timestamps that a container rounded to milliseconds.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        fps: Fraction | int = 25,
+        size: tuple[int, int] | None = None,
+        max_seconds: float | None = None,
+        sample_rate: int | None = None,
+        channels: int | None = None,
+        max_pixels: int = MAX_PIXELS,
+        threads: int | None = None,
+    ) -> None:
+        self.path, self.fps, self.size = Path(path), Fraction(fps), size
+        self.max_seconds, self.sample_rate, self.channels = max_seconds, sample_rate, channels
+        self._container = open_media(path, max_pixels=max_pixels, threads=threads)
+        self._video = _video_stream(self._container)
+        if self._video is None:
+            raise MediaInvalid(f"{self.path.name} has no video frames, only sound; pass it as audio, or send a video")
+        self._sound = next(iter(self._container.streams.audio), None)
+        self.num_frames = 0
+        self.origin_s: Fraction | None = None
+        self._placer: Placer | None = None
+        self._sound_end_s: Fraction | None = None
+        self._early: list[tuple[Waveform, Fraction | None, int]] = []  # sound demuxed before the first picture
+        self._mixer: Any = None
+
+    def frames(self) -> Iterator[Frames]:
+        """Pictures on the grid; raises MediaInvalid when the file cannot be decoded or holds none."""
+        limit = math.inf if self.max_seconds is None else max(1, round(Fraction(self.max_seconds) * self.fps))
+        held: Any = None
+        convert: Any = None
+        end_s = Fraction(0)
+        for frame in self._decoded():
+            time_s = self._time_of(frame, end_s)
+            if self.origin_s is None:
+                self.origin_s = time_s
+                convert = _shape(frame, self._video, self.size)
+                self._start_sound()
+            # The held frame is on screen until this one appears.
+            shown = math.ceil((time_s - self.origin_s) * self.fps - Fraction(1, 2))
+            if held is not None and shown > self.num_frames:
+                picture = convert(held)
+                while self.num_frames < min(shown, limit):
+                    self.num_frames += 1
+                    yield picture
+            held, end_s = frame, time_s + self._length_of(frame)
+            if self.num_frames >= limit and self._sound_done():
+                return
+        if held is None or self.origin_s is None:
+            raise MediaInvalid(f"the video track of {self.path.name} has no frames; export it again")
+        total = min(grid_count(end_s - self.origin_s, self.fps), limit)
+        picture = convert(held)
+        while self.num_frames < total:
+            self.num_frames += 1
+            yield picture
+
+    def _time_of(self, frame: av.VideoFrame, default: Fraction) -> Fraction:
+        return default if frame.pts is None else Fraction(frame.pts) * Fraction(frame.time_base)
+
+    def _length_of(self, frame: av.VideoFrame) -> Fraction:
+        if frame.duration:
+            return Fraction(frame.duration) * Fraction(frame.time_base)
+        return 1 / Fraction(self._video.average_rate or self.fps)
+
+    def _decoded(self) -> Iterator[Any]:
+        """Video frames in order; sound packets met on the way are placed as a side effect."""
+        streams = [self._video] + ([self._sound] if self._sound is not None else [])
+        try:
+            for packet in self._container.demux(streams):
+                if packet.stream is self._video:
+                    yield from packet.decode()
+                elif not self._sound_done():
+                    self._take_sound(packet)
+        except (av.error.FFmpegError, ValueError) as error:
+            raise MediaInvalid(
+                f"{self.path.name} cannot be decoded ({error}); export it as MP4 (H.264, AAC)"
+            ) from error
+
+    def _sound_done(self) -> bool:
+        return self._sound is None or (self._placer is not None and self._placer.full)
+
+    def _start_sound(self) -> None:
+        self._placer = Placer(self.origin_s, self.max_seconds)
+        for block in self._early:
+            self._placer.place(*block)
+        self._early.clear()
+
+    def _take_sound(self, packet: av.Packet) -> None:
+        self._sound_end_s = packet_end(packet, self._sound_end_s)
+        if self._mixer is None:
+            self._mixer = mixer(self._sound, self.channels)
+        for decoded in packet.decode():
+            for block in mixed(self._mixer, decoded):
+                if self._placer is None:
+                    self._early.append(block)
+                else:
+                    self._placer.place(*block)
+
+    def waveform(self) -> Waveform | None:
+        """Sound of exactly floor(T x rate / fps) samples, starting with frame 0; None without an audio stream."""
+        if self._placer is None:
+            return None
+        sound = self._placer.waveform(self._sound_end_s)
+        if sound is None:
+            return None
+        rate = self.sample_rate or self._placer.rate
+        return fit_waveform(resample(sound, self._placer.rate, rate), samples_at(self.num_frames, self.fps, rate))
+
+    @property
+    def rate(self) -> int | None:
+        """Sample rate of `waveform()`."""
+        return None if self._placer is None else self.sample_rate or self._placer.rate or None
+
+    def close(self) -> None:
+        """Close the file."""
+        self._container.close()
+
+
+def mixer(stream: AudioStream, channels: int | None) -> av.AudioResampler:
+    """Converter to float planar mono or stereo; surround is mixed down with the ITU-R BS.775 weights."""
+    wanted = channels or min(2, stream.codec_context.channels or 1)
+    return av.AudioResampler("fltp", "mono" if wanted == 1 else "stereo")
+
+
+def mixed(converter: av.AudioResampler, decoded: av.AudioFrame) -> Iterator[tuple[Waveform, Fraction | None, int]]:
+    """(waveform, presentation time, rate) of one decoded audio frame."""
+    time_s = None if decoded.pts is None else Fraction(decoded.pts) * Fraction(decoded.time_base)
+    for block in converter.resample(decoded):
+        yield block.to_ndarray().astype(np.float32, copy=False), time_s, decoded.sample_rate
+
+
+def packet_end(packet: av.Packet, so_far: Fraction | None) -> Fraction | None:
+    """Latest presented end among packets: the only place where the length of the last, shortened block stands."""
+    if packet.pts is None or not packet.duration:
+        return so_far
+    end = Fraction(packet.pts + packet.duration) * Fraction(packet.time_base)
+    return end if so_far is None else max(so_far, end)
+
+
+def read_clip(
+    path: str | Path,
+    *,
+    fps: Fraction | int = 25,
+    size: tuple[int, int] | None = None,
+    max_seconds: float | None = None,
+    sample_rate: int | None = None,
+    channels: int | None = None,
+) -> tuple[Frames, Waveform | None, MediaInfo]:
+    """Frames (T, Y, X, 3) at `fps`, waveform (C, S) with S = floor(T x rate / fps) or None, and the file's facts.
+
+    `size` (height, width) covers and centre-crops; rotation, edit lists and pixel aspect are applied. Everything is
+    held in memory: 15 s of 1080p are 2.3 GB, so pass `size` or `max_seconds`, or use ClipReader. Raises MediaInvalid.
+    """
+    info = probe(path)
+    reader = ClipReader(path, fps=fps, size=size, max_seconds=max_seconds, sample_rate=sample_rate, channels=channels)
+    try:
+        frames_TYXC = np.stack(list(reader.frames()))
+        return frames_TYXC, reader.waveform(), info
+    finally:
+        reader.close()
+
+
+def read_audio(
+    path: str | Path,
+    *,
+    sample_rate: int | None = None,
+    channels: int | None = None,
+    max_seconds: float | None = None,
+    threads: int | None = None,
+) -> tuple[Waveform, int]:
+    """The sound of any file, (1 or 2, S) float32, from its first presented sample, and its rate; raises MediaInvalid."""
+    with open_media(path, threads=threads) as container:
+        stream = next(iter(container.streams.audio), None)
+        if stream is None:
+            raise MediaInvalid(f"{Path(path).name} has no sound; send WAV, MP3, M4A, FLAC or Ogg")
+        placer, end_s = Placer(None, max_seconds), None
+        converter = mixer(stream, channels)
+        try:
+            for packet in container.demux(stream):
+                end_s = packet_end(packet, end_s)
+                for decoded in packet.decode():
+                    for block in mixed(converter, decoded):
+                        placer.place(*block)
+                if placer.full:
+                    break
+        except (av.error.FFmpegError, ValueError) as error:
+            raise MediaInvalid(f"the sound of {Path(path).name} cannot be decoded ({error}); send a WAV") from error
+    sound = placer.waveform(end_s)
+    if sound is None or not sound.shape[1]:
+        raise MediaInvalid(f"the sound of {Path(path).name} is empty; record it again")
+    rate = sample_rate or placer.rate
+    sound = resample(sound, placer.rate, rate)
+    return (sound if max_seconds is None else sound[:, : int(max_seconds * rate)]), rate
