@@ -1,0 +1,1 @@
+"""Speech before sound: who says what and when, text to phonemes, phonemes to times. No torch."""
