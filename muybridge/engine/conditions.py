@@ -1,0 +1,156 @@
+"""From a request to clean tokens: text on and off the clock, first and last frames, references, source clips, voices.
+
+Legend: B samples, N tokens, C channels, T latent frames, Y X rows/columns (of frames or latents), A audio latents, S samples.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from muybridge import media
+from muybridge.engine.components import Components
+from muybridge.engine.state import Conditions, TextTokens
+from muybridge.errors import InvalidRequest, MediaInvalid
+from muybridge.model.codecs import AudioCodec
+from muybridge.model.tokens import Role, clock_coords, reference_start, scene_coords
+from muybridge.request import AudioMode, Request, timed_beats
+from muybridge.shapes import FPS, STRIDE_T, Clock, PixelSize
+
+if TYPE_CHECKING:
+    from muybridge.speech.pacing import Plan
+
+UNITS_PER_SECOND = FPS / STRIDE_T
+BEAT_SPACING = 2  # clock units between the tokens of one beat
+
+
+def encode_conditions(
+    parts: Components, request: Request, ticks: Clock, base: PixelSize, large: PixelSize | None, plan: Plan | None
+) -> Conditions:
+    """Everything the transformer is told besides noise. `large` is the upscaler's size where it runs.
+
+    Raises InvalidRequest for modes the loaded weights have no tokens for, MediaInvalid for files without pictures or sound.
+    """
+    if not parts.has_roles and (request.references or request.video):
+        raise InvalidRequest(
+            f"{parts.size} was not trained for {request.task.value}; use --model tiny or a provider that has it.",
+            "model",
+        )
+    source, source_sound = _source(parts, request, ticks, base)
+    return Conditions(
+        text=text_tokens(parts, request, ticks, plan),
+        negative=_scene_tokens(parts, request.negative_prompt or " "),
+        frames=_given_frames(parts, request, ticks, base),
+        large_frames=_given_frames(parts, request, ticks, large) if large else {},
+        references=_references(parts, request, base),
+        source_BCTYX=source,
+        source_audio_BAC=source_sound,
+        voice_BAC=_voice(parts, request, ticks, source_sound),
+    )
+
+
+def text_tokens(parts: Components, request: Request, ticks: Clock, plan: Plan | None) -> TextTokens:
+    """Scene text off the clock; where the size has roles, beats on their spans, phonemes at their times, reference tags."""
+    pieces = [_scene_tokens(parts, request.prompt)]
+    if parts.has_roles:
+        pieces += [
+            _beat_tokens(parts, b.text, b.start_s, b.end_s) for b in (*request.beats, *timed_beats(request.prompt))
+        ]
+        names = [r.name for r in request.references]
+        if names:
+            start = reference_start(ticks.num_video_latents, 0)
+            tags = torch.stack([f.mean(0) for f in parts.text_encoder.encode(names)])
+            coords = clock_coords(torch.arange(len(names)) + start) - torch.tensor([0.0, 1.0, 1.0])
+            pieces.append(_tokens(tags, coords, Role.TAG))
+    if parts.phoneme_encoder is not None and plan is not None:
+        for line in plan.lines:
+            symbols = [phone.symbol for phone in line.phones]
+            features = parts.phoneme_encoder.encode_phonemes(symbols, line.language, line.register)
+            middles = torch.tensor([(p.start_s + p.end_s) / 2 * UNITS_PER_SECOND for p in line.phones])
+            pieces.append(_tokens(features, clock_coords(middles), Role.SPEECH))
+    return TextTokens(*(torch.cat(column) for column in zip(*pieces, strict=True)))
+
+
+Piece = tuple[Tensor, Tensor, Tensor]
+
+
+def _tokens(features_NC: Tensor, coords_N3: Tensor, role: Role) -> Piece:
+    features_NC = features_NC.float().cpu()
+    return features_NC, coords_N3, torch.full((len(features_NC),), int(role))
+
+
+def _scene_tokens(parts: Components, prompt: str) -> TextTokens:
+    (features_NC,) = parts.text_encoder.encode([prompt])
+    return TextTokens(*_tokens(features_NC, scene_coords(len(features_NC)), Role.SCENE))
+
+
+def _beat_tokens(parts: Components, text: str, start_s: float, end_s: float) -> TextTokens:
+    """One token every two units of the beat's span, each the mean of its text's features."""
+    (features_NC,) = parts.text_encoder.encode([text])
+    first, last = start_s * UNITS_PER_SECOND, end_s * UNITS_PER_SECOND
+    count = max(1, math.ceil((last - first) / BEAT_SPACING))
+    places = first + (torch.arange(count) + 0.5) * (last - first) / count
+    return TextTokens(*_tokens(features_NC.mean(0).expand(count, -1), clock_coords(places), Role.BEAT))
+
+
+def frames_to_tensor(frames_TYXC: np.ndarray) -> Tensor:
+    """uint8 frames to [1, 3, T, Y, X] float32 in [-1, 1]."""
+    return torch.from_numpy(frames_TYXC).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
+
+
+def _image_latent(parts: Components, path: Path, size: PixelSize) -> Tensor:
+    picture = media.condition_image(media.read_image(path), size.height, size.width)
+    return parts.video_codec.encode(frames_to_tensor(picture[None]).to(parts.device)).cpu()
+
+
+def _given_frames(parts: Components, request: Request, ticks: Clock, size: PixelSize) -> dict[int, Tensor]:
+    frames = {}
+    if request.image is not None:
+        frames[0] = _image_latent(parts, request.image, size)
+    if request.last_image is not None:
+        frames[ticks.num_video_latents - 1] = _image_latent(parts, request.last_image, size)
+    return frames
+
+
+def _references(parts: Components, request: Request, size: PixelSize) -> Tensor | None:
+    if not request.references:
+        return None
+    return torch.cat([_image_latent(parts, r.image, size) for r in request.references])
+
+
+def _source(parts: Components, request: Request, ticks: Clock, size: PixelSize) -> tuple[Tensor | None, Tensor | None]:
+    """The edit's source clip on the target's clock: its first seconds, its last frame held where it is shorter."""
+    if request.video is None:
+        return None, None
+    rate = parts.audio_codec.sample_rate
+    frames, waveform, _ = media.read_clip(
+        request.video, size=(size.height, size.width), max_seconds=ticks.num_decoded_frames / FPS, sample_rate=rate
+    )
+    if len(frames) == 0:
+        raise MediaInvalid(f"{request.video} has no frames; give a clip with a picture.")
+    frames = frames[np.minimum(np.arange(ticks.num_decoded_frames), len(frames) - 1)]
+    latent = parts.video_codec.encode(frames_to_tensor(frames).to(parts.device)).cpu()
+    sound = None if waveform is None else _sound_latent(parts.audio_codec, waveform, ticks)
+    return latent, sound
+
+
+def _voice(parts: Components, request: Request, ticks: Clock, source_sound: Tensor | None) -> Tensor | None:
+    """The audio latent that is kept: a given voice track, or the source's sound where it is to be kept."""
+    if request.audio is not None:
+        waveform, _ = media.read_audio(request.audio, sample_rate=parts.audio_codec.sample_rate)
+        return _sound_latent(parts.audio_codec, waveform, ticks)
+    return source_sound if request.audio_mode is AudioMode.KEEP else None
+
+
+def _sound_latent(codec: AudioCodec, waveform_CS: np.ndarray, ticks: Clock) -> Tensor:
+    """[1, A, C]: cut or padded with silence to exactly A = 4k+1 latents, stereo."""
+    waveform = torch.from_numpy(np.asarray(waveform_CS, np.float32))
+    stereo = waveform.expand(2, -1) if len(waveform) == 1 else waveform[:2]
+    wanted = ticks.num_audio_latents * codec.samples_per_latent
+    stereo = torch.nn.functional.pad(stereo, (0, max(0, wanted - stereo.shape[1])))[:, :wanted]
+    return codec.encode(stereo[None]).cpu().transpose(1, 2)

@@ -1,0 +1,287 @@
+"""How one request becomes a clip: encode, step, upscale, decode. Read this file first.
+
+Each function is pure in its state: `Components` hold the weights, `GenerationState` everything else. Noise comes from
+a key (seed, stage, step, stream), so a state that was saved, loaded and stepped gives the same bits.
+
+Legend: B samples, N tokens, C channels, T latent frames, Y X latent rows/columns, A audio latents, S samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from muybridge.engine.clip import Clip
+from muybridge.engine.components import Components, Denoiser
+from muybridge.engine.conditions import encode_conditions
+from muybridge.engine.sampling import Sampling, base_sampling, upscaler_sampling
+from muybridge.engine.state import STREAMS, Conditions, GenerationState, TextTokens
+from muybridge.flow.conditioning import CleanLatents, keyframes
+from muybridge.flow.guidance import FULL, TEXT, guide
+from muybridge.flow.noise import noise
+from muybridge.flow.schedule import Schedule
+from muybridge.flow.solver import SolverState, distilled_step, euler_step, unipc_step
+from muybridge.flow.upscale_start import audio_context, upscale_start
+from muybridge.model import tokens
+from muybridge.model.codecs import SpatialTile, VideoCodec
+from muybridge.model.tokens import Packed, Role, Sample, pack
+from muybridge.request import AudioMode, Request
+from muybridge.shapes import AUDIO_CHANNELS, LATENT_CHANNELS, PixelSize, StagePlan, Window, clock, plan_stages
+
+if TYPE_CHECKING:
+    from muybridge.speech.pacing import Plan
+
+START = -1  # the step of a stage's first noise
+SPEECH, REFERENCE = "speech", "reference"
+
+
+def encode(
+    parts: Components, request: Request, plan: Plan | None = None, window: Window | None = None
+) -> GenerationState:
+    """The state before the first step. Raises UserError for what the loaded weights cannot do."""
+    window = window or Window(0, clock(request.seconds))
+    stages = plan_stages(request, parts.size)
+    large = stages[1].size if len(stages) > 1 else None
+    conditions = encode_conditions(parts, request, window.clock, stages[0].size, large, plan)
+    rows, cols = stages[0].size.latent
+    ticks, key = window.clock, f"base@{window.start_unit}"
+    latents = {
+        "video": noise(request.seed, key, START, "video", (1, LATENT_CHANNELS, ticks.num_video_latents, rows, cols)),
+        "audio": noise(request.seed, key, START, "audio", (1, ticks.num_audio_latents, AUDIO_CHANNELS)),
+    }
+    state = GenerationState(request, parts.size, window, "base", 0, latents, _solvers(), conditions)
+    return replace(state, latents=_keep_clean(state, latents))
+
+
+def upscale(parts: Components, state: GenerationState) -> GenerationState:
+    """From the end of the base stage to the start of the upscaler's, or to done where the base size was asked for."""
+    stages = plan_stages(state.request, parts.size)
+    if len(stages) == 1:
+        return replace(state, stage="done", step=0)
+    rows, cols = stages[1].size.latent
+    base = state.latents["video"]
+    shape = (*base.shape[:3], rows, cols)
+    key = f"upscaler@{state.window.start_unit}"
+    draw = noise(state.request.seed, key, START, "video", shape)
+    start = upscale_start(base.cpu(), draw, align_corners=parts.aligned_corners)
+    latents = {"video": start, "audio": state.latents["audio"]}
+    state = replace(state, stage="upscaler", step=0, latents=latents, solvers=_solvers())
+    return replace(state, latents=_keep_clean(state, latents))
+
+
+@torch.inference_mode()
+def step(parts: Components, state: GenerationState, prepared: Prepared | None = None) -> GenerationState:
+    """One step of the current stage. At a stage's end the caller goes on with `upscale` or `decode`: see `is_done`."""
+    prepared = prepared or prepare(parts, state)
+    velocity = _velocity(prepared, state)
+    latents, solvers = dict(state.latents), dict(state.solvers)
+    for stream in prepared.moving:
+        x = state.latents[stream].to(parts.device)
+        latents[stream], solvers[stream] = _solve(prepared, state, stream, x, velocity[stream])
+    state = replace(state, step=state.step + 1, latents=latents, solvers=solvers)
+    return replace(state, latents=_keep_clean(state, latents))
+
+
+@torch.inference_mode()
+def decode(parts: Components, state: GenerationState) -> Clip:
+    """Frames and sound of exactly the asked size and length; frame n starts at sample n * rate / 25."""
+    ticks, size = state.window.clock, state.request.pixel_size
+    frames_TYXC = decode_frames(parts.video_codec, state.latents["video"].to(parts.device), size, ticks.num_frames)
+    waveform_CS: Tensor | None = None
+    if state.request.audio_mode is not AudioMode.NONE:
+        sound = state.conditions.voice_BAC if state.conditions.voice_BAC is not None else state.latents["audio"]
+        waveform = parts.audio_codec.decode(sound.transpose(1, 2).to(parts.device))[0]
+        waveform_CS = waveform[:, : ticks.num_samples(parts.audio_codec.sample_rate)]
+    return Clip(
+        frames_TYXC,
+        None if waveform_CS is None else waveform_CS.float().cpu().numpy(),
+        parts.audio_codec.sample_rate,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """What stays the same over the steps of a stage: packed sequences by guidance pass, schedule, sizes."""
+
+    model: Denoiser
+    sampling: Sampling
+    schedule: Schedule
+    packed: Mapping[str, Packed]
+    moving: tuple[str, ...]  # streams that are denoised
+    audio_context_NC: Tensor | None  # the upscaler's fixed sound
+    num_target: int
+    rows: int
+    cols: int
+
+
+def prepare(parts: Components, state: GenerationState) -> Prepared:
+    """Coordinates, masks, rotary tables and clean tokens of the state's stage: built once, used by every step."""
+    plan = _plan_of(parts, state)
+    if state.stage == "base":
+        sampling, model, moving = base_sampling(parts.size, state.request), parts.base, STREAMS
+        sound = None
+    else:
+        assert parts.upscaler is not None
+        sampling, model, moving = upscaler_sampling(parts.size), parts.upscaler, ("video",)
+        audio = state.latents["audio"]
+        draw = noise(state.request.seed, f"upscaler@{state.window.start_unit}", START, "audio", audio.shape)
+        sound = audio_context(audio.cpu(), draw)[0].to(parts.device)
+    schedule = sampling.schedule()
+    names = dict.fromkeys(name for t in schedule.timesteps for name in sampling.guidance.passes(t))
+    packed = {name: pack([_sample(parts, state, plan, name)]) for name in names}
+    rows, cols = plan.size.latent
+    return Prepared(model, sampling, schedule, packed, moving, sound, plan.num_video_tokens, rows, cols)
+
+
+def num_steps(parts: Components, state: GenerationState) -> int:
+    """Steps of the state's stage."""
+    if state.stage == "base":
+        return base_sampling(parts.size, state.request).num_inference_steps
+    return upscaler_sampling(parts.size).num_inference_steps
+
+
+def _plan_of(parts: Components, state: GenerationState) -> StagePlan:
+    plan = plan_stages(state.request, parts.size)[0 if state.stage == "base" else 1]
+    return replace(plan, clock=state.window.clock)
+
+
+def _solvers() -> dict[str, SolverState]:
+    return {stream: SolverState() for stream in STREAMS}
+
+
+def _sample(parts: Components, state: GenerationState, plan: StagePlan, name: str) -> Sample:
+    """The sequence of one guidance pass, target tokens first and still zero."""
+    conditions, device = state.conditions, parts.device
+    is_upscaler = state.stage == "upscaler"
+    rows, cols = plan.size.latent
+    count = plan.clock.num_video_latents
+    text = _text_of(conditions, name)
+    coords = text.coords_N3 if not is_upscaler or parts.has_roles else tokens.scene_coords(len(text.coords_N3), True)
+    sample = tokens.empty_sample(text.features_NC.to(device), coords, LATENT_CHANNELS * 4, AUDIO_CHANNELS)
+    sample = replace(sample, text_roles=text.roles_N.to(device))
+    target = torch.zeros(plan.num_video_tokens, LATENT_CHANNELS * 4, device=device)
+    sample = tokens.add_video(sample, target, tokens.video_coords(count, rows, cols), Role.TARGET)
+    silence = torch.zeros(plan.clock.num_audio_latents, AUDIO_CHANNELS, device=device)
+    role = Role.TARGET if conditions.voice_BAC is None else Role.SOURCE
+    sample = tokens.add_audio(sample, silence, tokens.audio_coords(len(silence)), role)
+    if is_upscaler:
+        return sample
+    if conditions.references is not None and name != REFERENCE:
+        for index, latent_CTYX in enumerate(conditions.references):
+            place = tokens.video_coords(1, rows, cols, tokens.reference_start(count, index))
+            patches = tokens.patchify(latent_CTYX.to(device))
+            sample = tokens.add_video(sample, patches, place, Role.REFERENCE, start_frame=None)
+    if conditions.source_BCTYX is not None:
+        patches = tokens.patchify(conditions.source_BCTYX[0].to(device))
+        sample = tokens.add_video(sample, patches, tokens.video_coords(count, rows, cols), Role.SOURCE)
+    if conditions.source_audio_BAC is not None and conditions.voice_BAC is None:
+        sound = conditions.source_audio_BAC[0].to(device)
+        sample = tokens.add_audio(sample, sound, tokens.audio_coords(len(sound)), Role.SOURCE)
+    return sample
+
+
+def _text_of(conditions: Conditions, name: str) -> TextTokens:
+    """The text of a guidance pass: `text` takes the negative prompt for scene and beats, `speech` drops the phonemes."""
+    text = conditions.text
+    if name in (FULL, REFERENCE):
+        return text
+    dropped = {SPEECH: (Role.SPEECH,), TEXT: (Role.SCENE, Role.BEAT)}[name]
+    keep = torch.stack([text.roles_N != int(r) for r in dropped]).all(0)
+    kept = TextTokens(text.features_NC[keep], text.coords_N3[keep], text.roles_N[keep])
+    if name == SPEECH:
+        return kept
+    negative = conditions.negative
+    return TextTokens(
+        torch.cat([negative.features_NC, kept.features_NC]),
+        torch.cat([negative.coords_N3, kept.coords_N3]),
+        torch.cat([negative.roles_N, kept.roles_N]),
+    )
+
+
+def _velocity(prepared: Prepared, state: GenerationState) -> dict[str, Tensor]:
+    """Guided velocity of both streams at the current step, shaped like the latents."""
+    timestep = prepared.schedule.timesteps[state.step]
+    device = next(iter(prepared.packed.values())).video_NC.device
+    video_NC = tokens.patchify(state.latents["video"][0].to(device))
+    audio_NC = prepared.audio_context_NC
+    if audio_NC is None:
+        audio_NC = state.latents["audio"][0].to(device)
+    passes = {}
+    for name in prepared.sampling.guidance.passes(timestep):
+        packed = prepared.packed[name]
+        clean_video, clean_audio = packed.video_NC[len(video_NC) :], packed.audio_NC[len(audio_NC) :]
+        noisy = packed.with_tokens(torch.cat([video_NC, clean_video]), torch.cat([audio_NC, clean_audio]))
+        video, audio = prepared.model(noisy)
+        passes[name] = {
+            "video": tokens.unpatchify(video[: prepared.num_target], prepared.rows, prepared.cols)[None],
+            "audio": audio[None, : len(audio_NC)],
+        }
+    return guide(prepared.sampling.guidance, timestep, passes)
+
+
+def _solve(
+    prepared: Prepared, state: GenerationState, stream: str, x: Tensor, velocity: Tensor
+) -> tuple[Tensor, SolverState]:
+    schedule, solver = prepared.schedule, state.solvers[stream]
+    if prepared.sampling.rule == "unipc":
+        return unipc_step(schedule, solver, x, velocity)
+    if prepared.sampling.rule == "euler":
+        return euler_step(schedule, solver, x, velocity)
+    key = f"{state.stage}@{state.window.start_unit}"
+    fresh = noise(state.request.seed, key, state.step, stream, x.shape, x.device)
+    return distilled_step(schedule, solver, x, velocity, fresh)
+
+
+def _keep_clean(state: GenerationState, latents: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Known latents put back: given frames, the overlap with the window before, a voice track."""
+    kept = dict(latents)
+    given = state.conditions.frames if state.stage == "base" else state.conditions.large_frames
+    if given:
+        x = kept["video"]
+        kept["video"] = keyframes({i: latent.to(x.device) for i, latent in given.items()}, x).apply(x)
+    voice = state.conditions.voice_BAC
+    if voice is not None and state.stage == "base":
+        kept["audio"] = voice.to(kept["audio"].device)
+    elif state.conditions.overlap_audio_BAC is not None and state.stage == "base":
+        x, overlap = kept["audio"], state.conditions.overlap_audio_BAC
+        mask = torch.arange(x.shape[1], device=x.device)[None, :, None] < overlap.shape[1]
+        padded = torch.nn.functional.pad(overlap.to(x.device), (0, 0, 0, x.shape[1] - overlap.shape[1]))
+        kept["audio"] = CleanLatents(padded, mask).apply(x)
+    return kept
+
+
+def decode_frames(codec: VideoCodec, latent_BCTYX: Tensor, size: PixelSize, num_frames: int) -> NDArray[np.uint8]:
+    """The first `num_frames` frames [T, Y, X, 3], the centre of the rendered grid at exactly the asked size.
+
+    Codecs that decode in pieces never hold the whole clip as floats (3 GB for 5 s of 1080p).
+    """
+    rows, cols = latent_BCTYX.shape[3] * codec.stride[1], latent_BCTYX.shape[4] * codec.stride[2]
+    top, left = (rows - size.height) // 2, (cols - size.width) // 2
+    if not isinstance(codec, DecodesPieces):
+        return to_uint8(
+            codec.decode(latent_BCTYX)[0, :, :num_frames, top : top + size.height, left : left + size.width]
+        )
+    frames = np.empty((num_frames, rows, cols, 3), np.uint8)
+    for start, tile, piece_BCTYX in codec.decode_pieces(latent_BCTYX):
+        piece = to_uint8(piece_BCTYX[0, :, : max(0, num_frames - start)])
+        frames[(slice(start, start + len(piece)), *tile.place(codec.stride[1]))] = piece
+    return np.ascontiguousarray(frames[:, top : top + size.height, left : left + size.width])
+
+
+def to_uint8(frames_CTYX: Tensor) -> NDArray[np.uint8]:
+    """[-1, 1] to 0..255, channels last."""
+    pixels = frames_CTYX.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
+    return pixels.permute(1, 2, 3, 0).cpu().numpy()
+
+
+@runtime_checkable
+class DecodesPieces(VideoCodec, Protocol):
+    """A codec that hands out (first frame, tile, frames of the tile) one after another."""
+
+    def decode_pieces(self, latent_BCTYX: Tensor) -> Iterator[tuple[int, SpatialTile, Tensor]]: ...

@@ -1,0 +1,55 @@
+"""How a stage is sampled: its schedule, step rule and guidance, by model and request. Data, not branches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from muybridge.flow.guidance import BASE_15B, NO_GUIDANCE, GuidancePolicy, Scales
+from muybridge.flow.schedule import Schedule, shifted
+from muybridge.request import Request
+
+Rule = Literal["unipc", "euler", "distilled"]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """`distilled` re-noises with fresh noise each step; `unipc` and `euler` follow the flow."""
+
+    num_inference_steps: int
+    rule: Rule
+    guidance: GuidancePolicy = NO_GUIDANCE
+    shift: float = 5.0
+
+    def schedule(self) -> Schedule:
+        """Noise levels, last one 0."""
+        return shifted(self.num_inference_steps, self.shift)
+
+
+# What each checkpoint was trained for. The open 15B's base runs 32 x 2 passes, its distilled form 8 x 1.
+BASE: dict[str, Sampling] = {
+    "15b": Sampling(8, "distilled"),
+    "15b-base": Sampling(32, "unipc", BASE_15B),
+    "tiny": Sampling(8, "euler", shift=3.0),
+}
+UPSCALER: dict[str, Sampling] = {
+    "15b": Sampling(5, "unipc"),
+    "tiny": Sampling(4, "euler", shift=3.0),
+}
+
+
+def base_sampling(size: str, request: Request) -> Sampling:
+    """The base stage's sampling, with what the request sets over the size's own."""
+    sampling = BASE.get(size) or BASE["tiny"]
+    if request.num_inference_steps is not None:
+        sampling = replace(sampling, num_inference_steps=request.num_inference_steps)
+    if request.guidance_scale is not None:
+        scale = request.guidance_scale
+        policy = replace(sampling.guidance, early=Scales(scale, scale), late=None)
+        sampling = replace(sampling, guidance=policy if scale != 1.0 else NO_GUIDANCE)
+    return sampling
+
+
+def upscaler_sampling(size: str) -> Sampling:
+    """The upscaler's sampling: video only, one pass."""
+    return UPSCALER["15b" if size.startswith("15b") else "tiny"]
