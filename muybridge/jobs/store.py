@@ -1,0 +1,513 @@
+"""The job table: create, claim, renew, publish. One row is a job's whole state, in SQLite or PostgreSQL alike.
+
+Safety rests on one rule: every write of a worker carries `id AND attempt AND lease_owner AND status = 'in_progress'`.
+A worker that lost its lease matches no row, learns so (WorkerLost) and throws its work away.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from muybridge.errors import Conflict, InvalidRequest, NotFound, QuotaExceeded, Throttled, WorkerLost
+from muybridge.jobs.database import Database, Row, Tx, load_queries
+from muybridge.jobs.job import Admission, Artifact, Claim, Event, Job, NewJob, Receipt, Signals, new_id
+from muybridge.jobs.records import Deliveries, Keys, Ledger, Receipts
+from muybridge.jobs.rows import artifacts_json, job_of
+
+# Store.list hides the builtin inside the class.
+Ids: TypeAlias = list[str]
+Events: TypeAlias = list[Event]
+Rows: TypeAlias = list[Row]
+DAY_S = 86_400.0
+FIRST_ID, LAST_ID = "", "~"  # below and above every ULID
+_NOT_RUN = 1.0  # seconds of work that a job without a quote counts as in fair share
+
+
+class Store:
+    """All operations are synchronous, safe from any thread and any process, and safe to repeat."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        preflight: Callable[[NewJob], None] | None = None,
+        max_failures: int = 3,
+        age_s: float = 300.0,
+        preempt_after_s: float = 2.0,
+        retention_s: float = DAY_S,
+        idempotency_s: float = DAY_S,
+    ) -> None:
+        self.database = database
+        self.preflight = preflight
+        self.max_failures = max_failures  # retries in a row without a new checkpoint between them
+        self.age_s = age_s  # waiting this long is worth one level of priority
+        self.preempt_after_s = preempt_after_s  # an idle worker notices a job sooner than this
+        self.retention_s = retention_s
+        self.idempotency_s = idempotency_s
+        self.keys = Keys(database)
+        self.ledger = Ledger(database)
+        self.deliveries = Deliveries(database)
+        self.receipts = Receipts(database)
+
+    @staticmethod
+    def open(url: str | Path, **settings: Any) -> Store:  # noqa: ANN401 (the keyword arguments of Store)
+        """Open and migrate a store: a file path, `sqlite:///path?synchronous=full` or `postgresql://...`."""
+        patience_s = settings.pop("patience_s", 30.0)
+        database = Database(str(url), load_queries(), patience_s)
+        database.migrate()
+        return Store(database, **settings)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.database.close()
+
+    # What callers do ------------------------------------------------------------------------------------------------
+
+    def create(self, new: NewJob, admission: Admission | None = None) -> tuple[Job, bool]:
+        """Queue a job, or find the one that this tenant's idempotency key already names (False).
+
+        Raises Conflict (same key, another body), Throttled (too many open jobs), QuotaExceeded (budget), and whatever
+        the preflight hook raises; in all these cases nothing was queued.
+        """
+        if self.preflight is not None:
+            self.preflight(new)
+        job_id = new_id()
+        seconds, cost = _quoted(new.quote, "seconds", _NOT_RUN), _quoted(new.quote, "cost", 0.0)
+
+        def work(tx: Tx) -> tuple[Job, bool]:
+            known = _find_idempotent(tx, new, tx.now - self.idempotency_s)
+            if known is None and admission is not None:
+                _admit(tx, new, cost, admission)
+            if known is not None or tx.row("create_job", **_new_row(new, job_id, seconds, cost, tx.now)) is None:
+                # None was found a moment ago: a simultaneous create has won, or this one had already committed.
+                known = known or _find_idempotent(tx, new, -1.0) or tx.row("get_job", id=job_id, tenant=new.tenant)
+                assert known is not None, f"job {job_id} neither inserted nor found"
+                return _same_body(known, new), known["id"] == job_id
+            tx.run("create_body", id=job_id, request=json.dumps(new.request), request_raw=json.dumps(new.request_raw))
+            lane = {"tenant": new.tenant, "model": new.model, "priority": new.priority}
+            tx.run("lane_push", **lane, cost_s=seconds, ready_at=tx.now)
+            _event(tx, job_id, 1, "status", {"status": "queued"})
+            row = tx.row("get_job", id=job_id, tenant=new.tenant)
+            assert row is not None
+            return job_of(row), True
+
+        return self.database.run(work, lock=f"admit {new.tenant}" if admission else None)
+
+    def get(self, job_id: str, tenant: str | None = None) -> Job:
+        """One job. With a tenant: only its own. Raises NotFound."""
+        row = self.database.run(lambda tx: tx.row("get_job", id=job_id, tenant=tenant), write=False)
+        if row is None:
+            raise NotFound(f"There is no job {job_id!r}.")
+        return job_of(row)
+
+    def list(
+        self,
+        tenant: str | None,
+        after: str | None = None,
+        limit: int = 20,
+        order: Literal["asc", "desc"] = "desc",
+        status: str | None = None,
+        model: str | None = None,
+        protocol: str | None = None,
+    ) -> list[Job]:
+        """A page of a tenant's jobs (None: all), by time of creation. `after` is the last id of the page before."""
+        query, start = ("list_newest", LAST_ID) if order == "desc" else ("list_oldest", FIRST_ID)
+        filters = {"tenant": tenant, "status": status, "model": model, "protocol": protocol}
+        after = start if after is None else after
+        rows = self.database.run(lambda tx: tx.rows(query, after=after, limit=limit, **filters), write=False)
+        return [job_of(row) for row in rows]
+
+    def cancel(self, job_id: str, tenant: str | None = None, reason: str = "Cancelled by the caller.") -> Job:
+        """Queued: cancelled at once. Running: a flag the worker obeys at its next step. Ended: unchanged.
+
+        Read the answer's status: `cancelled` only when no work is being done any more. Raises NotFound.
+        """
+
+        def work(tx: Tx) -> Job:
+            _visible(tx, job_id, tenant)
+            row = tx.row("cancel_queued", id=job_id, now=tx.now, message=reason)
+            if row is not None:
+                _lane_pop(tx, row)
+                _ended(tx, row)
+            else:
+                row = tx.row("cancel_running", id=job_id)
+                if row is not None:
+                    _event(tx, job_id, row["num_events"], "status", {"status": "in_progress", "cancel_requested": True})
+            return job_of(_visible(tx, job_id, tenant))
+
+        return self.database.run(work)
+
+    def delete(self, job_id: str, tenant: str) -> Receipt:
+        """Remove a job that has ended, with its prompt and history; its files go when the receipt is settled.
+
+        The ledger row stays. Raises NotFound, and Conflict while the job is queued or running (cancel it first).
+        """
+
+        def work(tx: Tx) -> Receipt:
+            status = _visible(tx, job_id, tenant)["status"]
+            row = tx.row("delete_job", id=job_id, tenant=tenant)
+            if row is None:
+                raise Conflict(f"Job {job_id} is {status}; cancel it and wait for that before deleting it.")
+            for query in ("delete_body", "delete_events", "delete_deliveries"):
+                tx.run(query, id=job_id)
+            return self.receipts.add(tx, job_id, tenant, "asked", row["artifacts"])
+
+        return self.database.run(work)
+
+    def events(self, job_id: str, after_seq: int = 0, limit: int = 1000) -> Events:
+        """What happened to a job after `after_seq`, in order."""
+        rows = self.database.run(lambda tx: tx.rows("events", id=job_id, after=after_seq, limit=limit), write=False)
+        return [Event(**{**row, "data": json.loads(row["data"])}) for row in rows]
+
+    def position(self, job_id: str) -> int:
+        """Queued jobs of the same model before this one by priority and time (fair share may reorder); else 0."""
+
+        def work(tx: Tx) -> int:
+            place = tx.row("queue_place", id=job_id)
+            if place is None or place.pop("status") != "queued":
+                return 0
+            return int(tx.rows("position", id=job_id, **place)[0]["ahead"])
+
+        return self.database.run(work, write=False)
+
+    def queue(self) -> Rows:
+        """Active lanes: tenant, model, priority, queued (jobs), queued_s (seconds of work), head_at."""
+        return self.database.run(lambda tx: tx.rows("queue"), write=False)
+
+    def running(self) -> Rows:
+        """Claimed jobs: id, tenant, model, priority, attempt, lease_owner, lease_until, progress, eta_s."""
+        return self.database.run(lambda tx: tx.rows("running"), write=False)
+
+    def set_weight(self, tenant: str, weight: float) -> None:
+        """Give a tenant `weight` times the share of one with weight 1."""
+        if not weight > 0 or not math.isfinite(weight):
+            raise InvalidRequest(f"A share's weight must be above 0, not {weight}.", "weight")
+        self.database.run(lambda tx: tx.run("set_weight", tenant=tenant, weight=weight))
+
+    # What workers do ------------------------------------------------------------------------------------------------
+
+    def claim(self, worker: str, models: tuple[str, ...] | None = None, lease_s: float = 60.0) -> Claim | None:
+        """Take the next job, or None. `worker` must be unique to the process and hold one job at a time."""
+        wanted = {"any_model": int(models is None), "models": tuple(models or ("",))}
+        if not self.database.run(lambda tx: tx.rows("claim_peek", now=tx.now, **wanted), write=False):
+            return None
+        tries = 0
+
+        def work(tx: Tx) -> Claim | None:
+            nonlocal tries
+            tries += 1
+            if tries > 1 and (row := tx.row("claim_adopt", worker=worker)) is not None:
+                return Claim(job_of(row), worker, lease_s, row["checkpoint_key"], models)
+            # Not a loop without end: each round either claims or has seen a job that another transaction just took.
+            while (lane := tx.row("claim_lane", now=tx.now, age_s=self.age_s, **wanted)) is not None:
+                where = {name: lane[name] for name in ("tenant", "model", "priority")}
+                row = tx.row("claim_job", now=tx.now, worker=worker, lease_s=lease_s, **where)
+                if row is not None:
+                    return self._granted(tx, row, lane, worker, lease_s, models)
+            return None
+
+        return self.database.run(work, lock="claim")
+
+    def _granted(
+        self, tx: Tx, row: Row, lane: Row, worker: str, lease_s: float, models: tuple[str, ...] | None
+    ) -> Claim:
+        _lane_pop(tx, row)
+        if row["attempt"] == 1:
+            used_s = lane["start_s"] + row["cost_s"] / lane["weight"]
+            tx.run("share_grant", tenant=row["tenant"], priority=row["priority"], used_s=used_s)
+            tx.run("clock_advance", start_s=lane["start_s"])
+        _event(tx, row["id"], row["num_events"], "status", {"status": "in_progress", "attempt": row["attempt"]})
+        body = tx.row("get_body", id=row["id"])
+        assert body is not None, f"job {row['id']} has no body"
+        return Claim(job_of({**row, **body}), worker, lease_s, row["checkpoint_key"], models)
+
+    def renew(
+        self,
+        claim: Claim,
+        stage: str | None,
+        progress: float,
+        eta_s: float | None = None,
+        checkpoint_key: str | None = None,
+        preview_key: str | None = None,
+        lease_s: float | None = None,
+    ) -> Signals:
+        """Report progress (0..100, never falls) and hold the lease for `lease_s` more seconds.
+
+        Raises WorkerLost when the job is no longer this attempt's: stop and discard.
+        """
+        new_events = 1 if preview_key is None else 2
+        lease_s = claim.lease_s if lease_s is None else lease_s
+
+        def work(tx: Tx) -> Signals:
+            report = {"stage": stage, "progress": progress, "eta_s": eta_s, "checkpoint_key": checkpoint_key}
+            row = tx.row("renew", now=tx.now, lease_s=lease_s, num_new=new_events, **report, **_fence(claim))
+            if row is None:
+                raise _lost(claim)
+            data = {"stage": stage, "progress": progress, "eta_s": eta_s}
+            _event(tx, claim.job.id, row["num_events"] - new_events + 1, "progress", data)
+            if preview_key is not None:
+                _event(tx, claim.job.id, row["num_events"], "preview", {"key": preview_key})
+            return Signals(bool(row["cancel_requested"]), self._must_yield(tx, claim))
+
+        return self.database.run(work)
+
+    def _must_yield(self, tx: Tx, claim: Claim) -> bool:
+        """Whether this job is among the least important running ones that waiting jobs of higher priority need."""
+        reach = {"any_model": int(claim.models is None), "models": tuple(claim.models or ("",))}
+        above = {"priority": claim.job.priority, "before": tx.now - self.preempt_after_s}
+        waiting = int(tx.rows("preempt_waiting", **above, **reach)[0]["waiting"])
+        if not waiting:
+            return False
+        me = {"id": claim.job.id, "priority": claim.job.priority, "now": tx.now}
+        return int(tx.rows("preempt_rank", **me, **reach)[0]["ahead"]) < waiting
+
+    def finish(
+        self,
+        claim: Claim,
+        artifacts: tuple[Artifact, ...],
+        usage: dict[str, Any],
+        model_actual: str | None = None,
+    ) -> Job:
+        """Publish: the artifacts become the job's, the ledger is charged, webhooks are queued, all in one transaction.
+
+        Repeating it after a lost answer is safe. Raises WorkerLost when the job is no longer this attempt's.
+        """
+        result = {"artifacts": artifacts_json(artifacts), "usage": json.dumps(usage), "model_actual": model_actual}
+
+        def work(tx: Tx) -> Row:
+            row = tx.row("finish", now=tx.now, retention_s=self.retention_s, **result, **_fence(claim))
+            if row is None:
+                return _already(tx, claim, "completed")
+            tx.run("charge", **_charge(row, usage, tx.now))
+            _ended(tx, row)
+            return row
+
+        return self._updated(claim, work)
+
+    def fail(self, claim: Claim, code: str, message: str, retryable: bool, retry_after_s: float = 0.0) -> Job:
+        """Record a failure: back to the queue while it is retryable and retries are left, else `failed`.
+
+        After two failures without progress the checkpoint is distrusted and the next attempt starts anew.
+        Raises WorkerLost when the job is no longer this attempt's.
+        """
+
+        def work(tx: Tx) -> Row:
+            row = tx.row("held", **_fence(claim))
+            if row is None:
+                return _already(tx, claim, "failed")
+            return self._failed(tx, row, code, message, retryable, retry_after_s)
+
+        return self._updated(claim, work)
+
+    def requeue(self, claim: Claim, checkpoint_key: str | None, reason: str) -> Job:
+        """Give the job back unfinished (pre-empted, drained): same place in the queue, no failure counted.
+
+        A job whose cancellation was asked for ends as `cancelled` instead. Raises WorkerLost.
+        """
+
+        def work(tx: Tx) -> Row:
+            row = tx.row("held", **_fence(claim))
+            if row is None:
+                return _already(tx, claim, "queued")
+            if row["cancel_requested"]:
+                return _stop(tx, row, "cancelled", "cancelled", "Cancelled by the caller.")
+            return _put_back(
+                tx, row, row["created_at"], None, None, keep=True, checkpoint_key=checkpoint_key, why=reason
+            )
+
+        return self._updated(claim, work)
+
+    def confirm_cancel(self, claim: Claim) -> Job:
+        """The worker has stopped: the job becomes `cancelled`. Raises WorkerLost."""
+
+        def work(tx: Tx) -> Row:
+            row = tx.row("held", **_fence(claim))
+            if row is None:
+                return _already(tx, claim, "cancelled")
+            return _stop(tx, row, "cancelled", "cancelled", "Cancelled by the caller.")
+
+        return self._updated(claim, work)
+
+    def reap(self, now: float | None = None, worker: str | None = None, limit: int = 100) -> Ids:
+        """Requeue (or fail) running jobs whose lease ran out, or all of a `worker` known to be dead; their ids.
+
+        `now` only serves tests; the default is the database's clock. Every worker calls this; any one is enough.
+        """
+
+        def find(tx: Tx) -> Rows:
+            return tx.rows("expired_leases", now=tx.now if now is None else now, worker=worker, limit=limit)
+
+        def one(tx: Tx, expired: Row) -> str | None:
+            row = tx.row("still_expired", now=tx.now if now is None else now, worker=worker, **expired)
+            if row is None:
+                return None
+            message = f"Worker {row['lease_owner']} stopped reporting during attempt {row['attempt']}."
+            self._failed(tx, row, WorkerLost.code, message, True, 0.0)
+            return str(row["id"])
+
+        found = self.database.run(find, write=False)
+        reaped = [self.database.run(lambda tx, e=expired: one(tx, e)) for expired in found]  # type: ignore[misc]
+        return [job_id for job_id in reaped if job_id is not None]
+
+    def _failed(self, tx: Tx, row: Row, code: str, message: str, retryable: bool, retry_after_s: float) -> Row:
+        """What becomes of a running job, locked by the caller, whose attempt failed."""
+        if row["cancel_requested"]:
+            return _stop(tx, row, "cancelled", "cancelled", "Cancelled by the caller.")
+        if not retryable or row["failures"] >= self.max_failures:
+            return _stop(tx, row, "failed", code, message, failed=1)
+        ready_at = tx.now + retry_after_s if retry_after_s else row["created_at"]
+        return _put_back(tx, row, ready_at, code, message, keep=row["failures"] < 2, failed=1, why=code)
+
+    def _updated(self, claim: Claim, work: Callable[[Tx], Row]) -> Job:
+        return job_of(self.database.run(work), claim.job)
+
+
+def _fence(claim: Claim) -> Row:
+    return {"id": claim.job.id, "attempt": claim.attempt, "worker": claim.worker}
+
+
+def _lost(claim: Claim) -> WorkerLost:
+    return WorkerLost(
+        f"Worker {claim.worker} no longer holds attempt {claim.attempt} of job {claim.job.id}; its work is discarded."
+    )
+
+
+def _already(tx: Tx, claim: Claim, status: str) -> Row:
+    """The row, if this very attempt has already brought the job to `status` (its answer was lost); else WorkerLost."""
+    row = tx.row("get_job", id=claim.job.id, tenant=None)
+    if row is None or (row["attempt"], row["lease_owner"], row["status"]) != (claim.attempt, claim.worker, status):
+        raise _lost(claim)
+    return row
+
+
+def _stop(tx: Tx, row: Row, status: str, code: str, message: str, failed: int = 0) -> Row:
+    """End a running job, locked by the caller, without publishing."""
+    how = {"status": status, "code": code, "message": message, "failed": failed}
+    stopped = tx.row("stop", now=tx.now, **how, **_row_fence(row))
+    assert stopped is not None, f"job {row['id']} changed under its lock"
+    _ended(tx, stopped)
+    return stopped
+
+
+def _put_back(
+    tx: Tx,
+    row: Row,
+    ready_at: float,
+    code: str | None = None,
+    message: str | None = None,
+    *,
+    keep: bool,
+    why: str,
+    failed: int = 0,
+    checkpoint_key: str | None = None,
+) -> Row:
+    """Return a running job, locked by the caller, to the queue."""
+    error = {"code": code, "message": message, "failed": failed}
+    back = tx.row(
+        "put_back", ready_at=ready_at, keep=int(keep), checkpoint_key=checkpoint_key, **error, **_row_fence(row)
+    )
+    assert back is not None, f"job {row['id']} changed under its lock"
+    lane = {name: row[name] for name in ("tenant", "model", "priority", "cost_s")}
+    tx.run("lane_push", ready_at=ready_at, **lane)
+    _event(tx, row["id"], back["num_events"], "status", {"status": "queued", "reason": why})
+    return back
+
+
+def _row_fence(row: Row) -> Row:
+    return {"id": row["id"], "attempt": row["attempt"], "worker": row["lease_owner"]}
+
+
+def _ended(tx: Tx, row: Row) -> None:
+    """The event of a job's end and, in the same transaction, the webhook that tells of it."""
+    data = {"status": row["status"]}
+    if row["error_code"] is not None:
+        data["error"] = {"code": row["error_code"], "message": row["error_message"]}
+    _event(tx, row["id"], row["num_events"], "status", data)
+    if row["webhook"] is not None:
+        about = {"job_id": row["id"], "tenant": row["tenant"], "seq": row["num_events"], "webhook": row["webhook"]}
+        tx.run("add_delivery", id=new_id(), now=tx.now, **about)
+
+
+def _event(tx: Tx, job_id: str, seq: int, kind: str, data: Row) -> None:
+    tx.run("add_event", id=job_id, seq=seq, now=tx.now, kind=kind, data=json.dumps(data))
+
+
+def _lane_pop(tx: Tx, row: Row) -> None:
+    tx.run("lane_pop", tenant=row["tenant"], model=row["model"], priority=row["priority"], cost_s=row["cost_s"])
+
+
+def _visible(tx: Tx, job_id: str, tenant: str | None) -> Row:
+    row = tx.row("get_job", id=job_id, tenant=tenant)
+    if row is None:
+        raise NotFound(f"There is no job {job_id!r}.")
+    return row
+
+
+def _quoted(quote: Row, name: str, default: float) -> float:
+    """A number of the quote. Raises InvalidRequest when it is not a finite number of at least 0."""
+    value = quote.get(name)
+    if value is None:
+        return default
+    if not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+        raise InvalidRequest(f"A quote's {name} must be a number of at least 0, not {value!r}.", "quote")
+    return float(value)
+
+
+def _new_row(new: NewJob, job_id: str, seconds: float, cost: float, now: float) -> Row:
+    who = {"tenant": new.tenant, "key_id": new.key_id, "protocol": new.protocol, "model": new.model}
+    once = {"id": job_id, "idempotency_key": new.idempotency_key, "body_hash": new.body_hash}
+    data = {"quote": new.quote, "webhook": new.webhook, "metadata": new.metadata}
+    texts = {name: None if value is None else json.dumps(value) for name, value in data.items()}
+    return who | once | texts | {
+        "priority": new.priority, "cost_s": seconds, "cost": cost, "parent_id": new.parent_id, "now": now
+    }  # fmt: skip
+
+
+def _find_idempotent(tx: Tx, new: NewJob, before: float) -> Row | None:
+    if new.idempotency_key is None:
+        return None
+    who = {"tenant": new.tenant, "idempotency_key": new.idempotency_key}
+    row = tx.row("find_idempotent", **who)
+    if row is not None and row["created_at"] < before:
+        tx.run("forget_idempotency_key", before=before, **who)
+        return None
+    return row
+
+
+def _same_body(row: Row, new: NewJob) -> Job:
+    if row["body_hash"] != new.body_hash:
+        raise Conflict(
+            f"Idempotency key {new.idempotency_key!r} already made job {row['id']} from another body; "
+            "send the same body again or use a new key."
+        )
+    return job_of(row)
+
+
+def _admit(tx: Tx, new: NewJob, cost: float, admission: Admission) -> None:
+    """Raises Throttled or QuotaExceeded; runs under the tenant's lock."""
+    if admission.max_open is not None:
+        num_open = int(tx.rows("count_open", tenant=new.tenant)[0]["num_open"])
+        if num_open >= admission.max_open:
+            raise Throttled(
+                f"{num_open} jobs are queued or running and the limit is {admission.max_open}; wait for one to end.",
+                5.0,
+            )
+    if admission.budget is not None:
+        charged = float(tx.rows("spent", key_id=new.key_id, since=admission.budget_since)[0]["charged"])
+        reserved = float(tx.rows("reserved", tenant=new.tenant, key_id=new.key_id)[0]["reserved"])
+        if charged + reserved + cost > admission.budget:
+            raise QuotaExceeded(
+                f"This job is quoted at {cost:.4f}; of the key's budget of {admission.budget:.4f}, {charged:.4f} is "
+                f"spent and {reserved:.4f} is reserved by open jobs. Raise the budget or wait for its next period."
+            )
+
+
+def _charge(row: Row, usage: Row, now: float) -> Row:
+    """The ledger row of a publication: the quoted price, unless the usage brings its own `cost`."""
+    amounts = {name: float(usage.get(name) or 0.0) for name in ("output_s", "compute_s", "flops")}
+    who = {name: row[name] for name in ("id", "tenant", "key_id", "model", "attempt")}
+    return who | amounts | {"now": now, "cost": float(usage["cost"] if usage.get("cost") is not None else row["cost"])}
