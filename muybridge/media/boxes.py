@@ -24,6 +24,7 @@ MAX_DEPTH: Final = 8
 MAX_BOXES: Final = 20_000
 MAX_SAMPLES: Final = 1_000_000  # of one track: 15 s of 48 kHz PCM in MOV is 720,000
 MAX_TABLE_BYTES: Final = 16 << 20
+MAX_EDITS: Final = 32  # an edit list can play one second for a week
 
 
 @dataclass(frozen=True)
@@ -190,6 +191,9 @@ def _track(walker: _Walker, trak: Box, size: int, media: int, fragmented: bool) 
     if sizes > media:
         raise MediaInvalid(f"a track of the video claims {sizes} bytes, the file holds {media}; it was cut off")
     _check_chunks(walker, tables, num_samples, size)
+    edits = trak.find("edts", "elst")
+    if edits is not None and struct.unpack_from(">I", walker.body(edits, "edit list"), 4)[0] > MAX_EDITS:
+        raise MediaInvalid(f"a track of the video has over {MAX_EDITS} edits; export it again as a plain MP4")
     if num_samples == 0 and not fragmented and kind in ("vide", "soun"):
         raise MediaInvalid(f"the {'video' if kind == 'vide' else 'sound'} track holds nothing; export it again")
     return Track(kind, codec, num_samples, duration_s, width, height, channels)

@@ -75,9 +75,7 @@ def _refusal(head: bytes) -> str:
     if not head:
         return "the file is empty; send a PNG, JPEG or WebP picture, an MP4 video, or WAV, MP3, M4A, FLAC or Ogg sound"
     shown = head[:8].hex(" ")
-    return (
-        f"unknown file type (it begins {shown}); send PNG, JPEG or WebP, MP4 (H.264, AAC), WAV, MP3, M4A, FLAC or Ogg"
-    )
+    return f"unknown file type (it begins {shown}); send PNG, JPEG or WebP, MP4 (H.264), WAV, MP3, M4A, FLAC or Ogg"
 
 
 def image_header(data: bytes, *, max_pixels: int = MAX_PIXELS) -> ImageHeader:

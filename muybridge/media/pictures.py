@@ -58,7 +58,8 @@ def _flatten(frame: av.VideoFrame, background: tuple[int, int, int]) -> Frames:
     rgba_YXC = rgba.astype(np.float32) / (257.0 if deep else 1.0)
     opacity = rgba_YXC[..., 3:] / 255.0
     over = rgba_YXC[..., :3] * opacity + np.asarray(background, np.float32) * (1.0 - opacity)
-    return np.clip(np.rint(over), 0, 255).astype(np.uint8)
+    flat: Frames = np.clip(np.rint(over), 0, 255).astype(np.uint8)
+    return flat
 
 
 def orient(frame_YXC: Frames, orientation: int) -> Frames:
@@ -140,7 +141,8 @@ def resize(frames: Frames, height: int, width: int, *, kernel: Kernel = "auto") 
     def one(frame_YXC: Frames) -> Frames:
         plane = np.tensordot(down, frame_YXC.astype(np.float32), axes=(1, 0))
         plane = np.einsum("yxc,wx->ywc", plane, across, optimize=True)
-        return np.clip(np.rint(plane), 0, 255).astype(np.uint8)
+        resized: Frames = np.clip(np.rint(plane), 0, 255).astype(np.uint8)
+        return resized
 
     return one(frames) if frames.ndim == 3 else np.stack([one(frame) for frame in frames])
 
@@ -156,7 +158,8 @@ def _weights(old: int, new: int, kernel: Kernel) -> NDArray[np.float32]:
         width = max(scale, 1.0)
         distance = (np.arange(old)[None, :] + 0.5 - (np.arange(new)[:, None] + 0.5) * scale) / width
         weight = np.where(np.abs(distance) < 3, np.sinc(distance) * np.sinc(distance / 3), 0.0)
-    return (weight / weight.sum(axis=1, keepdims=True)).astype(np.float32)
+    normalised: NDArray[np.float32] = (weight / weight.sum(axis=1, keepdims=True)).astype(np.float32)
+    return normalised
 
 
 def condition_image(frame_YXC: Frames, height: int, width: int) -> Frames:

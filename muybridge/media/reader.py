@@ -72,7 +72,7 @@ def open_media(path: str | Path, *, max_pixels: int = MAX_PIXELS, threads: int |
         if threads is not None:
             stream.codec_context.thread_count = threads
         elif stream.type == "video":
-            stream.thread_type = "AUTO"
+            stream.codec_context.thread_type = "AUTO"
     return container
 
 
@@ -81,9 +81,9 @@ def _video_stream(container: InputContainer) -> VideoStream | None:
     return next((s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic), None)
 
 
-def probe(path: str | Path) -> MediaInfo:
+def probe(path: str | Path, *, threads: int | None = None) -> MediaInfo:
     """Describe a file without decoding more than its first frame; raises MediaInvalid."""
-    with open_media(path) as container:
+    with open_media(path, threads=threads) as container:
         video = _video_stream(container)
         sound = next(iter(container.streams.audio), None)
         fields: dict[str, Any] = {"format": container.format.name.split(",")[0], "num_streams": len(container.streams)}
@@ -107,8 +107,8 @@ def probe(path: str | Path) -> MediaInfo:
         if sound is not None:
             if video is None and sound.duration and sound.time_base:
                 duration_s = sound.duration * sound.time_base
-            context = sound.codec_context
-            fields |= {"audio_codec": context.name, "sample_rate": context.sample_rate, "channels": context.channels}
+            codec = sound.codec_context
+            fields |= {"audio_codec": codec.name, "sample_rate": codec.sample_rate, "channels": codec.channels}
         return MediaInfo(duration_s=float(duration_s), **fields)
 
 
@@ -124,7 +124,7 @@ def _first_frame(container: InputContainer, video: VideoStream, path: str | Path
 
 def display_matrix(frame: av.VideoFrame) -> NDArray[np.int64] | None:
     """The 2x2 part of the display matrix (ISO 14496-12, 8.3.2), as signs; None when the picture is upright."""
-    side = frame.side_data.get("DISPLAYMATRIX")
+    side: Any = frame.side_data.get("DISPLAYMATRIX")
     if side is None:
         return None
     matrix = np.frombuffer(bytes(side), np.int32).reshape(3, 3)[:2, :2].astype(np.int64)
@@ -231,14 +231,17 @@ class ClipReader:
         channels: int | None = None,
         max_pixels: int = MAX_PIXELS,
         threads: int | None = None,
+        sound: bool = True,
     ) -> None:
         self.path, self.fps, self.size = Path(path), Fraction(fps), size
         self.max_seconds, self.sample_rate, self.channels = max_seconds, sample_rate, channels
         self._container = open_media(path, max_pixels=max_pixels, threads=threads)
-        self._video = _video_stream(self._container)
-        if self._video is None:
+        video = _video_stream(self._container)
+        if video is None:
+            self._container.close()
             raise MediaInvalid(f"{self.path.name} has no video frames, only sound; pass it as audio, or send a video")
-        self._sound = next(iter(self._container.streams.audio), None)
+        self._video = video
+        self._sound = next(iter(self._container.streams.audio), None) if sound else None
         self.num_frames = 0
         self.origin_s: Fraction | None = None
         self._placer: Placer | None = None
@@ -277,11 +280,11 @@ class ClipReader:
             yield picture
 
     def _time_of(self, frame: av.VideoFrame, default: Fraction) -> Fraction:
-        return default if frame.pts is None else Fraction(frame.pts) * Fraction(frame.time_base)
+        return default if frame.pts is None else frame.pts * (frame.time_base or Fraction(0))
 
     def _length_of(self, frame: av.VideoFrame) -> Fraction:
         if frame.duration:
-            return Fraction(frame.duration) * Fraction(frame.time_base)
+            return frame.duration * (frame.time_base or Fraction(0))
         return 1 / Fraction(self._video.average_rate or self.fps)
 
     def _decoded(self) -> Iterator[Any]:
@@ -307,11 +310,12 @@ class ClipReader:
             self._placer.place(*block)
         self._early.clear()
 
-    def _take_sound(self, packet: av.Packet) -> None:
+    def _take_sound(self, packet: av.Packet[Any]) -> None:
+        assert self._sound is not None
         self._sound_end_s = packet_end(packet, self._sound_end_s)
         if self._mixer is None:
             self._mixer = mixer(self._sound, self.channels)
-        for decoded in packet.decode():
+        for decoded in self._sound.codec_context.decode(packet):
             for block in mixed(self._mixer, decoded):
                 if self._placer is None:
                     self._early.append(block)
@@ -346,16 +350,16 @@ def mixer(stream: AudioStream, channels: int | None) -> av.AudioResampler:
 
 def mixed(converter: av.AudioResampler, decoded: av.AudioFrame) -> Iterator[tuple[Waveform, Fraction | None, int]]:
     """(waveform, presentation time, rate) of one decoded audio frame."""
-    time_s = None if decoded.pts is None else Fraction(decoded.pts) * Fraction(decoded.time_base)
+    time_s = None if decoded.pts is None else decoded.pts * (decoded.time_base or Fraction(0))
     for block in converter.resample(decoded):
         yield block.to_ndarray().astype(np.float32, copy=False), time_s, decoded.sample_rate
 
 
-def packet_end(packet: av.Packet, so_far: Fraction | None) -> Fraction | None:
+def packet_end(packet: av.Packet[Any], so_far: Fraction | None) -> Fraction | None:
     """Latest presented end among packets: the only place where the length of the last, shortened block stands."""
     if packet.pts is None or not packet.duration:
         return so_far
-    end = Fraction(packet.pts + packet.duration) * Fraction(packet.time_base)
+    end = (packet.pts + packet.duration) * packet.time_base
     return end if so_far is None else max(so_far, end)
 
 
@@ -388,14 +392,18 @@ def read_audio(
     sample_rate: int | None = None,
     channels: int | None = None,
     max_seconds: float | None = None,
+    origin_s: Fraction | None = None,
     threads: int | None = None,
 ) -> tuple[Waveform, int]:
-    """The sound of any file, (1 or 2, S) float32, from its first presented sample, and its rate; raises MediaInvalid."""
+    """The sound of a file, (1 or 2, S) float32, and its rate, from `origin_s` (else its first sample) on.
+
+    Raises MediaInvalid.
+    """
     with open_media(path, threads=threads) as container:
         stream = next(iter(container.streams.audio), None)
         if stream is None:
             raise MediaInvalid(f"{Path(path).name} has no sound; send WAV, MP3, M4A, FLAC or Ogg")
-        placer, end_s = Placer(None, max_seconds), None
+        placer, end_s = Placer(origin_s, max_seconds), None
         converter = mixer(stream, channels)
         try:
             for packet in container.demux(stream):

@@ -89,6 +89,7 @@ class ClipWriter:
         metadata: Mapping[str, str] | None = None,
         crf: float = 18.0,
         preset: str = "veryfast",
+        threads: int = 0,
     ) -> None:
         self.fps = Fraction(fps)
         self.sample_rate = sample_rate
@@ -98,6 +99,7 @@ class ClipWriter:
         self.size: tuple[int, int] | None = None  # height, width
         self.channels = 0
         self._x264 = {"crf": str(crf), "preset": preset}
+        self._threads = threads
         self._pending: Waveform | None = None  # less than one AAC block
         self._target = Path(target) if isinstance(target, str | Path) else None
         self._part: Path | None = None
@@ -154,6 +156,7 @@ class ClipWriter:
         context.sample_aspect_ratio = Fraction(1)
         context.color_primaries = context.color_trc = context.colorspace = BT709
         context.color_range = LIMITED_RANGE
+        context.thread_count = self._threads
         seconds = max(1, round(self.fps))
         context.gop_size = seconds if self.fragmented else 2 * seconds
         if self.fragmented:
