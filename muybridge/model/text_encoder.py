@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
+from safetensors import SafetensorError
 
 from muybridge.errors import InvalidRequest, NotInstalled, WeightsInvalid
 
@@ -78,15 +79,19 @@ def load_text_encoder(
     try:
         config = T5GemmaConfig.from_pretrained(folder, is_encoder_decoder=False, local_files_only=True)
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        encoder_only = type(
+            "T5GemmaEncoderOnly",
+            (T5GemmaEncoderModel,),
+            # The checkpoint's decoder half is left over on purpose; without this transformers reports it as a fault.
+            {"_keys_to_ignore_on_load_unexpected": [r"^(model\.)?decoder\.", r"^lm_head\."]},
+        )
         # Any: the declared return type leaves out the pair that output_loading_info gives.
-        model, report = cast(Any, T5GemmaEncoderModel).from_pretrained(
+        model, report = cast(Any, encoder_only).from_pretrained(
             folder, config=config, dtype=dtype, local_files_only=True, output_loading_info=True
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
         raise WeightsInvalid(f"{os.fspath(folder)} is not a readable T5Gemma checkpoint: {error}") from error
-    # The decoder's tensors are expected to be left over; missing or misshapen encoder tensors are not.
-    absent = sorted(report["missing_keys"])
-    extra = sorted(k for k in report["unexpected_keys"] if "encoder." in k and "decoder." not in k)
+    absent, extra = sorted(report["missing_keys"]), sorted(report["unexpected_keys"])
     if absent or extra or report["mismatched_keys"]:
         raise WeightsInvalid(
             f"{folder}: {len(absent)} encoder tensors are missing ({', '.join(absent[:8])}), {len(extra)} are unknown "
