@@ -47,8 +47,12 @@ def denoise(
     known = clean or {}
     states = {stream: SolverState() for stream in step_fns}
     for step in range(schedule.num_inference_steps):
-        latents |= {stream: part.apply(latents[stream]) for stream, part in known.items()}
+        latents = latents | {stream: part.apply(latents[stream]) for stream, part in known.items()}
         velocities = velocity(latents, schedule.sigma(step), context)
-        for stream, step_fn in step_fns.items():
-            latents[stream], states[stream] = step_fn(schedule, states[stream], latents[stream], velocities[stream])
+        moved = {
+            stream: step_fn(schedule, states[stream], latents[stream], velocities[stream])
+            for stream, step_fn in step_fns.items()
+        }
+        states = {stream: state for stream, (_, state) in moved.items()}
+        latents = latents | {stream: x_next for stream, (x_next, _) in moved.items()}
     return latents | {stream: part.apply(latents[stream]) for stream, part in known.items()}
