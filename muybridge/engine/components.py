@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from muybridge.model.codecs import AudioCodec, TextEncoder, VideoCodec
+from muybridge.model.codecs import AudioCodec, OnTile, SpatialTile, TextEncoder, VideoCodec
 from muybridge.model.tokens import Packed
 
 
@@ -19,12 +19,42 @@ class Denoiser(Protocol):
     def __call__(self, packed: Packed) -> tuple[Tensor, Tensor]: ...
 
 
+class DecodesVideo(Protocol):
+    """The decoding half of a video codec, whole or in pieces (first frame, tile, frames of the tile)."""
+
+    def decode(self, latent_BCTYX: Tensor, on_tile: OnTile | None = None) -> Tensor: ...
+
+    def decode_pieces(self, latent_BCTYX: Tensor) -> Iterator[tuple[int, SpatialTile, Tensor]]: ...
+
+
 class PhonemeEncoder(Protocol):
     """Phonemes to text features, for sizes that place speech on the clock."""
 
     def encode_phonemes(self, symbols: Sequence[str], language: str, register: str) -> Tensor:
         """[N, text channels], one row per phoneme."""
         ...
+
+
+@dataclass(frozen=True)
+class SplitVideoCodec:
+    """A video codec that encodes with one network and decodes with another of the same latent space."""
+
+    encoder: VideoCodec
+    decoder: DecodesVideo
+    stride: tuple[int, int, int] = (4, 16, 16)
+    num_channels: int = 48
+
+    def encode(self, frames_BCTYX: Tensor) -> Tensor:
+        """As the encoder's."""
+        return self.encoder.encode(frames_BCTYX)
+
+    def decode(self, latent_BCTYX: Tensor, on_tile: OnTile | None = None) -> Tensor:
+        """As the decoder's."""
+        return self.decoder.decode(latent_BCTYX, on_tile)
+
+    def decode_pieces(self, latent_BCTYX: Tensor) -> Iterator[tuple[int, SpatialTile, Tensor]]:
+        """As the decoder's."""
+        return self.decoder.decode_pieces(latent_BCTYX)
 
 
 @dataclass
@@ -39,6 +69,5 @@ class Components:
     text_encoder: TextEncoder
     phoneme_encoder: PhonemeEncoder | None = None
     has_roles: bool = False  # whether the checkpoint knows references, sources and beats
-    device: torch.device = torch.device("cpu")
-    upscaler_start: str = "noised"  # the open 15B starts from the noised, enlarged base latent
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     aligned_corners: bool = True  # as its upscaler was probably trained

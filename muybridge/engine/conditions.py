@@ -1,6 +1,6 @@
 """From a request to clean tokens: text on and off the clock, first and last frames, references, source clips, voices.
 
-Legend: B samples, N tokens, C channels, T latent frames, Y X rows/columns (of frames or latents), A audio latents, S samples.
+Legend: B samples, N tokens, C channels, T time, Y X rows/columns (frames or latents), A audio latents, S samples.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def encode_conditions(
 ) -> Conditions:
     """Everything the transformer is told besides noise. `large` is the upscaler's size where it runs.
 
-    Raises InvalidRequest for modes the loaded weights have no tokens for, MediaInvalid for files without pictures or sound.
+    Raises InvalidRequest for modes the weights have no tokens for, MediaInvalid for files without pictures or sound.
     """
     if not parts.has_roles and (request.references or request.video):
         raise InvalidRequest(
@@ -55,7 +55,7 @@ def encode_conditions(
 
 
 def text_tokens(parts: Components, request: Request, ticks: Clock, plan: Plan | None) -> TextTokens:
-    """Scene text off the clock; where the size has roles, beats on their spans, phonemes at their times, reference tags."""
+    """Scene text off the clock; where the size has roles, beats on their spans, phonemes at their times, tags."""
     pieces = [_scene_tokens(parts, request.prompt)]
     if parts.has_roles:
         pieces += [
@@ -73,20 +73,21 @@ def text_tokens(parts: Components, request: Request, ticks: Clock, plan: Plan | 
             features = parts.phoneme_encoder.encode_phonemes(symbols, line.language, line.register)
             middles = torch.tensor([(p.start_s + p.end_s) / 2 * UNITS_PER_SECOND for p in line.phones])
             pieces.append(_tokens(features, clock_coords(middles), Role.SPEECH))
-    return TextTokens(*(torch.cat(column) for column in zip(*pieces, strict=True)))
+    return TextTokens(
+        torch.cat([p.features_NC for p in pieces]),
+        torch.cat([p.coords_N3 for p in pieces]),
+        torch.cat([p.roles_N for p in pieces]),
+    )
 
 
-Piece = tuple[Tensor, Tensor, Tensor]
-
-
-def _tokens(features_NC: Tensor, coords_N3: Tensor, role: Role) -> Piece:
+def _tokens(features_NC: Tensor, coords_N3: Tensor, role: Role) -> TextTokens:
     features_NC = features_NC.float().cpu()
-    return features_NC, coords_N3, torch.full((len(features_NC),), int(role))
+    return TextTokens(features_NC, coords_N3, torch.full((len(features_NC),), int(role)))
 
 
 def _scene_tokens(parts: Components, prompt: str) -> TextTokens:
     (features_NC,) = parts.text_encoder.encode([prompt])
-    return TextTokens(*_tokens(features_NC, scene_coords(len(features_NC)), Role.SCENE))
+    return _tokens(features_NC, scene_coords(len(features_NC)), Role.SCENE)
 
 
 def _beat_tokens(parts: Components, text: str, start_s: float, end_s: float) -> TextTokens:
@@ -95,7 +96,7 @@ def _beat_tokens(parts: Components, text: str, start_s: float, end_s: float) -> 
     first, last = start_s * UNITS_PER_SECOND, end_s * UNITS_PER_SECOND
     count = max(1, math.ceil((last - first) / BEAT_SPACING))
     places = first + (torch.arange(count) + 0.5) * (last - first) / count
-    return TextTokens(*_tokens(features_NC.mean(0).expand(count, -1), clock_coords(places), Role.BEAT))
+    return _tokens(features_NC.mean(0).expand(count, -1), clock_coords(places), Role.BEAT)
 
 
 def frames_to_tensor(frames_TYXC: np.ndarray) -> Tensor:
@@ -103,9 +104,11 @@ def frames_to_tensor(frames_TYXC: np.ndarray) -> Tensor:
     return torch.from_numpy(frames_TYXC).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
 
 
-def _image_latent(parts: Components, path: Path, size: PixelSize) -> Tensor:
+def _image_latent(parts: Components, path: Path, size: PixelSize, is_first: bool = True) -> Tensor:
+    """[1, C, 1, Y, X]: as a clip's first latent (one frame), or as a later one (four frames alike)."""
     picture = media.condition_image(media.read_image(path), size.height, size.width)
-    return parts.video_codec.encode(frames_to_tensor(picture[None]).to(parts.device)).cpu()
+    still = np.repeat(picture[None], 1 if is_first else 1 + STRIDE_T, 0)
+    return parts.video_codec.encode(frames_to_tensor(still).to(parts.device))[:, :, -1:].cpu()
 
 
 def _given_frames(parts: Components, request: Request, ticks: Clock, size: PixelSize) -> dict[int, Tensor]:
@@ -113,7 +116,7 @@ def _given_frames(parts: Components, request: Request, ticks: Clock, size: Pixel
     if request.image is not None:
         frames[0] = _image_latent(parts, request.image, size)
     if request.last_image is not None:
-        frames[ticks.num_video_latents - 1] = _image_latent(parts, request.last_image, size)
+        frames[ticks.num_video_latents - 1] = _image_latent(parts, request.last_image, size, is_first=False)
     return frames
 
 

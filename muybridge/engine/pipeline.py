@@ -123,6 +123,7 @@ class Prepared:
 def prepare(parts: Components, state: GenerationState) -> Prepared:
     """Coordinates, masks, rotary tables and clean tokens of the state's stage: built once, used by every step."""
     plan = _plan_of(parts, state)
+    moving: tuple[str, ...]
     if state.stage == "base":
         sampling, model, moving = base_sampling(parts.size, state.request), parts.base, STREAMS
         sound = None
@@ -187,7 +188,7 @@ def _sample(parts: Components, state: GenerationState, plan: StagePlan, name: st
 
 
 def _text_of(conditions: Conditions, name: str) -> TextTokens:
-    """The text of a guidance pass: `text` takes the negative prompt for scene and beats, `speech` drops the phonemes."""
+    """A guidance pass's text: `text` has the negative prompt for scene and beats, `speech` no phonemes."""
     text = conditions.text
     if name in (FULL, REFERENCE):
         return text

@@ -87,7 +87,7 @@ class GenerationState:
 
     @staticmethod
     def from_bytes(blob: bytes) -> GenerationState:
-        """The inverse of `to_bytes`, on the CPU; raises UserError where the blob is not a checkpoint of this version."""
+        """The inverse of `to_bytes`, on the CPU; raises UserError for anything but a checkpoint of this version."""
         try:
             tensors = load(blob)
             size = int.from_bytes(blob[:8], "little")

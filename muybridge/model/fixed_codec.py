@@ -1,13 +1,17 @@
-"""Codecs without training: a fixed set of cosines for picture and for sound.
+"""Codecs and a text encoder without training: cosines for picture and sound, hashes for words.
 
-The floor of the codec suite, and what the engine's tests run on: exact shapes, linear, invertible on their own range.
+The floor of the codec suite, and what benchmarks and the engine's tests run on: exact shapes, linear, invertible on
+their own range.
 Legend: B samples, C channels, T Y X time, rows, columns (of frames or latents), A audio latents, S samples.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
+from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (the field's name for it)
@@ -31,7 +35,8 @@ def _colour_axes() -> Tensor:
     luma = torch.tensor(_LUMA, dtype=torch.float64)
     axes = torch.stack([luma, torch.tensor([0.0, 0, 1]) - luma, torch.tensor([1.0, 0, 0]) - luma])
     basis, _ = torch.linalg.qr(axes.T)
-    return basis.T * torch.sign(basis.T.sum(1, keepdim=True) + 1e-9)
+    rows: Tensor = basis.T
+    return rows * torch.sign(rows.sum(1, keepdim=True) + 1e-9)
 
 
 class FixedVideoCodec:
@@ -42,7 +47,7 @@ class FixedVideoCodec:
 
     def __init__(self) -> None:
         colours, times, spaces = _colour_axes(), cosines(STRIDE_T, STRIDE_T), cosines(STRIDE_Y, 8)
-        order = sorted(((y + x, y, x) for y in range(8) for x in range(8)))
+        order = sorted((y + x, y, x) for y in range(8) for x in range(8))
         kernels = [
             torch.einsum("c,t,y,x->ctyx", colours[colour], times[time], spaces[y], spaces[x])
             for colour, time, count in _COUNTS
@@ -56,7 +61,8 @@ class FixedVideoCodec:
         check_frames(frames_BCTYX, self.stride)
         head = frames_BCTYX[:, :, :1].expand(-1, -1, STRIDE_T, -1, -1)
         frames = torch.cat([head, frames_BCTYX[:, :, 1:]], 2)
-        return F.conv3d(frames, self.kernel.to(frames), stride=self.stride) * self.scale_C.to(frames)
+        latent_BCTYX: Tensor = F.conv3d(frames, self.kernel.to(frames), stride=self.stride)
+        return latent_BCTYX * self.scale_C.to(frames)
 
     def decode(self, latent_BCTYX: Tensor, on_tile: OnTile | None = None) -> Tensor:
         check_latent(latent_BCTYX, self.num_channels)
@@ -85,3 +91,18 @@ class FixedAudioCodec:
     def decode(self, latent_BCA: Tensor) -> Tensor:
         mono = F.conv_transpose1d(latent_BCA, self.kernel.to(latent_BCA), stride=self.samples_per_latent)
         return mono.expand(-1, 2, -1).clamp(-1, 1).cpu()
+
+
+class FixedTextEncoder:
+    """One feature per word, drawn from a hash of the word: tells words apart and knows nothing about them."""
+
+    def __init__(self, num_channels: int) -> None:
+        self.num_channels = num_channels
+
+    def encode(self, prompts: Sequence[str]) -> list[Tensor]:
+        return [torch.stack([self._word(w) for w in p.lower().split()] or [self._word("")]) for p in prompts]
+
+    def _word(self, word: str) -> Tensor:
+        digest = hashlib.blake2b(word.encode(), digest_size=8).digest()
+        draws = np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
+        return torch.from_numpy(draws.standard_normal(self.num_channels, dtype=np.float32))

@@ -30,8 +30,7 @@ class Transformer(nn.Module):
         super().__init__()
         self.config = config
         self.adapter = Adapter(config)
-        self.block = nn.Module()
-        self.block.layers = nn.ModuleList(Layer(config, i) for i in range(config.num_layers))
+        self.block = Block(config)
         self.final_norm_video = RMSNorm(config.hidden_size)
         self.final_norm_audio = RMSNorm(config.hidden_size)
         self.final_linear_video = nn.Linear(config.hidden_size, config.video_in_channels, bias=False)
@@ -68,6 +67,14 @@ class Transformer(nn.Module):
                 draw = torch.empty(parameter.shape, dtype=torch.float32).normal_(0, scale, generator=generator)
                 parameter.copy_(draw)
         return self
+
+
+class Block(nn.Module):
+    """The stack of layers; its own module because the checkpoints name it."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(Layer(config, i) for i in range(config.num_layers))
 
 
 class Adapter(nn.Module):
@@ -111,7 +118,8 @@ class Layer(nn.Module):
 
     def forward(self, x_ND: Tensor, layout: Layout, rotary: tuple[Tensor, Tensor]) -> Tensor:
         x_ND = x_ND + self.attention(x_ND, layout, rotary)
-        return x_ND + self.mlp(x_ND, layout.splits)
+        out_ND: Tensor = x_ND + self.mlp(x_ND, layout.splits)
+        return out_ND
 
 
 class Attention(nn.Module):
@@ -119,8 +127,10 @@ class Attention(nn.Module):
 
     def __init__(self, config: ModelConfig, index: int) -> None:
         super().__init__()
-        copies = config.num_copies(index)
-        self.num_heads_q, self.num_heads_kv, self.head_dim = config.num_heads_q, config.num_heads_kv, config.head_dim
+        self.copies = copies = config.num_copies(index)
+        self.head_dim = config.head_dim
+        heads_kv = config.num_heads_kv * config.head_dim
+        self.widths = [config.hidden_size, heads_kv, heads_kv, config.num_heads_q]
         self.receptive_field = config.frame_receptive_field if index in config.local_layers else None
         self.pre_norm = RMSNorm(config.hidden_size, copies)
         self.linear_qkv = ModalLinear(config.hidden_size, config.qkvg_size, copies)
@@ -129,16 +139,25 @@ class Attention(nn.Module):
         self.k_norm = RMSNorm(config.head_dim, copies)
 
     def forward(self, x_ND: Tensor, layout: Layout, rotary: tuple[Tensor, Tensor]) -> Tensor:
-        splits = layout.splits
-        qkvg = self.linear_qkv(self.pre_norm(x_ND, splits), splits)
-        heads_kv = self.num_heads_kv * self.head_dim
-        q, k, v, gate_NH = qkvg.split([self.num_heads_q * self.head_dim, heads_kv, heads_kv, self.num_heads_q], -1)
-        dtype = qkvg.dtype
-        q_NHK = rotate(self.q_norm(q.float().unflatten(-1, (-1, self.head_dim)), splits), rotary).to(dtype)
-        k_NGK = rotate(self.k_norm(k.float().unflatten(-1, (-1, self.head_dim)), splits), rotary).to(dtype)
-        out_NHK = attend(q_NHK, k_NGK, v.unflatten(-1, (-1, self.head_dim)), layout, self.receptive_field)
-        out_NHK = out_NHK.float() * gate_NH.float().sigmoid()[..., None]
-        return self.linear_proj(out_NHK.flatten(1), splits).float()
+        rows = row_chunks(layout.splits, self.copies, x_ND.device)
+        parts = [self.project(x_ND[r], copy, rotary[0][r], rotary[1][r]) for r, copy in rows]
+        q_NHK, k_NGK, v_NGK, gate_NH = (torch.cat(p) for p in zip(*parts, strict=True))
+        out_NHK = attend(q_NHK, k_NGK, v_NGK, layout, self.receptive_field)
+        return torch.cat([self.output(out_NHK[r], gate_NH[r], copy) for r, copy in rows])
+
+    def project(self, x_ND: Tensor, copy: int, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Rows of one modality to q, k (normalised per head, rotated), v and the gate before its sigmoid."""
+        qkvg = self.linear_qkv(self.pre_norm(x_ND, copy), copy)
+        q, k, v, gate_NH = qkvg.split(self.widths, -1)
+        q_NHK = rotate(self.q_norm(q.unflatten(-1, (-1, self.head_dim)), copy), cos, sin)
+        k_NGK = rotate(self.k_norm(k.unflatten(-1, (-1, self.head_dim)), copy), cos, sin)
+        return q_NHK.to(qkvg.dtype), k_NGK.to(qkvg.dtype), v.unflatten(-1, (-1, self.head_dim)), gate_NH
+
+    def output(self, out_NHK: Tensor, gate_NH: Tensor, copy: int) -> Tensor:
+        """Attention's rows, gated and projected back to the residual's width."""
+        gated_NHK = out_NHK.float() * gate_NH.float().sigmoid()[..., None]
+        out_ND: Tensor = self.linear_proj(gated_NHK.flatten(1), copy)
+        return out_ND.float()
 
 
 class FeedForward(nn.Module):
@@ -146,15 +165,32 @@ class FeedForward(nn.Module):
 
     def __init__(self, config: ModelConfig, index: int) -> None:
         super().__init__()
-        copies, inner = config.num_copies(index), config.intermediate_size(index)
+        self.copies = copies = config.num_copies(index)
+        inner = config.intermediate_size(index)
         self.is_gated = index not in config.gelu7_layers
         self.pre_norm = RMSNorm(config.hidden_size, copies)
         self.up_gate_proj = ModalLinear(config.hidden_size, inner * (2 if self.is_gated else 1), copies)
         self.down_proj = ModalLinear(inner, config.hidden_size, copies)
 
     def forward(self, x_ND: Tensor, splits: tuple[int, int, int]) -> Tensor:
-        up = self.up_gate_proj(self.pre_norm(x_ND, splits), splits).float()
-        return self.down_proj(swiglu7(up) if self.is_gated else gelu7(up), splits).float()
+        activation = swiglu7 if self.is_gated else gelu7
+        parts = []
+        for rows, copy in row_chunks(splits, self.copies, x_ND.device):
+            up = self.up_gate_proj(self.pre_norm(x_ND[rows], copy), copy).float()
+            parts.append(self.down_proj(activation(up), copy).float())
+        return torch.cat(parts)
+
+
+def row_chunks(splits: tuple[int, int, int], copies: int, device: torch.device) -> list[tuple[slice, int]]:
+    """(rows, weight set) that cover the sequence: by modality where weights differ, and when no gradient is wanted in
+    pieces that stay in a CPU's cache or bound a GPU's memory (the 15B's widest rows take 109 kB a token)."""
+    longest = (256 if device.type == "cpu" else 16384) if not torch.is_grad_enabled() else sum(splits)
+    chunks, start = [], 0
+    for copy, size in enumerate(splits if copies > 1 else (sum(splits),)):
+        stop = start + size
+        chunks += [(slice(at, min(at + longest, stop)), copy) for at in range(start, stop, max(longest, 1))]
+        start = stop
+    return chunks
 
 
 class ModalLinear(nn.Module):
@@ -165,12 +201,8 @@ class ModalLinear(nn.Module):
         self.copies = copies
         self.weight = nn.Parameter(torch.empty(copies * out_size, in_size))
 
-    def forward(self, x_ND: Tensor, splits: tuple[int, int, int]) -> Tensor:
-        x_ND = x_ND.to(self.weight.dtype)
-        if self.copies == 1:
-            return F.linear(x_ND, self.weight)
-        parts = zip(x_ND.split(splits), self.weight.chunk(self.copies), strict=True)
-        return torch.cat([F.linear(part, weight) for part, weight in parts])
+    def forward(self, x_ND: Tensor, copy: int) -> Tensor:
+        return F.linear(x_ND.to(self.weight.dtype), self.weight.chunk(self.copies)[copy])
 
 
 class RMSNorm(nn.Module):
@@ -181,20 +213,16 @@ class RMSNorm(nn.Module):
         self.size, self.copies = size, copies
         self.weight = nn.Parameter(torch.zeros(copies * size))
 
-    def forward(self, x_ND: Tensor, splits: tuple[int, int, int] | None = None) -> Tensor:
-        scale = self.weight.float() + 1
-        if self.copies == 1 or splits is None:
-            return F.rms_norm(x_ND.float(), (self.size,), scale, EPS)
-        parts = zip(x_ND.float().split(splits), scale.chunk(self.copies), strict=True)
-        return torch.cat([F.rms_norm(part, (self.size,), weight, EPS) for part, weight in parts])
+    def forward(self, x_ND: Tensor, copy: int = 0) -> Tensor:
+        scale = self.weight.chunk(self.copies)[copy].float() + 1
+        return F.rms_norm(x_ND.float(), (self.size,), scale, EPS)
 
 
-def rotate(x_NHK: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
+def rotate(x_NHK: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Rotary position: pairs (i, i + R) of the first 2R of K dimensions turn by their angle; the rest pass."""
-    cos, sin = rotary
     half = cos.shape[-1]
     a, b, rest = x_NHK.split([half, half, x_NHK.shape[-1] - 2 * half], -1)
-    return torch.cat([a * cos - b * sin, b * cos + a * sin, rest], -1)
+    return torch.cat([torch.addcmul(a * cos, b, sin, value=-1), torch.addcmul(b * cos, a, sin), rest], -1)
 
 
 def gelu7(y: Tensor) -> Tensor:
@@ -206,5 +234,5 @@ def gelu7(y: Tensor) -> Tensor:
 def swiglu7(y: Tensor) -> Tensor:
     """u * sigmoid(1.702 u) * (l + 1) of interleaved columns u, l; u clipped above at 7, l to [-7, 7]."""
     u, linear = y.unflatten(-1, (-1, 2)).unbind(-1)
-    u = u.clamp(max=ACTIVATION_LIMIT)
-    return u * torch.sigmoid(ACTIVATION_SLOPE * u) * (linear.clamp(-ACTIVATION_LIMIT, ACTIVATION_LIMIT) + 1)
+    gelu = gelu7(u)
+    return torch.addcmul(gelu, gelu, linear.clamp(-ACTIVATION_LIMIT, ACTIVATION_LIMIT))

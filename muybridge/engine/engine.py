@@ -1,0 +1,118 @@
+"""The engine: a loaded size that makes clips, one hook between steps, and progress that can be trusted.
+
+engine = muybridge.load("tiny")
+clip = engine.generate(Request("A woman says: \\"Good morning.\\""))
+clip.save("clip.mp4")
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from muybridge.engine import pipeline
+from muybridge.engine.clip import Clip
+from muybridge.engine.components import Components
+from muybridge.engine.state import GenerationState
+from muybridge.request import Request
+from muybridge.shapes import Window, cost
+
+if TYPE_CHECKING:
+    from muybridge.speech.pacing import Plan
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a generation stands after a step. `fraction` is of all the work, counted in operations."""
+
+    stage: str
+    step: int
+    num_steps: int
+    fraction: float
+    eta_s: float | None  # None before the first step was timed
+
+
+OnStep = Callable[[Progress], None]
+BetweenSteps = Callable[[GenerationState, Progress], None]
+
+
+class Engine:
+    """Loaded weights and where they run. One clip at a time: batching does not help video (facts: serving 0.4)."""
+
+    def __init__(self, parts: Components) -> None:
+        self.parts = parts
+        self._prepared: tuple[tuple[object, str], pipeline.Prepared] | None = None
+
+    def generate(self, request: Request, on_step: OnStep | None = None) -> Clip:
+        """Make one clip. `on_step` sees progress after each step and may raise (Cancelled) to stop.
+
+        Raises UserError for what the loaded size cannot do; nothing is computed then.
+        """
+        return self.finish(self.encode(request), None if on_step is None else lambda _, progress: on_step(progress))
+
+    def finish(self, state: GenerationState, between_steps: BetweenSteps | None = None) -> Clip:
+        """Run a state, fresh or resumed, to its clip. `between_steps` may save `state`, and raise to stop."""
+        meter = _Meter(state.request, self.parts.size)
+        while state.stage != "done":
+            if state.step == self.num_steps(state):
+                state = self.upscale(state)
+                continue
+            started = time.perf_counter()
+            state = self.step(state)
+            progress = meter.after_step(state, self.num_steps(state), time.perf_counter() - started)
+            if between_steps is not None:
+                between_steps(state, progress)
+        return self.decode(state)
+
+    def encode(self, request: Request, window: Window | None = None) -> GenerationState:
+        """Text, pictures and sound to latents; the state before the first step."""
+        return pipeline.encode(self.parts, request, self._plan(request), window)
+
+    def step(self, state: GenerationState) -> GenerationState:
+        """One denoising step; coordinates, masks and clean tokens are built once a stage."""
+        key = (state.conditions, state.stage)
+        if self._prepared is None or self._prepared[0][0] is not key[0] or self._prepared[0][1] != key[1]:
+            self._prepared = (key, pipeline.prepare(self.parts, state))
+        return pipeline.step(self.parts, state, self._prepared[1])
+
+    def upscale(self, state: GenerationState) -> GenerationState:
+        """From the end of a stage to the start of the next, or to done."""
+        return pipeline.upscale(self.parts, state)
+
+    def decode(self, state: GenerationState) -> Clip:
+        """Latents to frames and sound."""
+        self._prepared = None
+        return pipeline.decode(self.parts, state)
+
+    def num_steps(self, state: GenerationState) -> int:
+        """Steps of the state's stage."""
+        return pipeline.num_steps(self.parts, state)
+
+    def _plan(self, request: Request) -> Plan | None:
+        """Phonemes on the clock, for sizes that have them."""
+        if self.parts.phoneme_encoder is None:
+            return None
+        from muybridge.speech.pacing import plan_request
+
+        return plan_request(request)
+
+
+class _Meter:
+    """Progress in operations and an ETA from the measured rate of the steps so far."""
+
+    def __init__(self, request: Request, size: str) -> None:
+        estimate = cost(request, size)
+        self.flops = {s.name: s.linear_flops + s.attention_flops for s in estimate.stages}
+        self.total = estimate.flops * 1.1  # decoding is about a tenth of the wall time
+        self.rate: float | None = None
+
+    def after_step(self, state: GenerationState, num_steps: int, seconds: float) -> Progress:
+        per_step = self.flops[state.stage] / num_steps
+        # The mean of the newest rate and the ones before: the first step warms up caches.
+        newest = per_step / max(seconds, 1e-9)
+        self.rate = newest if self.rate is None else (self.rate + newest) / 2
+        before = 0.0 if state.stage == "base" else self.flops["base"]
+        done = before + per_step * state.step
+        return Progress(state.stage, state.step, num_steps, done / self.total, (self.total - done) / self.rate)

@@ -1,0 +1,61 @@
+"""Long programmes in windows on absolute time: where they start, what they share, never a rounded length.
+
+A window is at most 15 s. It starts on a clock unit of the programme and repeats `overlap_units` latents of the window
+before, carried over in latent space. Cuts prefer the ends of sentences. Frame n of the programme starts at sample
+n * rate / 25 whichever window made it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from muybridge.shapes import FPS, MAX_SECONDS, MIN_SECONDS, STRIDE_T, Clock, Window, clock
+
+OVERLAP_UNITS = 4  # 640 ms
+
+
+def plan_windows(
+    seconds: float,
+    sentence_ends_s: Sequence[float] = (),
+    overlap_units: int = OVERLAP_UNITS,
+    max_seconds: float = MAX_SECONDS,
+    min_seconds: float = MIN_SECONDS,
+) -> tuple[Window, ...]:
+    """Windows that cover `seconds`, each at most `max_seconds`, cut after the last sentence that fits.
+
+    Every frame belongs to exactly one window (`owned_frames`); overlapping latents belong to the earlier one.
+    """
+    whole = clock(seconds)
+    longest, shortest = (int(s * FPS) // STRIDE_T for s in (max_seconds, min_seconds))
+    ends = [int(s * FPS) // STRIDE_T for s in sentence_ends_s]
+    windows: list[Window] = []
+    start = 0
+    while True:
+        left = whole.num_units - start
+        overlap = overlap_units if windows else 0
+        if left <= longest:
+            windows.append(Window(start, Clock(whole.num_frames - start * STRIDE_T, left), overlap))
+            return tuple(windows)
+        fitting = [e for e in ends if start + shortest <= e <= start + longest]
+        # Leave the last window no shorter than the shortest allowed.
+        stop = min(fitting[-1] if fitting else start + longest, whole.num_units - shortest + overlap_units)
+        windows.append(Window(start, _whole_units(stop - start), overlap))
+        start = stop - overlap_units
+
+
+def _whole_units(num_units: int) -> Clock:
+    return Clock(STRIDE_T * num_units + 1, num_units)
+
+
+def owned_frames(windows: Sequence[Window]) -> tuple[range, ...]:
+    """Absolute frames that each window delivers: they tile the programme without gap or double.
+
+    The first latent of a causal clip stands for one frame, so a window's frame f is programme frame start + f; the
+    frames it shares with the window before (overlap * 4 + 1 of them) are that window's.
+    """
+    owned, at = [], 0
+    for window in windows:
+        stop = window.start_frame + window.clock.num_frames
+        owned.append(range(at, stop))
+        at = stop
+    return tuple(owned)
