@@ -211,10 +211,10 @@ def test_descending_it_moves_a_generator_onto_the_teacher() -> None:
         sigma = float(0.02 + 0.96 * torch.rand((), generator=rng))
         x_t = interpolate(x0.detach(), torch.randn(256, 1, generator=rng), torch.full((256,), sigma))
         v_teacher = gaussian_velocity(x_t, sigma, 0.7, 0.4)
-        v_fake = gaussian_velocity(x_t, sigma, float(mean), 0.4)
+        v_fake = gaussian_velocity(x_t, sigma, mean.item(), 0.4)
         optimiser.zero_grad()
         surrogate_loss(
             x0, distribution_matching_gradient(x0, x_t, sigma, v_teacher, v_fake, normalise=False)
         ).backward()
         optimiser.step()
-    assert float(mean) == pytest.approx(0.7, abs=0.01)
+    assert mean.item() == pytest.approx(0.7, abs=0.01)

@@ -63,13 +63,13 @@ def weighted_mse(predicted: Tensor, target: Tensor, weight: Tensor | None = None
     Weight 0 leaves a place out (clean tokens, padding), above 1 favours it (the mouth). The result is 0, with zero
     gradient, where every weight is 0: a batch may hold clips without sound.
     """
-    error = (predicted.float() - target.float()).square()
+    error = predicted.float() - target.float()
     if weight is None:
-        return error.mean()
+        return error.square().mean()
     spread = weight.to(error.dtype).expand_as(error)
-    # where, not multiply: a place that is left out must stay out even if its prediction overflowed.
+    # where before the square: a place that is left out must stay out, loss and gradient, even if it overflowed.
     error = torch.where(spread > 0, error, torch.zeros((), dtype=error.dtype, device=error.device))
-    return (spread * error).sum() / spread.sum().clamp_min(torch.finfo(error.dtype).tiny)
+    return (spread * error.square()).sum() / spread.sum().clamp_min(torch.finfo(error.dtype).tiny)
 
 
 def flow_matching_loss(
