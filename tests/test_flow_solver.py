@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -267,6 +268,19 @@ def test_a_run_resumed_from_a_saved_state_is_bit_equal(name: str, data: st.DataO
     assert restored.step == stop
     end, _ = resume(curved_velocity, loaded["x"], restored, shifted(num_steps), step_fn)
     assert torch.equal(end, whole)
+
+
+def test_every_state_saves_as_safetensors() -> None:
+    """That format refuses tensors that share memory, as x and the last x_0 prediction could."""
+    schedule = shifted(4)
+    x, state = torch.randn(2, 5), SolverState()
+    for step in range(4):
+        x, state = unipc_step(schedule, state, x, curved_velocity(x, schedule.sigma(step)))
+        loaded = safetensors.torch.load(safetensors.torch.save({"x": x} | state.tensors()))
+        restored = SolverState.from_tensors(loaded)
+        assert (restored.step, restored.last_order) == (state.step, state.last_order)
+        assert torch.equal(restored.last_sample, state.last_sample)
+        assert all(torch.equal(a, b) for a, b in zip(restored.x0_history, state.x0_history, strict=True))
 
 
 def test_a_resumed_unipc_run_needs_its_history() -> None:

@@ -101,7 +101,8 @@ def _predict(schedule: Schedule, step: int, order: int, x: Tensor, history: tupl
     """UniP: from `step` to `step + 1` with the x_0 predictions up to `step`."""
     sigma, sigma_next = schedule.sigma(step), schedule.sigma(step + 1)
     if sigma_next == 0.0:
-        return history[-1]  # h is infinite: the exact limit of order 1
+        # h is infinite: the exact limit of order 1. A copy, as checkpoints refuse tensors that share memory.
+        return history[-1].clone()
     h = log_snr_half(sigma_next) - log_snr_half(sigma)
     x_next = (sigma_next / sigma) * x - (1.0 - sigma_next) * math.expm1(-h) * history[-1]
     ratio = _history_ratio(schedule, step, h) if order == 2 else None
