@@ -35,7 +35,7 @@ class PhonemeEncoder(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass
 class SplitVideoCodec:
     """A video codec that encodes with one network and decodes with another of the same latent space."""
 

@@ -1,0 +1,105 @@
+"""`muybridge generate`: one clip from the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("generate")(generate)
+
+
+def generate(
+    prompt: Annotated[str, typer.Argument(help="What is seen and heard; quoted words are spoken.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The MP4 to write.")] = Path("clip.mp4"),
+    model: Annotated[str, typer.Option(help="tiny, 15b, a folder of weights, or PROVIDER/MODEL.")] = "tiny",
+    image: Annotated[Path | None, typer.Option(help="First frame.")] = None,
+    ref: Annotated[list[Path] | None, typer.Option(help="Reference picture, up to 9 times: [Image 1] ...")] = None,
+    video: Annotated[Path | None, typer.Option(help="Clip to edit as the prompt says.")] = None,
+    audio: Annotated[Path | None, typer.Option(help="Voice track that drives the lips.")] = None,
+    size: Annotated[str, typer.Option(help="448x256, 480p, 720p, 1080p or WIDTHxHEIGHT.")] = "448x256",
+    seconds: Annotated[float, typer.Option(help="Length, 3 to 15.")] = 5.0,
+    seed: Annotated[int, typer.Option(help="Same seed, same clip.")] = 0,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="key=value: ratio, language, negative_prompt, audio_setting, watermark, ..."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Make a clip with its sound, a contact sheet beside it."""
+    from muybridge.engine.command import make_clip
+
+    request = build_request(
+        prompt, image=image, ref=ref, video=video, audio=audio, size=size, seconds=seconds, seed=seed, setting=setting
+    )
+    result = make_clip(request, model, output, engine_settings(setting), quiet=as_json)
+    print(
+        json.dumps(result)
+        if as_json
+        else f"{result['clip']}  {result['width']}x{result['height']}, "
+        f"{result['seconds']:g} s, made in {result['wall_s']:.1f} s; frames on {result['contact_sheet']}"
+    )
+
+
+ENGINE_KEYS = ("device", "precision", "offload")
+_NUMBERS = {"num_inference_steps": int, "guidance_scale": float}
+_NAMES = {"audio_setting": "audio_mode", "negative_prompt": "negative_prompt"}
+_AUDIO = {"auto": "generate", "origin": "keep"}  # the edit protocol's words
+
+
+def build_request(prompt: str, *, ref: list[Path] | None, setting: list[str] | None, **values: Any) -> Any:  # noqa: ANN401
+    """A Request from the flags; every `key=value` that is not the engine's is a field of the request.
+
+    Raises InvalidRequest for a setting without `=` or an unknown key.
+    """
+    from muybridge.errors import InvalidRequest
+    from muybridge.request import Reference, Request, reference_name
+
+    fields: dict[str, Any] = {k: v for k, v in values.items() if v is not None}
+    for key, value in _pairs(setting):
+        if key in ENGINE_KEYS:
+            continue
+        name = _NAMES.get(key, key)
+        if name not in ("ratio", "language", "negative_prompt", "audio_mode", "watermark", *_NUMBERS):
+            known = ", ".join(
+                ("ratio", "language", "negative_prompt", "audio_setting", "watermark", *_NUMBERS, *ENGINE_KEYS)
+            )
+            raise InvalidRequest(f"--set {key}=... is not known; the keys are {known}.", key)
+        fields[name] = _value(name, value)
+    references = tuple(Reference(path, reference_name(i)) for i, path in enumerate(ref or ()))
+    return Request(prompt, references=references, **fields)
+
+
+def engine_settings(setting: list[str] | None) -> dict[str, str]:
+    """The engine's own keys among the settings."""
+    return {k: v for k, v in _pairs(setting) if k in ENGINE_KEYS}
+
+
+def _pairs(setting: list[str] | None) -> list[tuple[str, str]]:
+    from muybridge.errors import InvalidRequest
+
+    pairs = []
+    for item in setting or ():
+        key, found, value = item.partition("=")
+        if not found:
+            raise InvalidRequest(f"--set {item!r} has no value; write --set {item}=VALUE.")
+        pairs.append((key.strip(), value.strip()))
+    return pairs
+
+
+def _value(name: str, value: str) -> Any:  # noqa: ANN401  (the field's own type)
+    from muybridge.errors import InvalidRequest
+
+    if name == "watermark":
+        return value.lower() not in ("false", "no", "0", "off")
+    if name == "audio_mode":
+        return _AUDIO.get(value, value)
+    try:
+        return _NUMBERS.get(name, str)(value)
+    except ValueError:
+        raise InvalidRequest(f"--set {name}={value!r} is not a number.", name) from None

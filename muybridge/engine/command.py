@@ -1,0 +1,69 @@
+"""What `muybridge generate` does: check, load, run with a progress bar, write the clip and its contact sheet."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from muybridge.config import EngineConfig
+from muybridge.engine.engine import Progress as StepProgress
+from muybridge.engine.loading import load
+from muybridge.errors import MediaInvalid
+from muybridge.request import Request
+
+
+def make_clip(
+    request: Request, model: str, output: Path, settings: Mapping[str, str], quiet: bool = False
+) -> dict[str, Any]:
+    """Generate and save; returns what was made. Raises UserError before anything is loaded where input is bad."""
+    started = time.perf_counter()
+    check_files(request)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    engine = load(model, EngineConfig(**settings))  # type: ignore[arg-type]  # values are checked where they are used
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("ETA"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), disable=quiet, transient=True) as bar:
+        task = bar.add_task("encode", total=1.0)
+
+        def on_step(progress: StepProgress) -> None:
+            name = f"{progress.stage} {progress.step}/{progress.num_steps}"
+            bar.update(task, completed=progress.fraction, description=name)
+
+        clip = engine.generate(request, on_step)
+        bar.update(task, completed=1.0, description="write")
+    clip.save(output)
+    sheet = clip.contact_sheet(output.with_suffix(".sheet.png"))
+    size = request.pixel_size
+    return {
+        "clip": str(output),
+        "contact_sheet": str(sheet),
+        "task": request.task.value,
+        "model": model,
+        "width": size.width,
+        "height": size.height,
+        "seconds": clip.seconds,
+        "num_frames": len(clip.frames_TYXC),
+        "sample_rate": clip.sample_rate if clip.waveform_CS is not None else None,
+        "seed": request.seed,
+        "wall_s": round(time.perf_counter() - started, 2),
+    }
+
+
+def check_files(request: Request) -> None:
+    """Raise MediaInvalid for a file that is not there, before weights are loaded."""
+    named = {"--image": request.image, "--video": request.video, "--audio": request.audio}
+    named |= {f"--ref {i + 1}": r.image for i, r in enumerate(request.references)}
+    for flag, path in named.items():
+        if path is not None and not path.is_file():
+            raise MediaInvalid(f"{flag} {path}: there is no such file.")
