@@ -37,6 +37,7 @@ def read_image(source: str | Path | bytes, *, background: tuple[int, int, int] =
     try:
         demuxer = _DEMUXERS[header.format]
         with av.open(io.BytesIO(data), "r", format=demuxer, options={"format_whitelist": demuxer}) as container:
+            container.streams.video[0].codec_context.thread_count = 1
             frame = next(container.decode(video=0), None)
     except (av.error.FFmpegError, ValueError) as error:
         raise MediaInvalid(f"the {header.format} picture cannot be decoded ({error}); save it again as PNG") from error
@@ -52,9 +53,11 @@ def _flatten(frame: av.VideoFrame, background: tuple[int, int, int]) -> Frames:
     alpha = any(component.is_alpha for component in components) or frame.format.name == "pal8"
     options: dict[str, Any] = {"src_color_range": "JPEG"} if frame.format.name.startswith("yuvj") else {}
     if not (deep or alpha):
-        rgb = frame.reformat(format="rgb24", dst_color_range="JPEG", **options)
+        rgb = frame.reformat(format="rgb24", dst_color_range="JPEG", threads=1, **options)
         return np.ascontiguousarray(rgb.to_ndarray(), dtype=np.uint8)
-    rgba = frame.reformat(format="rgba64le" if deep else "rgba", dst_color_range="JPEG", **options).to_ndarray()
+    rgba = frame.reformat(
+        format="rgba64le" if deep else "rgba", dst_color_range="JPEG", threads=1, **options
+    ).to_ndarray()
     rgba_YXC = rgba.astype(np.float32) / (257.0 if deep else 1.0)
     opacity = rgba_YXC[..., 3:] / 255.0
     over = rgba_YXC[..., :3] * opacity + np.asarray(background, np.float32) * (1.0 - opacity)
@@ -80,6 +83,7 @@ def encode_image(frame_YXC: Frames, kind: ImageFormat = "png", *, quality: int =
     codec, pixel_format = {"png": ("png", "rgb24"), "jpeg": ("mjpeg", "yuvj444p"), "webp": ("libwebp", "bgra")}[kind]
     context: Any = av.CodecContext.create(codec, "w")
     context.height, context.width = frame_YXC.shape[:2]
+    context.thread_count = 1
     context.pix_fmt, context.time_base = pixel_format, Fraction(1, 25)
     if kind == "jpeg":
         step = max(1, round(31 - 0.3 * quality))  # libavcodec's quantiser: 1 best, 31 worst
@@ -90,7 +94,7 @@ def encode_image(frame_YXC: Frames, kind: ImageFormat = "png", *, quality: int =
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame_YXC), format="rgb24")
     if pixel_format != "rgb24":
         full: dict[str, Any] = {"src_color_range": "JPEG", "dst_color_range": "JPEG"} if kind == "jpeg" else {}
-        frame = frame.reformat(format=pixel_format, **full)
+        frame = frame.reformat(format=pixel_format, threads=1, **full)
     frame.pts, frame.time_base = 0, Fraction(1, 25)
     return b"".join(bytes(packet) for packet in [*context.encode(frame), *context.encode(None)])
 

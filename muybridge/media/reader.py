@@ -15,7 +15,6 @@ from typing import Any
 
 import av
 import numpy as np
-from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 from muybridge.errors import MediaInvalid
 from muybridge.media.headers import MAX_PIXELS, sniff
 from muybridge.media.pictures import Frames, crop_to_aspect, resize
-from muybridge.media.sound import Placer, Waveform, resample
+from muybridge.media.sound import Placer, Waveform, mix_down, resample
 from muybridge.media.writer import fit_waveform, samples_at
 
 DEMUXERS = {"mp4": "mov", "wav": "wav", "mp3": "mp3", "flac": "flac", "ogg": "ogg"}
@@ -183,6 +182,7 @@ def _to_rgb(frame: av.VideoFrame, height: int, width: int) -> Frames:
         src_color_range=2 if full else 1,
         dst_color_range=2,
         interpolation=scaler | flags.ACCURATE_RND | flags.FULL_CHR_H_INT,
+        threads=1,
     )
     return np.ascontiguousarray(rgb.to_ndarray(), dtype=np.uint8)
 
@@ -247,7 +247,6 @@ class ClipReader:
         self._placer: Placer | None = None
         self._sound_end_s: Fraction | None = None
         self._early: list[tuple[Waveform, Fraction | None, int]] = []  # sound demuxed before the first picture
-        self._mixer: Any = None
 
     def frames(self) -> Iterator[Frames]:
         """Pictures on the grid; raises MediaInvalid when the file cannot be decoded or holds none."""
@@ -256,7 +255,7 @@ class ClipReader:
         convert: Any = None
         end_s = Fraction(0)
         for frame in self._decoded():
-            time_s = self._time_of(frame, end_s)
+            time_s = end_s if frame.pts is None else _time_of(frame) or Fraction(0)
             if self.origin_s is None:
                 self.origin_s = time_s
                 convert = _shape(frame, self._video, self.size)
@@ -278,9 +277,6 @@ class ClipReader:
         while self.num_frames < total:
             self.num_frames += 1
             yield picture
-
-    def _time_of(self, frame: av.VideoFrame, default: Fraction) -> Fraction:
-        return default if frame.pts is None else frame.pts * (frame.time_base or Fraction(0))
 
     def _length_of(self, frame: av.VideoFrame) -> Fraction:
         if frame.duration:
@@ -313,14 +309,12 @@ class ClipReader:
     def _take_sound(self, packet: av.Packet[Any]) -> None:
         assert self._sound is not None
         self._sound_end_s = packet_end(packet, self._sound_end_s)
-        if self._mixer is None:
-            self._mixer = mixer(self._sound, self.channels)
         for decoded in self._sound.codec_context.decode(packet):
-            for block in mixed(self._mixer, decoded):
-                if self._placer is None:
-                    self._early.append(block)
-                else:
-                    self._placer.place(*block)
+            block = mix_down(decoded, self.channels), _time_of(decoded), decoded.sample_rate
+            if self._placer is None:
+                self._early.append(block)
+            else:
+                self._placer.place(*block)
 
     def waveform(self) -> Waveform | None:
         """Sound of exactly floor(T x rate / fps) samples, starting with frame 0; None without an audio stream."""
@@ -342,17 +336,8 @@ class ClipReader:
         self._container.close()
 
 
-def mixer(stream: AudioStream, channels: int | None) -> av.AudioResampler:
-    """Converter to float planar mono or stereo; surround is mixed down with the ITU-R BS.775 weights."""
-    wanted = channels or min(2, stream.codec_context.channels or 1)
-    return av.AudioResampler("fltp", "mono" if wanted == 1 else "stereo")
-
-
-def mixed(converter: av.AudioResampler, decoded: av.AudioFrame) -> Iterator[tuple[Waveform, Fraction | None, int]]:
-    """(waveform, presentation time, rate) of one decoded audio frame."""
-    time_s = None if decoded.pts is None else decoded.pts * (decoded.time_base or Fraction(0))
-    for block in converter.resample(decoded):
-        yield block.to_ndarray().astype(np.float32, copy=False), time_s, decoded.sample_rate
+def _time_of(frame: av.VideoFrame | av.AudioFrame) -> Fraction | None:
+    return None if frame.pts is None else frame.pts * (frame.time_base or Fraction(0))
 
 
 def packet_end(packet: av.Packet[Any], so_far: Fraction | None) -> Fraction | None:
@@ -404,13 +389,11 @@ def read_audio(
         if stream is None:
             raise MediaInvalid(f"{Path(path).name} has no sound; send WAV, MP3, M4A, FLAC or Ogg")
         placer, end_s = Placer(origin_s, max_seconds), None
-        converter = mixer(stream, channels)
         try:
             for packet in container.demux(stream):
                 end_s = packet_end(packet, end_s)
-                for decoded in packet.decode():
-                    for block in mixed(converter, decoded):
-                        placer.place(*block)
+                for decoded in stream.codec_context.decode(packet):
+                    placer.place(mix_down(decoded, channels), _time_of(decoded), decoded.sample_rate)
                 if placer.full:
                     break
         except (av.error.FFmpegError, ValueError) as error:

@@ -69,6 +69,45 @@ def resample(waveform_CS: Waveform, old_rate: int, new_rate: int) -> Waveform:
     return np.pad(out[:, :due], ((0, 0), (0, max(0, due - out.shape[1])))).astype(np.float32, copy=False)
 
 
+# Weight of each surround channel in left and right (ITU-R BS.775: 3 dB down where both ears or the room hear it).
+_LEFT_RIGHT = {
+    "FL": (1.0, 0.0),
+    "FR": (0.0, 1.0),
+    "FC": (0.7071, 0.7071),
+    "SL": (0.7071, 0.0),
+    "SR": (0.0, 0.7071),
+    "BL": (0.7071, 0.0),
+    "BR": (0.0, 0.7071),
+    "BC": (0.5, 0.5),
+}
+
+
+def mix_down(frame: av.AudioFrame, channels: int | None = None) -> Waveform:
+    """One decoded frame as float32 (1 or 2, S); `channels` None keeps mono and stereo and makes stereo of the rest.
+
+    Surround rows are scaled so that no channel can clip; the bass effects channel is left out, as the standard says.
+    """
+    raw: NDArray[Any] = frame.to_ndarray()
+    names = [channel.name for channel in frame.layout.channels]
+    if frame.format.is_packed:
+        raw = raw.reshape(-1, len(names)).T
+    sound_CS = raw.astype(np.float32)
+    if raw.dtype == np.uint8:
+        sound_CS = (sound_CS - 128) / 128
+    elif np.issubdtype(raw.dtype, np.integer):
+        sound_CS /= float(-np.iinfo(raw.dtype).min)
+    if len(names) > 2:
+        known = [_LEFT_RIGHT.get(name, (0.0, 0.0)) for name in names]
+        weights = np.array(known if np.any(known) else [(1.0, 1.0)] * len(names), np.float32).T
+        weights /= np.maximum(np.float32(1), weights.sum(axis=1, keepdims=True))
+        sound_CS = weights @ sound_CS
+    if channels == 1 and sound_CS.shape[0] == 2:
+        sound_CS = sound_CS.mean(axis=0, keepdims=True)
+    elif channels == 2 and sound_CS.shape[0] == 1:
+        sound_CS = sound_CS.repeat(2, axis=0)
+    return sound_CS
+
+
 class Placer:
     """Lays decoded blocks on one clock by presentation time: gaps become silence, overlaps are cut.
 

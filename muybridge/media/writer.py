@@ -192,6 +192,7 @@ class ClipWriter:
             src_color_range="JPEG",
             dst_color_range="MPEG",
             interpolation=Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP,
+            threads=1,
         )
         frame.colorspace = frame.color_trc = frame.color_primaries = BT709
         frame.color_range = LIMITED_RANGE
