@@ -43,6 +43,7 @@ FACES: tuple[Face, ...] = (
     Face("muybridge.api.openai", twin="/openai", owns=("/v1", "/openai")),
     Face("muybridge.api.events"),
     Face("muybridge.api.links"),
+    Face("muybridge.api.webhooks"),
     Face("muybridge.api.health"),
 )
 

@@ -32,9 +32,9 @@ def public_id(job_id: str, protocol: str) -> str:
 def job_id(public: str, protocol: str) -> str:  # noqa: ARG001  (any spelling is read anywhere: one job, many faces)
     """The ULID behind a public id, whichever protocol made it. Raises NotFound when it cannot be an id at all."""
     if match := _HEX.match(public):
-        return _ulid(int(match.group(1), 16))
+        return ulid(int(match.group(1), 16))
     if _UUID.match(public):
-        return _ulid(uuid.UUID(public).int)
+        return ulid(uuid.UUID(public).int)
     if match := _ULID.match(public):
         return match.group(1).upper()
     raise NotFound(f"There is no job {public[:80]!r}.")
@@ -52,7 +52,8 @@ def _number(ulid: str) -> int:
     return value
 
 
-def _ulid(number: int) -> str:
+def ulid(number: int) -> str:
+    """128 bits as the 26 characters of a ULID."""
     chars = []
     for _ in range(26):
         number, digit = divmod(number, 32)

@@ -1,57 +1,121 @@
-"""What every protocol face calls: synchronous, tenant-scoped, protocol-free. Faces map bodies; this decides."""
+"""What every protocol face calls: synchronous, tenant-scoped, protocol-free. Faces map bodies; this decides.
+
+The order of a submit is fixed: authenticate, resolve the model, (ingest media), validate, quote, then one INSERT that
+also checks idempotency, open jobs and budget. Nothing is queued before all of it holds; nothing accepted is lost.
+
+Over 400 lines would be too many for one file, so links, uploads, keys and webhooks live in files of their own.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import datetime
+import functools
 import hashlib
-import hmac
+import io
 import json
+import secrets
+import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
-from urllib.parse import quote as url_quote
 
 from anyio import CapacityLimiter
 
-from muybridge.api import ids
-from muybridge.api.keys import Key
+from muybridge.api import ids, links
+from muybridge.api.fetch import FetchPolicy, check_url, decode_data_url
+from muybridge.api.keys import Key, Keyring
 from muybridge.api.limits import Limits
+from muybridge.api.metrics import Metrics
 from muybridge.api.models import ServedModel, resolve
+from muybridge.api.uploads import MediaKind, Upload, Uploads, url_of
 from muybridge.config import ServerConfig
-from muybridge.errors import NotFound, TimedOut
-from muybridge.jobs.artifacts import ArtifactStore
-from muybridge.jobs.job import Artifact, Job, NewJob
+from muybridge.errors import (
+    AuthFailed,
+    Conflict,
+    InvalidRequest,
+    MediaFetch,
+    MediaInvalid,
+    NotFound,
+    Throttled,
+    TimedOut,
+)
+from muybridge.jobs.artifacts import ArtifactStore, open_artifacts
+from muybridge.jobs.database import Tx, load_queries
+from muybridge.jobs.job import Admission, Artifact, Delivery, Job, NewJob, Receipt
 from muybridge.jobs.store import Store
-from muybridge.request import Request
+from muybridge.request import Reference, Request, reference_name
+from muybridge.shapes import cost
 
-MediaKind = Literal["image", "video", "audio"]
+# A webhook in a protocol's own form: (body, headers) of one delivery. Faces register theirs in `router(service)`.
+WebhookFormat = Callable[["Service", Job, Delivery], tuple[bytes, dict[str, str]]]
+Check = Callable[[Key, Request], None]  # raises ModerationRefused and the like before a job is queued
 
-
-@dataclass(frozen=True)
-class Upload:
-    """A file a tenant gave us, already checked and re-encoded. `id` is `file-<hex>`."""
-
-    id: str
-    kind: MediaKind
-    filename: str
-    bytes: int
-    path: Path
-    created_at: float
+TURN_PATIENCE_S = 30.0  # how long a file waits for its turn to be checked
+RETRY_WINDOW_S = 60.0
+ENDPOINT_CACHE_S = 2.0
+DELETE_PATIENCE_S = 5.0  # how long DELETE waits for a running job to stop
 
 
 class Service:
-    """The one object behind all faces. Holds the store, the artifacts and what must live in memory (rates)."""
+    """The one object behind all faces. Holds the store, the artifacts and what must live in memory (rates, caches)."""
 
-    def __init__(self, config: ServerConfig, limits: Limits, store: Store, artifacts: ArtifactStore) -> None:
-        self.config, self.limits, self.store, self.artifacts = config, limits, store, artifacts
-        self.ingest_slots = CapacityLimiter(limits.max_ingests)
+    def __init__(
+        self,
+        config: ServerConfig,
+        limits: Limits,
+        store: Store,
+        artifacts: ArtifactStore,
+        checks: tuple[Check, ...] = (),
+    ) -> None:
+        self.config, self.limits, self.store, self.artifacts, self.checks = config, limits, store, artifacts, checks
+        self.store.database.queries.update(load_queries("muybridge.api"))
+        self.metrics = Metrics()
+        self.keys = Keyring(store, limits.requests_per_s)
+        self.uploads = Uploads(config.data / "media")
+        self.ingest_slots = CapacityLimiter(4 * limits.max_ingests)  # threads for `face.in_thread` around `media`
+        self.webhook_formats: dict[str, WebhookFormat] = {}
+        self.link_secret = shared_setting(store, "link_secret", lambda: secrets.token_hex(32)).encode()
+        self._endpoints: dict[str, tuple[list[dict[str, Any]], float]] = {}
+        self._turns = _Turns(limits.max_ingests, max(1, limits.max_ingests * 3 // 4), TURN_PATIENCE_S)
+
+    @staticmethod
+    def open(config: ServerConfig, limits: Limits | None = None, checks: tuple[Check, ...] = ()) -> Service:
+        """The service over the database and artifacts that `config` names; makes the data folder."""
+        config.data.mkdir(parents=True, exist_ok=True)
+        limits = limits or Limits()
+        store = Store.open(config.database or str(config.data / "jobs.sqlite"), retention_s=limits.link_ttl_s)
+        return Service(config, limits, store, open_artifacts(config.artifacts or config.data / "artifacts"), checks)
+
+    def close(self) -> None:
+        """Write down what is only in memory, and let the database go."""
+        self.keys.flush()
+        self.store.close()
+
+    # Who is asking --------------------------------------------------------------------------------------------------
 
     def authenticate(self, header: str | None, scheme: str = "Bearer") -> Key:
         """The caller behind a credential: `Bearer KEY`, `Key KEY`, `Token KEY`, or the bare key where scheme is "".
 
-        Raises AuthFailed, and Throttled when the key is over its rate.
+        Raises AuthFailed, and Throttled when the key is over its rate. May read the database: call it in a thread.
         """
+        return self.admit(header, scheme)[0]
+
+    def admit(self, header: str | None, scheme: str = "Bearer") -> tuple[Key, tuple[int, int, float] | None]:
+        """`authenticate`, with what is left of the key's rate (`Keyring.spend`)."""
+        if not header:
+            raise AuthFailed("You didn't provide an API key; send it in the header Authorization: Bearer YOUR_KEY.")
+        given, _, secret = header.strip().partition(" ")
+        if not secret:
+            given, secret = "", given
+        if given.lower() not in {scheme.lower(), "bearer", "key", "token", ""} or (scheme and not given):
+            raise AuthFailed(f"The Authorization header must read: {scheme} YOUR_KEY.")
+        key = self.keys.authenticate(secret.strip())
+        return key, self.keys.spend(key)
+
+    # Jobs -----------------------------------------------------------------------------------------------------------
 
     def submit(
         self,
@@ -70,13 +134,70 @@ class Service:
     ) -> Job:
         """Accept a job: resolve the model, validate, quote, admit, insert. Durable when it returns.
 
-        `request` holds local paths only (see `media`). `raw` is the body for the record and the idempotency hash
-        (`face.plain_body`). `retry`: the client says that it repeats a submit whose answer it lost; the same body within
-        60 s is then the same job. Raises every submit error of errors.py; Conflict on the same key with another body.
+        `request` holds local paths only (see `ingest`, `media`). `raw` is the body for the record and the idempotency
+        hash (`face.plain_body`). `parent` is a job's ULID. `retry`: the client says that it repeats a submit whose answer
+        it lost; the same body within 60 s is then the same job. Raises every submit error of errors.py; Conflict on the
+        same key with another body.
         """
+        key.need("videos:write")
+        served = self.model(model)
+        built = request if isinstance(request, Request) else Request.from_dict(request)
+        body_hash = hash_of(protocol, model, raw)
+        if retry and idempotency_key is None and (found := self._recent(key, body_hash)):
+            return found
+        for check in self.checks:
+            check(key, built)
+        new = NewJob(
+            tenant=key.tenant,
+            key_id=key.id,
+            protocol=protocol,
+            model=served.actual,
+            request=built.to_dict(),
+            request_raw=dict(raw),
+            idempotency_key=_checked_idempotency_key(idempotency_key),
+            body_hash=body_hash,
+            priority=priority,
+            quote=self.quote(built, served.actual),
+            webhook=self._webhook(key, webhook),
+            parent_id=parent,
+            metadata={
+                **(metadata or {}),
+                "model_requested": model,
+                "task": str(built.task),
+                "pixels": str(built.pixel_size),
+            },
+        )
+        job, created = self.store.create(new, self._admission(key))
+        if created:
+            self.metrics.count("muybridge_jobs_accepted_total", protocol=protocol, model=served.actual)
+        return shown(job)
+
+    def repeated(
+        self, key: Key, protocol: str, model: str, raw: Mapping[str, Any], idempotency_key: str | None
+    ) -> Job | None:
+        """The job that this idempotency key already made, so that a repeated submit does not fetch its media again.
+
+        Raises Conflict when it was made from another body.
+        """
+        if idempotency_key is None:
+            return None
+        who = {"tenant": key.tenant, "idempotency_key": _checked_idempotency_key(idempotency_key)}
+        row = self.store.database.run(lambda tx: tx.row("find_idempotent", **who), write=False)
+        if row is None or row["created_at"] < time.time() - self.store.idempotency_s:
+            return None
+        if row["body_hash"] != hash_of(protocol, model, raw):
+            raise Conflict(
+                f"The idempotency key {idempotency_key[:80]!r} was used with another body; use a new key for a new job."
+            )
+        return self.get(key, row["id"])
 
     def get(self, key: Key, public: str, protocol: str = "native") -> Job:
         """The tenant's job by any public spelling of its id. Raises NotFound, also for another tenant's job."""
+        key.need("videos:read")
+        try:
+            return shown(self.store.get(ids.job_id(public, protocol), key.tenant))
+        except NotFound:
+            raise NotFound(f"Video with id '{public[:200]}' not found.") from None
 
     def list(
         self,
@@ -89,45 +210,347 @@ class Service:
         model: str | None = None,
     ) -> list[Job]:
         """The tenant's jobs, newest first; `protocol` None means all of them. `after` is a public id."""
+        key.need("videos:read")
+        start = None if after is None else ids.job_id(after, "native")
+        found = self.store.list(key.tenant, start, limit, order, status, model, protocol)
+        return [shown(job) for job in found]
 
     def cancel(self, key: Key, public: str, protocol: str = "native") -> Job:
-        """Ask for an end: a queued job is cancelled at once, a running one at its next step. Raises Conflict when done."""
+        """Ask for an end: a queued job is cancelled at once, a running one at its next step; an ended one is unchanged.
 
-    def delete(self, key: Key, public: str, protocol: str = "native") -> dict[str, Any]:
-        """Cancel if needed, remove the job and every file of it; returns the deletion receipt."""
+        Look at the answer's `status` and `cancel_requested`: `cancelled` only when no work is done any more.
+        """
+        key.need("videos:write")
+        return shown(self.store.cancel(self.get(key, public, protocol).id, key.tenant))
+
+    def delete(self, key: Key, public: str, protocol: str = "native") -> Receipt:
+        """Cancel if needed, remove the job, its words and its files; returns the deletion receipt.
+
+        A running job is given a few seconds to stop. Raises Conflict when it has not: nothing was deleted, it is being
+        cancelled, repeat the call.
+        """
+        job = self.cancel(key, public, protocol)
+        if not job.ended:
+            try:
+                job = self.wait(job, DELETE_PATIENCE_S)
+            except TimedOut:
+                raise Conflict(
+                    f"Video '{public[:200]}' is still running; its cancellation was requested. Delete it again when it "
+                    "has stopped."
+                ) from None
+        receipt = self.store.delete(job.id, key.tenant)
+        self.artifacts.delete_job(job.id)
+        return self.store.receipts.close(receipt.id, len(receipt.artifacts)) or receipt
+
+    def wait(self, job: Job, timeout_s: float | None = None) -> Job:
+        """Block until the job has ended (synchronous faces). Raises TimedOut; the job goes on."""
+        timeout_s = self.limits.sync_timeout_s if timeout_s is None else timeout_s
+        deadline, pause_s = time.monotonic() + timeout_s, 0.02
+        while not job.ended:
+            if time.monotonic() > deadline:
+                raise TimedOut(f"The job is still {job.status} after {timeout_s:g} s; ask for it again later.")
+            time.sleep(pause_s)
+            pause_s = min(pause_s * 1.5, 0.5)
+            job = shown(self.store.get(job.id, job.tenant))
+        return job
+
+    def quote(self, request: Request, model: str) -> dict[str, Any]:
+        """What a request will take: flops, peak bytes, seconds of machine time, money."""
+        flops, peak_bytes, seconds = _cost(
+            model,
+            request.size,
+            request.ratio,
+            request.seconds,
+            len(request.references),
+            request.video is not None,
+            request.num_inference_steps,
+            request.guidance_scale,
+        )
+        money = round(seconds / 3600 * self.limits.price_per_gpu_hour, 6)
+        return {"flops": flops, "bytes": peak_bytes, "seconds": seconds, "cost": money, "currency": "USD"}
+
+    def model(self, name: str) -> ServedModel:
+        """What runs for a requested name; `.headers()` are its lifecycle headers. Raises NotFound, ModelRetired."""
+        return resolve(name, self.limits.models)
+
+    def _admission(self, key: Key) -> Admission | None:
+        max_open = key.max_open if key.max_open is not None else self.limits.max_queued or None
+        if max_open is None and key.budget_usd is None:
+            return None
+        today = datetime.datetime.now(datetime.UTC)
+        month = today.replace(day=1, hour=0, minute=0, second=0, microsecond=0).timestamp()
+        return Admission(max_open, key.budget_usd, month)
+
+    def _recent(self, key: Key, body_hash: str) -> Job | None:
+        after = _first_id(time.time() - RETRY_WINDOW_S)
+        who = {"tenant": key.tenant, "key_id": key.id, "body_hash": body_hash, "after": after}
+        row = self.store.database.run(lambda tx: tx.row("find_retry", **who), write=False)
+        return None if row is None else shown(self.store.get(row["id"], key.tenant))
+
+    def _webhook(self, key: Key, webhook: Mapping[str, Any] | None) -> dict[str, Any] | None:
+        """What the job carries: its own target, and whether the tenant's endpoints are told as well."""
+        out = dict(webhook or {})
+        if url := out.get("url"):
+            check_url(str(url), self.fetch_policy("webhook"))
+        if self.endpoints(key.tenant):
+            out["endpoints"] = True
+        return out or None
+
+    # Media ----------------------------------------------------------------------------------------------------------
+
+    def ingest(self, key: Key, request: Mapping[str, Any]) -> dict[str, Any]:
+        """`request` with every medium replaced by a checked local file. Slow: call within `ingest_slots`.
+
+        The parts that need no file are validated first, so a bad prompt or length is refused before anything is fetched.
+        """
+        pending: dict[str, Any] = dict(request)
+        slots: dict[str, MediaKind] = {"image": "image", "last_image": "image", "video": "video", "audio": "audio"}
+        for name in slots:
+            if pending.get(name) is not None:
+                pending[name] = "/pending"
+        pending["references"] = [{**r, "image": "/pending"} for r in request.get("references") or ()]
+        Request.from_dict(pending)
+        out = dict(request)
+        for name, kind in slots.items():
+            if out.get(name) is not None:
+                out[name] = str(_named(name, lambda v=out[name], k=kind: self.media(key, v, k)))  # type: ignore[misc]
+        if out.get("references"):
+            out["references"] = [
+                {**r, "image": str(_named(f"references[{i}]", lambda v=r["image"]: self.media(key, v, "image")))}  # type: ignore[misc]
+                for i, r in enumerate(out["references"])
+            ]
+        return out
 
     def media(self, key: Key, value: object, kind: MediaKind) -> Path:
         """A local, checked, canonical file for whatever a protocol passes as media. Slow: call within `ingest_slots`.
 
-        Takes an upload id, an https URL, a data URL, one of our own signed links, `{"bytes": b64}`-free raw bytes, an
-        `UploadFile`, or a public job id (its video, or its last frame for kind image). Raises MediaFetch, MediaInvalid,
-        NotFound.
+        Takes an upload id, an https URL, a data URL, one of our own signed links, raw bytes, an `UploadFile`, a public
+        job id (its video; for kind image its last frame), or a dict around one of them. Raises MediaFetch, MediaInvalid,
+        NotFound, InvalidRequest.
         """
+        key.need("videos:write")
+        if isinstance(value, bytes):
+            return self.upload(key, value, "inline", kind).path
+        if (file := getattr(value, "file", None)) is not None:  # UploadFile
+            return self.upload(key, file, str(getattr(value, "filename", None) or "upload"), kind).path
+        text = url_of(value, kind)
+        if text.startswith("data:"):
+            return self.upload(key, decode_data_url(text, self.limits.max_bytes(kind)), "inline", kind).path
+        if text.startswith(("http://", "https://")):
+            return self.fetch(key, text, kind)
+        if text.startswith("file-"):
+            found = self.uploads.get(key.tenant, text)
+            if found.kind != kind:
+                raise InvalidRequest(f"The file {text} is {found.kind}; here {kind} is needed.", kind)
+            return found.path
+        if text.startswith("video_") or ids.is_uuid(text):
+            return self.own_result(key, self.get(key, text), kind)
+        raise InvalidRequest(f"{text[:60]!r} is neither an upload id nor an https or data URL.", kind)
 
     def fetch(self, key: Key, url: str, kind: MediaKind) -> Path:
-        """`media` for a URL: SSRF-safe, capped, ingested."""
+        """`media` for a URL: SSRF-safe, capped, ingested. Our own signed links are read without a detour."""
+        if (own := links.read(self.link_secret, url)) is not None:
+            return self.own_result(key, self.get(key, own.job_id), kind, own.variant)
+        with self._turns.of(key.id):
+            upload = self.uploads.fetch(key.tenant, url, kind, self.fetch_policy(kind))
+        self.metrics.count("muybridge_media_bytes_total", upload.bytes, kind=kind)
+        return upload.path
 
-    def upload(self, key: Key, file: bytes | BinaryIO, filename: str, kind: MediaKind | None = None) -> Upload:
-        """Check, re-encode and keep a file; its kind is sniffed when None. Raises MediaInvalid."""
+    def upload(
+        self,
+        key: Key,
+        file: bytes | BinaryIO,
+        filename: str,
+        kind: MediaKind | None = None,
+        file_id: str | None = None,
+    ) -> Upload:
+        """Check, re-encode and keep a file; its kind is sniffed when None, its id made when None. Raises MediaInvalid."""
+        key.need("videos:write")
+        stream = io.BytesIO(file) if isinstance(file, bytes) else file
+        cap = self.limits.max_bytes(kind) if kind else self.limits.max_video_bytes
+        with self._turns.of(key.id):
+            upload = self.uploads.add(key.tenant, stream, filename[:200], kind, cap, file_id)
+        self.metrics.count("muybridge_media_bytes_total", upload.bytes, kind=upload.kind)
+        return upload
 
     def uploaded(self, key: Key, file_id: str) -> Upload:
         """A tenant's upload. Raises NotFound."""
+        key.need("videos:read")
+        return self.uploads.get(key.tenant, file_id)
+
+    def own_result(self, key: Key, job: Job, kind: MediaKind, variant: str | None = None) -> Path:
+        """A finished job's file as an input: its clip, its last frame for a picture, its sound. A copy of its own."""
+        wanted = variant or {"image": "last_frame", "video": "video", "audio": "audio"}[kind]
+        if not job.ended:
+            raise InvalidRequest(
+                f"Video '{ids.public_id(job.id, 'native')}' is {job.status}; wait until it is completed."
+            )
+        found = next((a for a in job.artifacts if a.kind == wanted), None)
+        if found is None and kind == "image":
+            return self._last_frame(key, job)
+        data = self.artifacts.get((found or self.artifact(job, wanted)).key)
+        return self.uploads.add(key.tenant, io.BytesIO(data), f"{job.id}-{wanted}", kind, len(data)).path
+
+    def _last_frame(self, key: Key, job: Job) -> Path:
+        """The last frame of a clip that was published without one."""
+        data = links.last_frame_png(self.artifacts.get(self.artifact(job, "video").key))
+        return self.uploads.add(key.tenant, io.BytesIO(data), f"{job.id}-last", "image", len(data)).path
+
+    def fetch_policy(self, kind: str) -> FetchPolicy:
+        """The rules for reaching an address that a caller names."""
+        if kind == "webhook":
+            return FetchPolicy(65_536, 15.0, allowed_hosts=self.limits.http_hosts)
+        return FetchPolicy(
+            self.limits.max_bytes(kind), self.limits.fetch_timeout_s, allowed_hosts=self.limits.http_hosts
+        )
+
+    # Results --------------------------------------------------------------------------------------------------------
+
+    def artifact(self, job: Job, variant: str = "video") -> Artifact:
+        """The artifact of kind `variant`. Raises NotFound that says why."""
+        found = next((a for a in job.artifacts if a.kind == variant), None)
+        if found is not None:
+            return found
+        public = ids.public_id(job.id, "native")
+        if job.status != "completed":
+            raise NotFound(f"Video '{public}' is {job.status}; it has content once it is completed.")
+        if not job.artifacts:
+            raise NotFound(f"The content of video '{public}' has expired.")
+        raise NotFound(f"Video '{public}' has no {variant}; it has {', '.join(a.kind for a in job.artifacts)}.")
 
     def media_url(self, job: Job, variant: str = "video", base: str | None = None) -> str:
         """A signed link to a finished job's artifact, valid `limits.link_ttl_s` (at most until the job expires).
 
         `base` is `face.base_url(request)`. Raises NotFound when the job has no such artifact.
         """
+        found = self.artifact(job, variant)
+        until = min(time.time() + self.limits.link_ttl_s, job.expires_at or float("inf"))
+        root = base or self.config.public_url or f"http://{self.config.host}:{self.config.port}"
+        return root.rstrip("/") + links.sign(self.link_secret, job.id, variant, int(until), found.mime)
 
-    def artifact(self, job: Job, variant: str = "video") -> Artifact:
-        """The artifact of kind `variant`. Raises NotFound."""
+    def public_id(self, job: Job, protocol: str) -> str:
+        """How `protocol` spells the job's id."""
+        return ids.public_id(job.id, protocol)
 
-    def wait(self, job: Job, timeout_s: float | None = None) -> Job:
-        """Block until the job has ended (synchronous faces). Raises TimedOut; the job goes on."""
+    def job_id(self, public: str, protocol: str) -> str:
+        """The ULID behind a public id. Raises NotFound."""
+        return ids.job_id(public, protocol)
 
-    def model(self, name: str) -> ServedModel:
-        """What runs for a requested name; `.headers()` are its lifecycle headers. Raises NotFound, ModelRetired."""
-        return resolve(name, self.limits.models)
+    # Webhook endpoints of a tenant ----------------------------------------------------------------------------------
 
-    public_id = staticmethod(lambda job, protocol: ids.public_id(job.id, protocol))
-    job_id = staticmethod(ids.job_id)
+    def endpoints(self, tenant: str) -> list[dict[str, Any]]:
+        """A tenant's endpoints that are switched on; a change in another process is seen within ENDPOINT_CACHE_S."""
+        found, until = self._endpoints.get(tenant, ([], 0.0))
+        if time.monotonic() > until:
+            rows = self.store.database.run(lambda tx: tx.rows("endpoints", tenant=tenant), write=False)
+            found = [row for row in rows if row["disabled_at"] is None]
+            self._endpoints[tenant] = (found, time.monotonic() + ENDPOINT_CACHE_S)
+        return found
+
+    def forget_endpoints(self, tenant: str) -> None:
+        """After a change of a tenant's endpoints."""
+        self._endpoints.pop(tenant, None)
+
+
+class _Turns:
+    """Who may fetch or decode a file now: so many at once over all, fewer of one key. Waiting has an end."""
+
+    def __init__(self, max_at_once: int, max_per_key: int, patience_s: float) -> None:
+        self.max_at_once, self.max_per_key, self.patience_s = max_at_once, max_per_key, patience_s
+        self._busy: dict[str, int] = {}
+        self._free = threading.Condition()
+
+    @contextlib.contextmanager
+    def of(self, key_id: str) -> Iterator[None]:
+        """Hold one turn. Raises Throttled when none came up in time."""
+
+        def is_free() -> bool:
+            return sum(self._busy.values()) < self.max_at_once and self._busy.get(key_id, 0) < self.max_per_key
+
+        with self._free:
+            if not self._free.wait_for(is_free, self.patience_s):
+                raise Throttled("Too many files are being checked at once; send this one again in a moment.", 5.0)
+            self._busy[key_id] = self._busy.get(key_id, 0) + 1
+        try:
+            yield
+        finally:
+            with self._free:
+                self._busy[key_id] -= 1
+                if not self._busy[key_id]:
+                    del self._busy[key_id]
+                self._free.notify_all()
+
+
+def shown(job: Job) -> Job:
+    """The job with `model` as it was asked for; the store files it under the model that runs (workers claim by it)."""
+    return replace(
+        job, model=job.metadata.get("model_requested", job.model), model_actual=job.model_actual or job.model
+    )
+
+
+def hash_of(protocol: str, model: str, raw: Mapping[str, Any]) -> str:
+    """What makes two submits the same: protocol, model and every field of the body."""
+    text = json.dumps([protocol, model, raw], sort_keys=True, ensure_ascii=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def shared_setting(store: Store, name: str, make: Callable[[], str]) -> str:
+    """A value that all processes on one database agree on; the first one to ask makes it."""
+
+    def read(tx: Tx) -> str | None:
+        row = tx.row("get_setting", name=name)
+        return None if row is None else str(row["value"])
+
+    found = store.database.run(read, write=False)
+    if found is None:
+        store.database.run(lambda tx: tx.run("add_setting", name=name, value=make()))
+        found = store.database.run(read, write=False)
+    assert found is not None
+    return found
+
+
+@functools.lru_cache(maxsize=1024)
+def _cost(
+    model: str,
+    size: str,
+    ratio: str,
+    seconds: float,
+    num_references: int,
+    edits: bool,
+    num_inference_steps: int | None,
+    guidance_scale: float | None,
+) -> tuple[float, int, float]:
+    """flops, peak bytes and seconds of a request's shape; the closed formulas take a millisecond, so shapes are kept."""
+    like = Request(
+        "shape",
+        references=tuple(Reference(Path("x"), reference_name(i)) for i in range(num_references)),
+        video=Path("x") if edits else None,
+        size=size,
+        ratio=ratio,
+        seconds=seconds,
+        num_inference_steps=num_inference_steps,
+        guidance_scale=guidance_scale,
+    )
+    found = cost(like, model)
+    return found.flops, found.bytes, found.seconds
+
+
+def _named(name: str, read: Callable[[], Path]) -> Path:
+    """Read one medium; an error about it says which field it was."""
+    try:
+        return read()
+    except InvalidRequest as error:
+        raise InvalidRequest(f"{name}: {error}", name) from error
+    except (MediaFetch, MediaInvalid, NotFound) as error:
+        raise type(error)(f"{name}: {error}") from error
+
+
+def _checked_idempotency_key(key: str | None) -> str | None:
+    if key is not None and not (1 <= len(key) <= 255 and key.isprintable()):
+        raise InvalidRequest("Idempotency-Key must be 1 to 255 printable characters.", "Idempotency-Key")
+    return key
+
+
+def _first_id(at: float) -> str:
+    """The smallest ULID of a moment: ids sort by time."""
+    return ids.ulid(int(at * 1000) << 80)
