@@ -1,4 +1,7 @@
-"""The command line: arguments in, one call below, exit codes 0 done, 1 our fault, 2 the user's input, 130 interrupted."""
+"""The command line: arguments in, one call below.
+
+Exit codes: 0 done, 1 our fault, 2 the user's input, 130 interrupted.
+"""
 
 from __future__ import annotations
 
