@@ -48,7 +48,8 @@ def generate(
 
 ENGINE_KEYS = ("device", "precision", "offload")
 _NUMBERS = {"num_inference_steps": int, "guidance_scale": float}
-_NAMES = {"audio_setting": "audio_mode", "negative_prompt": "negative_prompt"}
+REQUEST_KEYS = ("ratio", "language", "negative_prompt", "audio_setting", "audio_mode", "watermark", *_NUMBERS)
+_NAMES = {"audio_setting": "audio_mode"}
 _AUDIO = {"auto": "generate", "origin": "keep"}  # the edit protocol's words
 
 
@@ -65,10 +66,8 @@ def build_request(prompt: str, *, ref: list[Path] | None, setting: list[str] | N
         if key in ENGINE_KEYS:
             continue
         name = _NAMES.get(key, key)
-        if name not in ("ratio", "language", "negative_prompt", "audio_mode", "watermark", *_NUMBERS):
-            known = ", ".join(
-                ("ratio", "language", "negative_prompt", "audio_setting", "watermark", *_NUMBERS, *ENGINE_KEYS)
-            )
+        if key not in REQUEST_KEYS:
+            known = ", ".join((*REQUEST_KEYS, *ENGINE_KEYS))
             raise InvalidRequest(f"--set {key}=... is not known; the keys are {known}.", key)
         fields[name] = _value(name, value)
     references = tuple(Reference(path, reference_name(i)) for i, path in enumerate(ref or ()))

@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from muybridge.config import EngineConfig
 from muybridge.engine.engine import Progress as StepProgress
@@ -25,15 +33,7 @@ def make_clip(
     check_files(request)
     output.parent.mkdir(parents=True, exist_ok=True)
     engine = load(model, EngineConfig(**settings))  # type: ignore[arg-type]  # values are checked where they are used
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        TextColumn("ETA"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), disable=quiet, transient=True) as bar:
+    with Progress(*_columns(), console=Console(stderr=True), disable=quiet, transient=True) as bar:
         task = bar.add_task("encode", total=1.0)
 
         def on_step(progress: StepProgress) -> None:
@@ -58,6 +58,11 @@ def make_clip(
         "seed": request.seed,
         "wall_s": round(time.perf_counter() - started, 2),
     }
+
+
+def _columns() -> tuple[ProgressColumn, ...]:
+    bar = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
+    return (*bar, TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn())
 
 
 def check_files(request: Request) -> None:

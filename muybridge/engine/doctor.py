@@ -27,7 +27,6 @@ SIZES = ("tiny", "15b")
 RESOLUTIONS = ("256p", "480p", "720p", "1080p")
 SECONDS = 5.0
 ATTENTION_SHARE = 0.75  # of the matrix rate, what attention kernels reach on CPUs and Hopper (bench/forward.py)
-DECODE_PIXELS_PER_FLOP = 5.5e-8  # the published decode: 4.5e7 pixels/s beside 8e14 FLOP/s
 EXTRAS = {
     "torch": ("generate on this machine", "local"),
     "diffusers": ("the open 15B's codecs", "15b"),
@@ -77,7 +76,7 @@ def examine(memory_bytes: int | None = None) -> Report:
     choice = precision.choose(device)
     rate = matrix_rate(device, torch.float32 if choice.precision == "fp32" else torch.bfloat16)
     memory = memory_bytes or device_memory(device)
-    machine = Machine(str(device), rate, rate * ATTENTION_SHARE, rate * DECODE_PIXELS_PER_FLOP, memory)
+    machine = Machine(str(device), rate, rate * ATTENTION_SHARE, memory)
     folders = {"tiny": SHIPPED / "tiny", "15b": settings().weights / "15b"}
     return Report(
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name(),
@@ -102,7 +101,7 @@ def fit(size: str, resolution: str, machine: Machine, choice: precision.Choice) 
     """Where the parts of `size` go for 5 s at `resolution`, or the remedy."""
     request = Request("fit", size=resolution, seconds=SECONDS)
     try:
-        placement = place(request, size, choice.precision, machine.memory_bytes)
+        placement = place(request, size, choice.precision, machine.memory_bytes, can_move=machine.name != "cpu")
     except DoesNotFit as error:
         return Fit(size, resolution, False, None, None, str(error))
     moved = [f"{p.name} {p.where}" for p in placement.parts if p.where != "resident"]
@@ -174,7 +173,7 @@ def show(report: Report) -> None:
         table.add_row(f.size, f.resolution, "yes" if f.fits else "no", seconds, peak, f.how)
     console.print(table)
     for name, command in report.missing.items():
-        console.print(f"{name} is not installed: {command}")
+        console.print(f"{name} is not installed: {command}", markup=False)
 
 
 def _existing(path: Path) -> Path:

@@ -15,6 +15,7 @@ from muybridge.request import Request
 from muybridge.shapes import cost, num_parameters, plan_stages
 
 Where = Literal["resident", "waiting", "streamed"]
+STREAMED_SHARE = 0.1  # of a streamed part on the device at a time: two of forty layers, the widest ones larger
 RESERVE = 1.5 * 2**30  # allocator slack and the driver's context
 TEXT_ENCODER_BYTES = {"15b": 18 * 10**9}  # 9B parameters of bf16; tiny's is a frozen table
 CODEC_BYTES = {"15b": 2 * 10**9, "tiny": 64 * 2**20}
@@ -44,11 +45,12 @@ class Placement:
         return next(p.where for p in self.parts if p.name == name)
 
 
-def place(request: Request, size: str, precision: Precision, memory_bytes: int, layers_share: float = 0.1) -> Placement:
+def place(request: Request, size: str, precision: Precision, memory_bytes: int, can_move: bool = True) -> Placement:
     """The fastest placement of `size` for `request` that fits `memory_bytes`.
 
     Tried in order: everything resident; encoders waiting outside; the upscaler streamed layer by layer (two layers at a
-    time are on the device); the base streamed too. Raises DoesNotFit with the largest request that would fit.
+    time are on the device); the base streamed too. On a CPU (`can_move` false) there is no outside.
+    Raises DoesNotFit with the largest request that would fit.
     """
     attempts: tuple[dict[str, Where], ...] = (
         {},
@@ -58,15 +60,15 @@ def place(request: Request, size: str, precision: Precision, memory_bytes: int, 
         {"text encoder": "waiting", "upscaler": "streamed", "base": "streamed"},
     )
     last = None
-    for moved in attempts:
-        last = _placement(request, size, precision, moved, layers_share)
+    for moved in attempts if can_move else attempts[:1]:
+        last = _placement(request, size, precision, moved)
         if last.peak_bytes + RESERVE <= memory_bytes:
             return last
     assert last is not None
-    raise DoesNotFit(_remedy(request, size, precision, memory_bytes, int(last.peak_bytes + RESERVE)))
+    raise DoesNotFit(_remedy(request, size, precision, memory_bytes, int(last.peak_bytes + RESERVE), can_move))
 
 
-def _placement(request: Request, size: str, precision: Precision, moved: dict[str, Where], share: float) -> Placement:
+def _placement(request: Request, size: str, precision: Precision, moved: dict[str, Where]) -> Placement:
     estimate = cost(request, size)
     family = "15b" if size.startswith("15b") else "tiny"
     weights = {"text encoder": TEXT_ENCODER_BYTES.get(family, 0), "codecs": CODEC_BYTES[family]}
@@ -79,22 +81,22 @@ def _placement(request: Request, size: str, precision: Precision, moved: dict[st
     peaks = []
     for part in parts:
         # A waiting part is brought in for its own stage alone; a streamed one never has more than a share there.
-        own = {"resident": 0, "waiting": part.weight_bytes, "streamed": int(part.weight_bytes * share)}[part.where]
+        own = {"resident": 0, "waiting": part.weight_bytes, "streamed": int(part.weight_bytes * STREAMED_SHARE)}[
+            part.where
+        ]
         peaks.append(resident + own + activation.get(part.name, 0))
     out = plan_stages(request, size)[-1].size
     peaks.append(resident + out.width * out.height * (DECODE_BYTES_PER_PIXEL if family == "15b" else 600))
     return Placement(parts, max(peaks), max(activation.values()))
 
 
-def _remedy(request: Request, size: str, precision: Precision, memory_bytes: int, needed: int) -> str:
+def _remedy(request: Request, size: str, precision: Precision, memory_bytes: int, needed: int, can_move: bool) -> str:
     have = f"{memory_bytes / 2**30:.0f} GB"
-    what = (
-        f"{request.pixel_size} for {request.seconds:g} s with {size} needs about {needed / 2**30:.1f} GB even streamed"
-    )
+    what = f"{request.pixel_size} for {request.seconds:g} s with {size} needs about {needed / 2**30:.1f} GB{' even streamed' if can_move else ''}"
     for smaller in ("720p", "480p", "256p"):
         try:
             if request.size != smaller:
-                place(request.replace(size=smaller), size, precision, memory_bytes)
+                place(request.replace(size=smaller), size, precision, memory_bytes, can_move)
                 return f"{what}; this device has {have}. Try --size {smaller}."
         except DoesNotFit:
             continue
