@@ -45,6 +45,15 @@ class Placement:
         return next(p.where for p in self.parts if p.name == name)
 
 
+ATTEMPTS: tuple[dict[str, Where], ...] = (
+    {},
+    {"text encoder": "waiting"},
+    {"text encoder": "waiting", "upscaler": "waiting"},
+    {"text encoder": "waiting", "upscaler": "streamed"},
+    {"text encoder": "waiting", "upscaler": "streamed", "base": "streamed"},
+)
+
+
 def place(request: Request, size: str, precision: Precision, memory_bytes: int, can_move: bool = True) -> Placement:
     """The fastest placement of `size` for `request` that fits `memory_bytes`.
 
@@ -52,20 +61,25 @@ def place(request: Request, size: str, precision: Precision, memory_bytes: int, 
     time are on the device); the base streamed too. On a CPU (`can_move` false) there is no outside.
     Raises DoesNotFit with the largest request that would fit.
     """
-    attempts: tuple[dict[str, Where], ...] = (
-        {},
-        {"text encoder": "waiting"},
-        {"text encoder": "waiting", "upscaler": "waiting"},
-        {"text encoder": "waiting", "upscaler": "streamed"},
-        {"text encoder": "waiting", "upscaler": "streamed", "base": "streamed"},
-    )
-    last = None
-    for moved in attempts if can_move else attempts[:1]:
-        last = _placement(request, size, precision, moved)
-        if last.peak_bytes + RESERVE <= memory_bytes:
-            return last
-    assert last is not None
-    raise DoesNotFit(_remedy(request, size, precision, memory_bytes, int(last.peak_bytes + RESERVE), can_move))
+    tried = attempts(request, size, precision, can_move)
+    for placement in tried:
+        if placement.peak_bytes + RESERVE <= memory_bytes:
+            return placement
+    needed = min(p.peak_bytes for p in tried) + RESERVE
+    what = f"{request.pixel_size} for {request.seconds:g} s with {size} needs about {needed / 2**30:.1f} GB"
+    have = f"this device has {memory_bytes / 2**30:.0f} GB"
+    for smaller in ("720p", "480p", "256p"):
+        options = attempts(request.replace(size=smaller), size, precision, can_move)
+        least = min(p.peak_bytes for p in options) + RESERVE
+        if least < needed and least <= memory_bytes:
+            raise DoesNotFit(f"{what}; {have}. Try --size {smaller} ({least / 2**30:.1f} GB).")
+    raise DoesNotFit(f"{what}; {have}, too little for any size of it. Use --model tiny or a provider.")
+
+
+def attempts(request: Request, size: str, precision: Precision, can_move: bool = True) -> tuple[Placement, ...]:
+    """Placements from the fastest to the smallest."""
+    moves = ATTEMPTS if can_move else ATTEMPTS[:1]
+    return tuple(_placement(request, size, precision, moved) for moved in moves)
 
 
 def _placement(request: Request, size: str, precision: Precision, moved: dict[str, Where]) -> Placement:
@@ -88,16 +102,3 @@ def _placement(request: Request, size: str, precision: Precision, moved: dict[st
     out = plan_stages(request, size)[-1].size
     peaks.append(resident + out.width * out.height * (DECODE_BYTES_PER_PIXEL if family == "15b" else 600))
     return Placement(parts, max(peaks), max(activation.values()))
-
-
-def _remedy(request: Request, size: str, precision: Precision, memory_bytes: int, needed: int, can_move: bool) -> str:
-    have = f"{memory_bytes / 2**30:.0f} GB"
-    what = f"{request.pixel_size} for {request.seconds:g} s with {size} needs about {needed / 2**30:.1f} GB{' even streamed' if can_move else ''}"
-    for smaller in ("720p", "480p", "256p"):
-        try:
-            if request.size != smaller:
-                place(request.replace(size=smaller), size, precision, memory_bytes, can_move)
-                return f"{what}; this device has {have}. Try --size {smaller}."
-        except DoesNotFit:
-            continue
-    return f"{what}; this device has {have}, too little for any size of it. Use --model tiny or a provider."
