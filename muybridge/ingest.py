@@ -144,7 +144,7 @@ def ingest(source_path: str | Path, kind: Kind, out_dir: str | Path, limits: Lim
     if not source.is_file():
         raise MediaInvalid(f"{source.name} is not a file; check the path")
     with tempfile.TemporaryDirectory(prefix="ingest-", dir=_made(out_dir)) as room:
-        private = Path(room) / "source"
+        private = Path(room) / "upload"
         # Our own copy, under our own name: nobody can swap the file between the check and the decoding.
         with source.open("rb") as file:
             cap = limits.image_bytes if kind == "image" else limits.num_bytes
@@ -303,7 +303,7 @@ def _child() -> None:
         told = {"refused": str(error) or f"the {kind} needs too much memory to decode; send a smaller one"}
     except OSError as error:
         refused = isinstance(error, av.error.FFmpegError) or error.errno in (12, 27)  # ENOMEM, EFBIG
-        told = {"refused" if refused else "fault": f"the {kind} cannot be decoded ({error}); export it again"}
+        told = {"refused" if refused else "fault": f"the {kind} cannot be decoded ({error.strerror}); export it again"}
     except MuybridgeError as error:
         told = {"refused": str(error)}
     except Exception as error:  # the last stop before the pipe: the parent turns it into our fault

@@ -40,7 +40,9 @@ def read_image(source: str | Path | bytes, *, background: tuple[int, int, int] =
             container.streams.video[0].codec_context.thread_count = 1
             frame = next(container.decode(video=0), None)
     except (av.error.FFmpegError, ValueError) as error:
-        raise MediaInvalid(f"the {header.format} picture cannot be decoded ({error}); save it again as PNG") from error
+        raise MediaInvalid(
+            f"the {header.format} picture cannot be decoded ({getattr(error, 'strerror', None) or error}); save it again as PNG"
+        ) from error
     if frame is None:
         raise MediaInvalid(f"the {header.format} file holds no picture; save it again as PNG")
     return orient(_flatten(frame, background), header.orientation)

@@ -49,6 +49,11 @@ class MediaInfo:
     num_streams: int = 0
 
 
+def reason(error: Exception) -> str:
+    """FFmpeg's words without the path it appends: a message may go to a stranger."""
+    return str(getattr(error, "strerror", None) or error)
+
+
 def open_media(path: str | Path, *, max_pixels: int = MAX_PIXELS, threads: int | None = None) -> InputContainer:
     """Open a local file with a forced demuxer and a protocol whitelist; raises MediaInvalid."""
     path = Path(path)
@@ -65,7 +70,9 @@ def open_media(path: str | Path, *, max_pixels: int = MAX_PIXELS, threads: int |
     try:
         container = av.open(f"file:{path.absolute()}", "r", format=demuxer, options=options)
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise MediaInvalid(f"{path.name} cannot be read ({error}); export it again as MP4 (H.264 and AAC)") from error
+        raise MediaInvalid(
+            f"{path.name} cannot be read ({reason(error)}); export it again as MP4 (H.264 and AAC)"
+        ) from error
     for stream in (*container.streams.video, *container.streams.audio):
         stream.codec_context.options = {"max_pixels": str(max_pixels)}
         if threads is not None:
@@ -115,7 +122,9 @@ def _first_frame(container: InputContainer, video: VideoStream, path: str | Path
     try:
         frame = next(container.decode(video), None)
     except (av.error.FFmpegError, ValueError) as error:
-        raise MediaInvalid(f"the video of {Path(path).name} cannot be decoded ({error}); export it as H.264") from error
+        raise MediaInvalid(
+            f"the video of {Path(path).name} cannot be decoded ({reason(error)}); export it as H.264"
+        ) from error
     if frame is None:
         raise MediaInvalid(f"the video track of {Path(path).name} has no frames; export it again")
     return frame
@@ -294,7 +303,7 @@ class ClipReader:
                     self._take_sound(packet)
         except (av.error.FFmpegError, ValueError) as error:
             raise MediaInvalid(
-                f"{self.path.name} cannot be decoded ({error}); export it as MP4 (H.264, AAC)"
+                f"{self.path.name} cannot be decoded ({reason(error)}); export it as MP4 (H.264, AAC)"
             ) from error
 
     def _sound_done(self) -> bool:
@@ -397,7 +406,9 @@ def read_audio(
                 if placer.full:
                     break
         except (av.error.FFmpegError, ValueError) as error:
-            raise MediaInvalid(f"the sound of {Path(path).name} cannot be decoded ({error}); send a WAV") from error
+            raise MediaInvalid(
+                f"the sound of {Path(path).name} cannot be decoded ({reason(error)}); send a WAV"
+            ) from error
     sound = placer.waveform(end_s)
     if sound is None or not sound.shape[1]:
         raise MediaInvalid(f"the sound of {Path(path).name} is empty; record it again")
