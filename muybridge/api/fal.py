@@ -7,7 +7,6 @@ is accepted and fails at its result with 422; a failed request shows as COMPLETE
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
@@ -18,16 +17,14 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from muybridge.api import face, fal_bodies, fal_storage, wire
+from muybridge.api import face, fal_bodies, fal_storage, fal_webhooks, wire
 from muybridge.errors import InvalidRequest, MuybridgeError, NotFound, Throttled, TimedOut
 
 if TYPE_CHECKING:
-    from muybridge.api.keys import Key
     from muybridge.api.service import Service
     from muybridge.jobs.job import Job
 
 PROTOCOL = "fal"
-POLL_S = (0.1, 1.0)  # how often a stream or a synchronous run looks, at first and at most
 PROXY_HOSTS = {  # a fixed list: otherwise this would be an open proxy
     "queue.fal.run": "/fal/queue",
     "queue.falrun.com": "/fal/queue",
@@ -81,6 +78,12 @@ def router(service: Service) -> APIRouter:
     """The routes under /fal."""
     api = APIRouter(prefix="/fal", route_class=face.protocol_route(render), tags=["fal"])
     fal_storage.add_routes(api, service)
+    service.webhook_formats[PROTOCOL] = fal_webhooks.webhook
+
+    @api.get("/rest/.well-known/jwks.json", summary="The keys that sign webhooks")
+    async def jwks() -> Response:
+        keys = await face.in_thread(fal_webhooks.jwks, service)
+        return JSONResponse(keys, headers={"cache-control": "public, max-age=86400"})
 
     def public(job: Job) -> str:
         return service.public_id(job, PROTOCOL)
@@ -112,7 +115,8 @@ def router(service: Service) -> APIRouter:
         fal_webhook: str | None = None,
         fal_max_queue_length: int | None = None,
     ) -> Response:
-        hook = {"format": PROTOCOL, "url": fal_webhook} if fal_webhook else None
+        base = face.base_url(http, service.config.public_url)
+        hook = {"format": PROTOCOL, "url": fal_webhook, "base": base} if fal_webhook else None
         if fal_max_queue_length is not None:
             waiting = sum(int(lane["queued"]) for lane in await face.in_thread(service.store.queue))
             if waiting > fal_max_queue_length:
@@ -155,27 +159,10 @@ def router(service: Service) -> APIRouter:
             if refused:
                 yield f"data: {json.dumps(fal_bodies.refusal_status(request_id, where))}\n\n"
                 return
-            async for job in watched(key, request_id):
+            async for job in wire.watched(service, key, request_id, PROTOCOL):
                 yield f"data: {json.dumps(await face.in_thread(described, job, where, logs))}\n\n"
 
         return StreamingResponse(lines(), media_type="text/event-stream", headers={"cache-control": "no-store"})
-
-    async def watched(key: Key, request_id: str, until: float = float("inf")) -> AsyncIterator[Job]:
-        """The job each time it has changed, up to its end. Raises StartTimeout at `until` (monotonic seconds)."""
-        seen: tuple[Any, ...] | None = None
-        pause_s = POLL_S[0]
-        while True:
-            job = await face.in_thread(service.get, key, request_id, PROTOCOL)
-            state = (job.status, job.stage, int(job.progress))
-            if state != seen:
-                yield job
-            if job.ended:
-                return
-            pause_s = POLL_S[0] if state != seen else min(pause_s * 1.5, POLL_S[1])
-            seen = state
-            if time.monotonic() + pause_s > until:
-                raise StartTimeout(f"Request {request_id} was not done in the time the caller gave.")
-            await asyncio.sleep(pause_s)
 
     def outcome(job: Job, http: Request) -> Response:
         headers = {"x-fal-request-id": public(job)}
@@ -216,11 +203,11 @@ def router(service: Service) -> APIRouter:
         job = await accept(http, path)
         key = await wire.caller(service, http, "Key")
         try:
-            async for seen in watched(key, public(job), until):
+            async for seen in wire.watched(service, key, public(job), PROTOCOL, until):
                 job = seen
-        except StartTimeout:
+        except TimedOut as error:
             await face.in_thread(service.cancel, key, public(job), PROTOCOL)
-            raise
+            raise StartTimeout(str(error)) from None
         return outcome(job, http)
 
     @api.api_route("/proxy", methods=["GET", "POST", "PUT"], summary="Proxy of fal's browser client")

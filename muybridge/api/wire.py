@@ -6,15 +6,18 @@ A face's `to_request` is pure and leaves media as the sources the caller named (
 
 from __future__ import annotations
 
+import asyncio
 import math
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fastapi import Request, Response
+from fastapi import Request
 
-from muybridge.api import face
-from muybridge.errors import InvalidRequest
+from muybridge.api import face, links
+from muybridge.errors import InvalidRequest, TimedOut
 from muybridge.request import MAX_SEED, reference_name
 from muybridge.shapes import MAX_SECONDS, MIN_SECONDS, RATIOS
 
@@ -26,12 +29,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 D = TypeVar("D")
+POLL_S = (0.1, 1.0)  # how often a waiting answer looks at its job, at first and at most
 PROMPTLESS = "The picture comes to life."  # where a protocol lets a picture stand without words
 SOURCES: tuple[tuple[str, MediaKind], ...] = (
     ("image", "image"),
     ("last_image", "image"),
     ("video", "video"),
     ("audio", "audio"),
+    ("extends", "video"),
 )
 _NAMES = {str: "a string", int: "a whole number", float: "a number", bool: "true or false", dict: "an object"}
 
@@ -159,14 +164,29 @@ def map_sources(request: Mapping[str, Any], change: Callable[[str], str]) -> dic
     return out
 
 
-def ingested(service: Service, key: Key, request: Mapping[str, Any]) -> dict[str, Any]:
-    """`request` with its media as checked files, and what follows from them. Slow: runs in an ingest slot."""
-    return follow_input(service.ingest(key, request))
+def ingested(service: Service, key: Key, request: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(`request` with its media as checked files and what follows from them, metadata). Slow: runs in an ingest slot.
+
+    `extends` is a clip to go on from: its last frame becomes the first one, as in `openai.extend`.
+    """
+    plain = dict(request)
+    source = plain.pop("extends", None)
+    out = follow_input(service.ingest(key, plain))
+    if source is None:
+        return out, {}
+    from muybridge.media import probe
+
+    clip = service.media(key, source, "video")
+    info = probe(clip)
+    frame = service.media(key, links.last_frame_png(clip.read_bytes()), "image")
+    out |= {"image": str(frame), "extra": {"continues": str(clip)}}
+    out.setdefault("ratio", nearest_ratio(info.width, info.height))
+    return out, {"source_seconds": round(info.duration_s, 3)}
 
 
 def has_media(request: Mapping[str, Any]) -> bool:
     """Whether anything has to be fetched or decoded before the job can be submitted."""
-    return any(request.get(name) for name, _ in SOURCES) or bool(request.get("references"))
+    return any(request.get(name) for name in ("references", *(name for name, _ in SOURCES)))
 
 
 async def accept(
@@ -186,11 +206,15 @@ async def accept(
     known = await face.in_thread(service.repeated, key, protocol, model, plain, idempotency_key)
     if known is not None:
         return known
+    metadata = dict(more.pop("metadata", {}))
     if has_media(request):
-        request = await face.in_thread(ingested, service, key, request, limiter=service.ingest_slots)
+        request, about = await face.in_thread(ingested, service, key, request, limiter=service.ingest_slots)
+        metadata |= about
     seeded = {"seed": secrets.randbelow(MAX_SEED + 1), **request}
     return await face.in_thread(
-        lambda: service.submit(key, protocol, model, seeded, plain, idempotency_key=idempotency_key, **more)
+        lambda: service.submit(
+            key, protocol, model, seeded, plain, idempotency_key=idempotency_key, metadata=metadata, **more
+        )
     )
 
 
@@ -222,7 +246,30 @@ def jobs_since(service: Service, key: Key, protocol: str, since: float) -> Itera
         after = service.public_id(page[-1], protocol)
 
 
-def with_headers(response: Response, service: Service, model: str) -> Response:
-    """`response` with the lifecycle headers of the model it is about."""
-    response.headers.update(service.model(model).headers())
-    return response
+async def watched(
+    service: Service, key: Key, public: str, protocol: str, until: float = math.inf
+) -> AsyncIterator[Job]:
+    """A job each time it has changed, up to its end. Raises TimedOut at `until` (monotonic s); the job goes on."""
+    seen: tuple[Any, ...] | None = None
+    pause_s = POLL_S[0]
+    while True:
+        job = await face.in_thread(service.get, key, public, protocol)
+        state = (job.status, job.stage, int(job.progress), job.cancel_requested)
+        if state != seen:
+            yield job
+        if job.ended:
+            return
+        pause_s = POLL_S[0] if state != seen else min(pause_s * 1.5, POLL_S[1])
+        seen = state
+        if time.monotonic() + pause_s > until:
+            raise TimedOut(f"The job {public} is still {job.status}; ask for it again later.")
+        await asyncio.sleep(pause_s)
+
+
+async def ended(service: Service, key: Key, public: str, protocol: str, patience_s: float) -> Job:
+    """A job at its end, or as it is when the patience ends. Holds no thread while it waits."""
+    job = await face.in_thread(service.get, key, public, protocol)
+    with suppress(TimedOut):
+        async for seen in watched(service, key, public, protocol, time.monotonic() + patience_s):
+            job = seen
+    return job

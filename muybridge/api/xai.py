@@ -56,8 +56,9 @@ def to_request(verb: str, body: Mapping[str, Any]) -> dict[str, Any]:
     if verb == "generations":
         request |= _pictures(body) | {"seconds": wire.within(body, "duration", 1, 15, 8)}
     else:
-        request["video"] = wire.field(body, "video.url", str, "")
-        if not request["video"]:
+        name = "video" if verb == "edits" else "extends"
+        request[name] = wire.field(body, "video.url", str, "")
+        if not request[name]:
             raise InvalidRequest("video.url is missing.", "video.url")
     if verb == "extensions":
         request["seconds"] = wire.within(body, "duration", 1, 10, 6)
