@@ -38,7 +38,7 @@ def pull(
         list[str] | None,
         typer.Option(
             help="Only this part; repeat for more: base, distill, 540p_sr, 1080p_sr, turbo_vae, video_codec, "
-            "audio_codec, text_encoder. Default: all, about 280 GB."
+            "audio_codec, text_encoder. Default: all; the disk is checked first."
         ),
     ] = None,
     to: Annotated[Path | None, typer.Option(help="Folder to fill. Default: MUYBRIDGE_WEIGHTS/SIZE.")] = None,
@@ -48,9 +48,10 @@ def pull(
     from muybridge.config import settings
     from muybridge.model import weights_folder
 
-    folder = weights_folder.pull(
-        size, to or settings().weights / size, part, on_part=lambda name: typer.echo(f"fetching {name}", err=True)
-    )
+    def announce(name: str, num_bytes: int) -> None:
+        typer.echo(f"fetching {name} ({num_bytes / 1e9:.1f} GB)", err=True)
+
+    folder = weights_folder.pull(size, to or settings().weights / size, part, on_part=announce)
     _print(as_json, {"size": size, "folder": str(folder)}, f"{size} is in {folder}")
 
 

@@ -8,10 +8,12 @@ Every difference between file and model is an error that names the tensors; noth
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -462,15 +464,22 @@ def plan_shards(specs: Specs, shard_bytes: int) -> list[list[str]]:
 
 
 def _replace(target: Path, write: Callable[[Path], Any]) -> None:
-    """Write to a temporary neighbour, flush it to disk, then take the target's name in one step."""
+    """Write into a temporary neighbour folder, flush to disk, then take the target's name in one step.
+
+    A folder, because safetensors makes temporary files of its own beside the one it writes; a killed writer's
+    leftovers are then all in one place, which the next save of the same target removes.
+    """
+    for leftover in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
+        shutil.rmtree(leftover)
     temp = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    temp.mkdir()
     try:
-        write(temp)
-        with temp.open("rb") as file:
+        write(temp / target.name)
+        with (temp / target.name).open("rb") as file:
             os.fsync(file.fileno())
-        temp.replace(target)
+        (temp / target.name).replace(target)
     finally:
-        temp.unlink(missing_ok=True)
+        shutil.rmtree(temp)
     folder = os.open(target.parent, os.O_RDONLY)
     try:
         os.fsync(folder)  # the rename itself must survive a power cut
@@ -479,13 +488,9 @@ def _replace(target: Path, write: Callable[[Path], Any]) -> None:
 
 
 def _remove_stale(folder: Path, keep: set[str]) -> None:
-    """Delete shards of an earlier save and temporary files of a killed one, after the new index is in place."""
-    for file in _stale(folder):
+    """Delete shards of an earlier save and leftovers of a killed one, after the new index is in place."""
+    for leftover in folder.glob(".model*.tmp"):
+        shutil.rmtree(leftover)
+    for file in [*folder.glob("model-????????-?????-of-?????.safetensors"), folder / SINGLE_NAME]:
         if file.name not in keep:
             file.unlink(missing_ok=True)
-
-
-def _stale(folder: Path) -> Iterator[Path]:
-    yield from folder.glob("model-????????-?????-of-?????.safetensors")
-    yield from folder.glob(".model*.tmp")
-    yield from folder.glob(SINGLE_NAME)

@@ -84,11 +84,14 @@ def choose_parts(size: str, names: list[str] | None = None) -> list[Part]:
     return [parts[name] for name in names or parts]
 
 
-def pull(size: str, folder: Path, names: list[str] | None = None, on_part: Callable[[str], None] | None = None) -> Path:
+def pull(
+    size: str, folder: Path, names: list[str] | None = None, on_part: Callable[[str, int], None] | None = None
+) -> Path:
     """Download a size's parts, resuming what is there, and check every large file against the hub's checksum.
 
     Refused before the first byte: unknown part (UserError), no hub client (NotInstalled), too little disk
-    (DoesNotFit). Offline or gated repositories raise Unavailable saying what to do. The hub client shows progress.
+    (DoesNotFit). Offline or gated repositories raise Unavailable saying what to do. The hub client shows progress;
+    `on_part` gets each part's name and bytes before it is fetched.
     """
     try:
         import huggingface_hub
@@ -104,7 +107,7 @@ def pull(size: str, folder: Path, names: list[str] | None = None, on_part: Calla
     check_disk(folder, missing_bytes)
     for part, files in plan:
         if on_part:
-            on_part(part.name)
+            on_part(part.name, sum(num_bytes for num_bytes, _ in files.values()))
         target = folder / part.folder
         try:
             huggingface_hub.snapshot_download(part.repo, allow_patterns=list(part.patterns), local_dir=target)
