@@ -48,6 +48,11 @@ def read_image(source: str | Path | bytes, *, background: tuple[int, int, int] =
     return orient(_flatten(frame, background), header.orientation)
 
 
+def reason(error: Exception) -> str:
+    """FFmpeg's words without the path it appends: a message may go to a stranger."""
+    return str(getattr(error, "strerror", None) or error)
+
+
 def _flatten(frame: av.VideoFrame, background: tuple[int, int, int]) -> Frames:
     """RGB of one decoded frame over a solid background."""
     components = frame.format.components

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from muybridge.errors import MediaInvalid
 from muybridge.media.headers import MAX_PIXELS, sniff
-from muybridge.media.pictures import Frames, crop_to_aspect, resize
+from muybridge.media.pictures import Frames, crop_to_aspect, reason, resize
 from muybridge.media.sound import Placer, Waveform, mix_down, resample
 from muybridge.media.writer import fit_waveform, samples_at
 
@@ -49,11 +49,6 @@ class MediaInfo:
     num_streams: int = 0
 
 
-def reason(error: Exception) -> str:
-    """FFmpeg's words without the path it appends: a message may go to a stranger."""
-    return str(getattr(error, "strerror", None) or error)
-
-
 def open_media(path: str | Path, *, max_pixels: int = MAX_PIXELS, threads: int | None = None) -> InputContainer:
     """Open a local file with a forced demuxer and a protocol whitelist; raises MediaInvalid."""
     path = Path(path)
@@ -70,9 +65,7 @@ def open_media(path: str | Path, *, max_pixels: int = MAX_PIXELS, threads: int |
     try:
         container = av.open(f"file:{path.absolute()}", "r", format=demuxer, options=options)
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise MediaInvalid(
-            f"{path.name} cannot be read ({reason(error)}); export it again as MP4 (H.264 and AAC)"
-        ) from error
+        raise MediaInvalid(f"{path.name} cannot be read ({reason(error)}); export it again as MP4") from error
     for stream in (*container.streams.video, *container.streams.audio):
         stream.codec_context.options = {"max_pixels": str(max_pixels)}
         if threads is not None:

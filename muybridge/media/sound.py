@@ -98,9 +98,9 @@ def mix_down(frame: av.AudioFrame, channels: int | None = None) -> Waveform:
         sound_CS /= float(-np.iinfo(raw.dtype).min)
     if len(names) > 2:
         known = [_LEFT_RIGHT.get(name, (0.0, 0.0)) for name in names]
-        weights: Waveform = np.array(known if np.any(known) else [(1.0, 1.0)] * len(names), np.float32).T
-        weights = (weights / np.maximum(1.0, weights.sum(axis=1, keepdims=True))).astype(np.float32)
-        sound_CS = weights @ sound_CS
+        weights = np.array(known if np.any(known) else [(1.0, 1.0)] * len(names)).T
+        weights = weights / np.maximum(1.0, weights.sum(axis=1, keepdims=True))
+        sound_CS = weights.astype(np.float32) @ sound_CS
     if channels == 1 and sound_CS.shape[0] == 2:
         sound_CS = sound_CS.mean(axis=0, keepdims=True)
     elif channels == 2 and sound_CS.shape[0] == 1:
