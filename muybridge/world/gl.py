@@ -1,0 +1,47 @@
+"""The drawing context: one headless OpenGL 3.3 context per process and the programs of `shaders/`."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+
+import moderngl
+
+from ..errors import NotInstalled
+
+
+@cache
+def context() -> moderngl.Context:
+    """Headless context on EGL (a GPU where there is one, Mesa's llvmpipe else). Raises NotInstalled without EGL."""
+    try:
+        made = moderngl.create_context(standalone=True, backend="egl", require=330)
+    except Exception as failure:  # moderngl and glcontext raise bare Exception and RuntimeError here
+        raise NotInstalled(
+            f"No EGL context ({failure}). On Debian: apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri libgl1"
+        ) from failure
+    made.enable(moderngl.DEPTH_TEST)
+    return made
+
+
+def _source(name: str) -> str:
+    return (resources.files(__package__) / "shaders" / name).read_text()
+
+
+@cache
+def program(vertex: str, fragment: str) -> moderngl.Program:
+    """Compile shaders/`vertex`.vert and shaders/`fragment`.frag; every fragment shader sees common.glsl."""
+    head = "#version 330\n"
+    return context().program(
+        vertex_shader=head + _source(f"{vertex}.vert"),
+        fragment_shader=head + _source("common.glsl") + _source(f"{fragment}.frag"),
+    )
+
+
+def put(target: moderngl.Program, **values: object) -> None:
+    """Set uniforms that the compiled program kept; the compiler drops unused ones."""
+    for name, value in values.items():
+        if name in target:
+            if isinstance(value, bytes):
+                target[name].write(value)  # type: ignore[union-attr]
+            else:
+                target[name].value = value  # type: ignore[union-attr]

@@ -1,0 +1,1 @@
+void main() { out_color = vec4(1.0); }
