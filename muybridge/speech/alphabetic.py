@@ -19,15 +19,15 @@ _WORD = r"[^\W\d_]+(?:['-][^\W\d_]+)*'?"
 _LIAISON = {
     "z": "les des mes tes ses nos vos leurs ces aux nous vous ils elles deux trois six dix quelques plusieurs certains "
     "dans sans chez très plus moins sous pas jamais quels quelles autres grands petits bons leurs suis",
-    "t": "est sont ont vont font quand grand petit tout était étaient avait avaient fait peut doit c'est cet vingt huit",
+    "t": "est sont ont vont font quand grand petit tout était étaient avait avaient fait peut doit c'est vingt huit",
     "n": "un mon ton son on en bien rien aucun bon ancien",
 }
 _LINKS = {word: sound for sound, words in _LIAISON.items() for word in words.split()}
 _DENASAL = frozenset(("bon", "ancien"))  # liaison also takes the nasality away
 # words whose h stops both elision and liaison
 _ASPIRATED = re.compile(
-    "h(?:aut|aïr|all|alt|amac|ameau|anche|and|angar|ant|arc|ard|areng|aricot|asard|âte|auss|éris|éro[s]?$|êtr|ibou"
-    "|oll|omard|ongr|onte|ors|oul|ublot|uit|urle|utte|eurt|iss|obb|ockey|arnais|arp|ache|aine|anneton)"
+    "h(?:aut|aïr|all|alt|amac|ameau|anche|and|angar|ant|arc|ard|areng|aricot|asard|auss|éris|éro[s]?$|êtr|ibou"
+    "|âte|oll|omard|ongr|onte|ors|oul|ublot|uit|urle|utte|eurt|iss|obb|ockey|arnais|arp|ache|aine|anneton)"
 )
 _UNSTRESSED = {ord("ˈ"): None, ord("ˌ"): None}
 _SILENT_H = re.compile(r"^h(?!$)")

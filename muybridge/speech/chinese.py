@@ -1,7 +1,7 @@
 """Mandarin and Cantonese to phonemes: characters to pinyin or jyutping by packages, syllables to symbols by tables.
 
 Packages: pypinyin and jieba (MIT) for Mandarin, ToJyutping (BSD) for Cantonese. Mandarin tones are marks after the
-nucleus; Cantonese tones are not symbols (the voices know none): `cantonese_tones` returns them beside.
+nucleus; Cantonese tones are not symbols (the voices know none): `cantonese_syllables` gives them beside.
 """
 
 from __future__ import annotations
@@ -80,29 +80,24 @@ def syllable(pinyin: str) -> str:
 
 def cantonese_phonemes(text: str) -> str:
     """Phonemes of Cantonese text, without tones; other characters are kept, Han without a reading are dropped."""
-    return "".join(_cantonese(text)[0])
+    return "".join(said for said, _ in _cantonese(text))
 
 
-def cantonese_tones(text: str) -> list[int]:
-    """The tone 1-6 of each syllable of `cantonese_phonemes(text)`, in order."""
-    return _cantonese(text)[1]
+def cantonese_syllables(text: str) -> list[tuple[str, int]]:
+    """The syllables of `cantonese_phonemes(text)` in order, each with its tone 1-6."""
+    return [(said, tone) for said, tone in _cantonese(text) if tone]
 
 
-def _cantonese(text: str) -> tuple[list[str], list[int]]:
+def _cantonese(text: str) -> list[tuple[str, int]]:
     import ToJyutping  # type: ignore[import-untyped]
 
-    out: list[str] = []
-    tones: list[int] = []
+    out: list[tuple[str, int]] = []
     for char, reading in ToJyutping.get_jyutping_list(text):
         if reading is None:
-            out.append("" if re.fullmatch(rf"[{HAN}]", char) else char)
+            out.append(("" if re.fullmatch(rf"[{HAN}]", char) else char, 0))
             continue
-        for part in reading.split():
-            said = jyutping_syllable(part[:-1])
-            if said:
-                out.append(said)
-                tones.append(int(part[-1]))
-    return out, tones
+        out += [(jyutping_syllable(part[:-1]), int(part[-1])) for part in reading.split()]
+    return out
 
 
 def jyutping_syllable(body: str) -> str:

@@ -1,0 +1,43 @@
+"""`muybridge plan`: the words of a prompt on the clock, before anything is made."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Adds `plan`."""
+    app.command("plan")(plan)
+
+
+def plan(
+    prompt: Annotated[str, typer.Argument(help="The prompt, or @FILE for a script in a file (text, .srt or .vtt).")],
+    seconds: Annotated[float | None, typer.Option(help="Length of the clip; without it, as long as needed.")] = None,
+    language: Annotated[str | None, typer.Option(help="Language of lines that do not show theirs: en zh ...")] = None,
+    rate: Annotated[float, typer.Option(help="Pace of all speech, 0.5 to 2.")] = 1.0,
+    phones: Annotated[bool, typer.Option(help="Also list every phoneme with its times.")] = False,
+    subtitles: Annotated[
+        Path | None, typer.Option(help="Write word-timed subtitles to this .srt or .vtt file.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON, which can be edited.")] = False,
+) -> None:
+    """Shows who says what and when, and how long it takes."""
+    from muybridge.speech.pacing import plan_speech
+    from muybridge.speech.script import parse_script
+    from muybridge.speech.subtitles import parse_subtitles, plan_cues, write_subtitles
+    from muybridge.speech.timeline import show_plan
+
+    text = Path(prompt[1:]).read_text("utf-8") if prompt.startswith("@") else prompt
+    is_subtitles = prompt.lower().endswith((".srt", ".vtt")) and prompt.startswith("@")
+    script = parse_subtitles(text, language) if is_subtitles else parse_script(text, language)
+    planned = plan_speech(script, seconds, language, rate)
+    if subtitles:
+        write_subtitles(subtitles, plan_cues(planned))
+    if as_json:
+        print(json.dumps(planned.to_dict() | {"beats": [vars(b) for b in script.beats]}, ensure_ascii=False, indent=1))
+    else:
+        show_plan(planned, script.beats, phones)

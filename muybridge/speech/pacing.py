@@ -1,0 +1,235 @@
+"""When everything is said: lines of speech placed on the clock, phone by phone, before any sound exists.
+
+Natural durations come from `durations`; register and cues set the rate; given starts, ends and seconds are honoured.
+Time to spare becomes silence, not slow motion; too little time first shortens pauses, then speeds up to `MAX_SPEEDUP`,
+and beyond that the dialogue is refused with the seconds it needs.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from muybridge.errors import InvalidRequest, UserError
+from muybridge.request import Line, Request
+from muybridge.speech.durations import REGISTER_RATE, Phone, natural_durations
+from muybridge.speech.phonemes import phonemes
+from muybridge.speech.script import Script, infer_register, language_of, parse_script
+
+LEAD_S = 0.3  # before the first line when nothing says otherwise
+TAIL_S = 0.2  # after the last word: nothing is cut off at the end
+GAP_S = 0.35  # between two lines
+MIN_GAP_S = 0.1
+MAX_SPEEDUP = 1.25  # faster than this is refused
+MAX_STRETCH = 1.6  # slower than this (for a given span) is refused
+MIN_PAUSE = 0.4  # share of its natural length a pause keeps when time is short
+
+
+@dataclass(frozen=True)
+class PlannedLine:
+    """One line with its times: from its first phone to its last (the closing pause mark has no time of its own)."""
+
+    text: str
+    language: str
+    register: str
+    speaker: str | None
+    start_s: float
+    end_s: float
+    phones: tuple[Phone, ...]
+
+    def moved(self, shift_s: float) -> PlannedLine:
+        """The same line later by `shift_s`."""
+        phones = tuple(p.moved(shift_s) for p in self.phones)
+        return replace(self, start_s=self.start_s + shift_s, end_s=self.end_s + shift_s, phones=phones)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All lines on one clock. `needed_s` is the shortest clip that holds them at the paces asked for."""
+
+    lines: tuple[PlannedLine, ...]
+    seconds: float
+    needed_s: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; `from_dict` is the inverse, so a plan can be edited as a file."""
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> Plan:
+        """A plan from plain JSON values. Raises InvalidRequest when times run backwards or fields are missing."""
+        try:
+            lines = tuple(
+                PlannedLine(**{**line, "phones": tuple(Phone(**p) for p in line["phones"])}) for line in values["lines"]
+            )
+            plan = Plan(lines, float(values["seconds"]), float(values["needed_s"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise InvalidRequest(f"The plan is not complete: {error}.", "plan") from error
+        for line in plan.lines:
+            for a, b in zip(line.phones, (*line.phones[1:], None), strict=True):
+                if a.start_s > a.end_s or (b is not None and b.start_s < a.end_s - 1e-6):
+                    raise InvalidRequest(f"The phones of {line.text!r} overlap near {a.end_s:.2f} s.", "plan")
+        return plan
+
+    def with_line(self, index: int, *, start_s: float) -> Plan:
+        """A copy with one line moved to start at `start_s`; raises InvalidRequest when it meets its neighbours."""
+        line = self.lines[index].moved(start_s - self.lines[index].start_s)
+        lines = (*self.lines[:index], line, *self.lines[index + 1 :])
+        if line.start_s < 0 or line.end_s > self.seconds:
+            raise InvalidRequest(f"{line.text!r} would not lie inside the clip of {self.seconds:g} s.", "plan")
+        if any(b.start_s < a.end_s for a, b in itertools.pairwise(lines)):
+            raise InvalidRequest(f"{line.text!r} would overlap another line; speech is one voice at a time.", "plan")
+        return replace(self, lines=lines)
+
+
+def plan_speech(script: Script, seconds: float | None = None, language: str | None = None, rate: float = 1.0) -> Plan:
+    """Places all lines of `script`.
+
+    seconds: length of the clip (None: as long as the speech needs). language: for lines that do not say theirs.
+    rate: multiplies every pace. Raises UserError, with the seconds needed, when the speech cannot fit.
+    """
+    if not 0.5 <= rate <= 2.0:
+        raise InvalidRequest(f"rate is {rate:g}; choose 0.5 to 2.", "rate")
+    drafts = [_draft(line, script, language, rate) for line in script.lines]
+    if not drafts:
+        return Plan((), seconds or 0.0, 0.0)
+    gaps = [script.gap_before(i, GAP_S if i else LEAD_S) for i in range(len(drafts))]
+    placed = _place(drafts, script.lines, gaps)
+    needed = placed[-1].end_s + TAIL_S
+    if seconds is None:
+        return Plan(tuple(placed), needed, needed)
+    if needed > seconds + 1e-9:
+        placed = _squeeze(drafts, script.lines, gaps, seconds)
+    return Plan(tuple(placed), seconds, needed)
+
+
+def plan_request(request: Request) -> Plan:
+    """The plan of a request: what its prompt quotes, then its own dialogue, on its clock.
+
+    Raises UserError, with the seconds needed, when the speech cannot fit.
+    """
+    script = parse_script(request.prompt, request.language)
+    extra = request.dialogue
+    script = replace(
+        script,
+        lines=(*script.lines, *extra),
+        gaps_s=(*script.gaps_s, *(None for _ in extra)),
+        cues=(*script.cues, *("" for _ in extra)),
+    )
+    rate = float(request.extra.get("rate", 1.0)) if _is_number(request.extra.get("rate", "1")) else 1.0
+    return plan_speech(script, request.seconds, request.language, rate)
+
+
+def fit_span(draft: PlannedLine, start_s: float, end_s: float) -> PlannedLine:
+    """The line from exactly `start_s` to `end_s`: phones change by at most 25 %, pauses take the rest, phones again.
+
+    Raises UserError when that needs more than `MAX_SPEEDUP` or less than 1 / `MAX_STRETCH` of the natural pace.
+    """
+    span = end_s - start_s
+    spoken = sum(p.end_s - p.start_s for p in draft.phones if not p.is_pause)
+    paused = sum(p.end_s - p.start_s for p in draft.phones if p.is_pause)
+    shortest = spoken / MAX_SPEEDUP + paused * MIN_PAUSE
+    longest = (spoken + paused) * MAX_STRETCH
+    if not shortest - 1e-6 <= span <= longest + 1e-6:
+        raise UserError(
+            f"{draft.text!r} takes {shortest:.1f} to {longest:.1f} s, but {span:.1f} s were given "
+            f"({start_s:g}-{end_s:g} s). Give it {draft.end_s - draft.start_s:.1f} s, or change the words."
+        )
+    factor = min(max(span / (spoken + paused), 1 / MAX_SPEEDUP), 1.25)
+    pause_factor = (span - factor * spoken) / paused if paused else 1.0
+    if not paused or not MIN_PAUSE <= pause_factor <= 3.0:
+        pause_factor = min(max(pause_factor, MIN_PAUSE), 3.0)
+        factor = (span - pause_factor * paused) / spoken
+    return _scaled(draft, factor, pause_factor, start_s)
+
+
+def _draft(line: Line, script: Script, language: str | None, rate: float) -> PlannedLine:
+    """A line at its natural pace, from 0 s."""
+    spoken_in = line.language or language or language_of(line.text)
+    register = line.register or infer_register(script.context(line))
+    phones = natural_durations(phonemes(line.text, spoken_in), spoken_in)
+    while phones and phones[-1].is_pause:
+        phones.pop()  # what follows the line is a gap
+    pace = REGISTER_RATE[register] * rate
+    draft = PlannedLine(line.text, spoken_in, register, line.speaker, 0.0, phones[-1].end_s, tuple(phones))
+    return _scaled(draft, 1 / pace, 1 / pace, 0.0)
+
+
+def _place(drafts: list[PlannedLine], lines: tuple[Line, ...], gaps: list[float]) -> list[PlannedLine]:
+    """Every line at its natural length, or at the span it was given."""
+    placed: list[PlannedLine] = []
+    for draft, line, gap in zip(drafts, lines, gaps, strict=True):
+        after = placed[-1].end_s if placed else 0.0
+        if line.start_s is not None and line.end_s is not None:
+            _check_order(line, line.start_s, after)
+            placed.append(fit_span(draft, line.start_s, line.end_s))
+        elif line.end_s is not None:
+            start = line.end_s - draft.end_s
+            if start < after:
+                placed.append(fit_span(draft, after + min(gap, MIN_GAP_S), line.end_s))
+            else:
+                placed.append(draft.moved(start))
+        elif line.start_s is not None:
+            placed.append(draft.moved(max(line.start_s, after + MIN_GAP_S if placed else line.start_s)))
+        else:
+            placed.append(draft.moved(after + gap))
+    return placed
+
+
+def _squeeze(
+    drafts: list[PlannedLine], lines: tuple[Line, ...], gaps: list[float], seconds: float
+) -> list[PlannedLine]:
+    """The lines spoken faster, by one factor for all, so that the last word ends `TAIL_S` before `seconds`."""
+    tight = [min(g, MIN_GAP_S) if g <= GAP_S else g for g in gaps]
+
+    def at(factor: float) -> list[PlannedLine]:
+        share = (factor - 1) / (MAX_SPEEDUP - 1)
+        spaces = [g + (t - g) * share for g, t in zip(gaps, tight, strict=True)]
+        pauses = 1 + (MIN_PAUSE - 1) * share
+        return _place([_scaled(d, 1 / factor, pauses, 0.0) for d in drafts], lines, spaces)
+
+    shortest = at(MAX_SPEEDUP)[-1].end_s + TAIL_S
+    if shortest > seconds + 1e-9:
+        natural = _place(drafts, lines, gaps)[-1].end_s + TAIL_S
+        raise InvalidRequest(
+            f"The dialogue needs {_up(shortest):.1f} s at its fastest and {_up(natural):.1f} s at its own pace, but "
+            f"the clip has {seconds:g} s. Ask for more seconds or shorten the lines.",
+            "seconds",
+        )
+    low, high = 1.0, MAX_SPEEDUP
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (low, middle) if at(middle)[-1].end_s + TAIL_S <= seconds else (middle, high)
+    return at(high)
+
+
+def _scaled(line: PlannedLine, phone_factor: float, pause_factor: float, start_s: float) -> PlannedLine:
+    at, phones = start_s, []
+    for phone in line.phones:
+        length = (phone.end_s - phone.start_s) * (pause_factor if phone.is_pause else phone_factor)
+        phones.append(Phone(phone.symbol, at, at + length, phone.ends_word))
+        at += length
+    return replace(line, start_s=start_s, end_s=at, phones=tuple(phones))
+
+
+def _check_order(line: Line, start_s: float, after_s: float) -> None:
+    if start_s < after_s - 1e-6:
+        raise UserError(
+            f"{line.text!r} starts at {start_s:g} s, before the line in front of it ends ({after_s:.2f} s); "
+            "speech is one voice at a time."
+        )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def _up(seconds: float) -> float:
+    """Rounded up to a tenth, so that the advice really suffices."""
+    return -(-int(seconds * 1000 + 0.999) // 100) / 10

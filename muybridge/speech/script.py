@@ -1,0 +1,397 @@
+"""Who says what, when and how: prompts and scripts taken apart, and put into the forms the models read.
+
+A prompt may hold quoted speech with its speaker ("she says in French: « ... »"), a `Dialogue:` section as the open 15B
+writes it, spans ("0-2 s: ...", "[00:02-00:05] ...") and pauses ("(pause 2s)"). Nothing a person types may crash this.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from dataclasses import dataclass
+
+from muybridge.request import Beat, Line
+
+NO_SOUND = "<No prominent background sound>"
+CJK = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
+
+_TIME = r"(?:(\d{1,3}):)?(\d{1,4}(?:\.\d{1,3})?)"
+_SPAN = re.compile(
+    rf"(?:^|(?<=[\s;.,!?\"”」»]))[\[(]?(?:from\s+|at\s+)?{_TIME}\s*(?:s|sec|secs|seconds?)?\s*(?:-|–|—|to|until)\s*"
+    rf"{_TIME}\s*(?:(?P<unit>s|sec|secs|seconds?)(?![a-z]))?\s*(?P<close>[\])])?\s*(?P<colon>[:：,])?",
+    re.IGNORECASE,
+)
+_QUOTE = re.compile(
+    r"“(?P<a>[^”“]{1,2000})”|\"(?P<b>[^\"]{1,2000})\"|「(?P<c>[^」]{1,2000})」|『(?P<d>[^』]{1,2000})』"
+    r"|«\s*(?P<e>[^»]{1,2000}?)\s*»|„(?P<f>[^“”„]{1,2000})[“”]"
+)
+_PAUSE = re.compile(
+    r"[\[(<]\s*(?:pause|pauses|silence|beat|停顿|停頓|間|ポーズ|쉼)[^\d\])>]{0,12}(\d{1,2}(?:\.\d{1,3})?)?\s*"
+    r"(?:s|sec|seconds?)?\s*[\])>]|\bpaus(?:e|es|ing)\s+(?:for\s+)?(\d{1,2}(?:\.\d{1,3})?)\s*(?:s|sec|seconds?)\b",
+    re.IGNORECASE,
+)
+DEFAULT_PAUSE_S = 1.0
+_SECTION = re.compile(
+    r"^[ \t]*(dialogue|background sound|对白|對白|台词|背景音)[ \t]*[:：][ \t]*", re.IGNORECASE | re.MULTILINE
+)
+_DIALOGUE_LINE = re.compile(r"^[ \t]*(?:[-*][ \t]*)?<?(?P<who>[^:：<>\n\"“「]{1,80})>?[ \t]*[:：][ \t]*(?P<said>\S.*)$")
+_VERBS = (
+    r"(?i:says?|said|saying|asks?|asked|shouts?|shouted|whispers?|whispered|repl(?:y|ies|ied)|answers?|answered"
+    r"|explains?|explained|calls?|cries|yells?|murmurs?|announces?|adds?|continues?|speaks?|tells?|exclaims?|laughs?)"
+)
+_SPEAKER = re.compile(
+    r"(?P<who>\b(?i:the|a|an|another|first|second|third)\b[^,.;:!?\"“”]{1,60}?|\b(?i:he|she|they|it)\b"
+    rf"|\b[A-Z][\w'-]+(?: [A-Z][\w'-]+)?)(?:\s+\w+ly)?\s+{_VERBS}\b",
+)
+
+# word -> language, as prompts name them; the longest is tried first
+LANGUAGE_NAMES: dict[str, str] = {
+    "english": "en", "mandarin": "zh", "chinese": "zh", "cantonese": "yue", "japanese": "ja", "korean": "ko",
+    "german": "de", "french": "fr", "英语": "en", "英文": "en", "普通话": "zh", "中文": "zh", "国语": "zh",
+    "粤语": "yue", "粵語": "yue", "廣東話": "yue", "广东话": "yue", "日语": "ja", "日語": "ja", "日本語": "ja",
+    "韩语": "ko", "韓語": "ko", "한국어": "ko", "德语": "de", "法语": "fr", "deutsch": "de", "français": "fr",
+    "anglais": "en", "allemand": "de", "englisch": "en", "französisch": "fr", "영어": "en",
+}  # fmt: skip
+NAME_OF = {
+    "en": "English", "zh": "Mandarin", "yue": "Cantonese", "ja": "Japanese", "ko": "Korean", "de": "German",
+    "fr": "French",
+}  # fmt: skip
+_CUES = {
+    "energetic": r"shout|yell|scream|excited|enthusias|energetic|cheer|loud|fast|rapid|hurried|urgent|panic|angr"
+    r"|furious|over the (?:crowd|noise|wind)|announc|exclaim|thrilled|rush|喊|大叫|激动|激動|兴奋|興奮|快速|叫|急"
+    r"|외치|소리"
+    r"|흥분|신나|ruf(?:t|en)|schrei|aufgeregt|begeistert|schnell|crie|hurl|excit|rapide|enthousi",
+    "calm": r"calm|patient|slow|gentl|soft|whisper|quiet|sooth|tender|relax|serene|sleep|thoughtful|solemn|measured"
+    r"|bedtime|explains? carefully|reassur|平静|平靜|轻声|輕聲|慢慢|耐心|温柔|溫柔|静か|ゆっくり|優しく|穏やか|차분"
+    r"|조용|천천히|부드럽|ruhig|langsam|sanft|leise|geduldig|flüster|calme|lentement|doucement|doux|patiem|chuchot|murmur",
+}
+_YUE_ONLY = "嘅哋咗佢喺冇唔啲嚟咁乜嘢睇冧瞓噉攰啱揾畀俾嗰呢係"
+_KANA, _HANGUL, _HAN = re.compile(r"[\u3040-\u30ff]"), re.compile(r"[\uac00-\ud7af]"), re.compile(r"[\u3400-\u9fff]")
+_GERMAN = frozenset(
+    [
+        "der",
+        "die",
+        "das",
+        "und",
+        "ist",
+        "nicht",
+        "ich",
+        "sie",
+        "wir",
+        "ein",
+        "eine",
+        "mit",
+        "auf",
+        "für",
+        "den",
+        "dem",
+        "zu",
+        "es",
+        "von",
+        "im",
+        "haben",
+        "wie",
+        "heute",
+        "bitte",
+        "danke",
+        "guten",
+        "vielen",
+        "dank",
+        "morgen",
+        "mein",
+        "ihr",
+        "du",
+        "was",
+    ]
+)
+_FRENCH = frozenset(
+    [
+        "le",
+        "la",
+        "les",
+        "des",
+        "un",
+        "une",
+        "et",
+        "est",
+        "je",
+        "vous",
+        "nous",
+        "il",
+        "elle",
+        "que",
+        "qui",
+        "pas",
+        "pour",
+        "dans",
+        "avec",
+        "sur",
+        "au",
+        "aux",
+        "ce",
+        "cette",
+        "bonjour",
+        "merci",
+        "oui",
+        "très",
+        "bien",
+        "mais",
+        "mon",
+        "ma",
+        "c'est",
+        "d'accord",
+        "à",
+        "où",
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Script:
+    """What a prompt asks for, in order. `gaps_s[i]` is the pause asked for before line i (None: the usual one)."""
+
+    scene: str  # the prompt without spans, sections and pauses
+    beats: tuple[Beat, ...] = ()
+    lines: tuple[Line, ...] = ()
+    gaps_s: tuple[float | None, ...] = ()
+    background_sound: str | None = None
+    cues: tuple[str, ...] = ()  # the words around each line, for its register
+
+    def gap_before(self, index: int, usual_s: float) -> float:
+        """Seconds of silence before line `index`."""
+        given = self.gaps_s[index] if index < len(self.gaps_s) else None
+        return usual_s if given is None else given
+
+    def context(self, line: Line) -> str:
+        """The words around `line` that may say how it is spoken; the whole scene where there are none."""
+        for other, cue in zip(self.lines, self.cues, strict=False):
+            if other is line:
+                return cue or self.scene
+        return self.scene
+
+
+def parse_script(prompt: str, language: str | None = None) -> Script:
+    """Takes a prompt apart. `language` is used for lines whose language neither a cue nor their script shows."""
+    body, dialogue, sound = _sections(prompt)
+    quotes = [(m.start(), m.end(), next(filter(None, m.groups()), "").strip()) for m in _QUOTE.finditer(body)]
+    quotes = [q for q in quotes if _is_speech(body, q, bool(dialogue))]
+    beats = _beats(body)
+    lines, gaps, cues, at = [], [], [], 0
+    for start, end, said in quotes:
+        before, after = body[at:start], body[end : end + 60]
+        cue = _clause(before) + " " + _clause_after(after)
+        lines.append(
+            Line(
+                said,
+                speaker=_speaker(before),
+                language=_language_cue(cue) or language or language_of(said),
+                register=infer_register(cue) if infer_register(cue) != "neutral" else None,
+                start_s=next((b.start_s for b in beats if b.start <= start < b.end), None),
+            )
+        )
+        gaps.append(_pause(before))
+        cues.append(_without_quotes(cue))
+        at = end
+    for line, cue in dialogue:
+        match = next((i for i, known in enumerate(lines) if _same_words(known.text, line.text)), None)
+        if match is not None:
+            known = lines[match]
+            speaker = line.speaker or known.speaker
+            spoken_in = line.language or known.language
+            lines[match] = Line(known.text, speaker, spoken_in, known.register or line.register, known.start_s)
+        else:
+            spoken_in = line.language or language or language_of(line.text)
+            lines.append(Line(line.text, line.speaker, spoken_in, line.register))
+            gaps.append(None)
+            cues.append(cue)
+    scene = re.sub(r"\s+", " ", _PAUSE.sub(" ", _SPAN.sub(_span_gone, body))).strip()
+    return Script(scene, tuple(b.beat for b in beats), tuple(lines), tuple(gaps), sound, tuple(cues))
+
+
+def language_of(text: str) -> str:
+    """The language a line is most likely written in: by script, then by common words; English when nothing tells."""
+    if _KANA.search(text):
+        return "ja"
+    if _HANGUL.search(text):
+        return "ko"
+    if _HAN.search(text):
+        return "yue" if any(c in _YUE_ONLY for c in text) else "zh"
+    words = re.findall(r"[^\W\d_]+(?:'[^\W\d_]+)?", text.lower().replace("’", "'"))
+    scores = {
+        "de": sum(w in _GERMAN for w in words) + 2 * len(re.findall("[äöüß]", text.lower())),
+        "fr": sum(w in _FRENCH for w in words) + 2 * len(re.findall("[éèêàçùœîôû]|\\b[ldjcnsqu]+'", text.lower())),
+    }
+    best = max(scores, key=lambda k: scores[k])
+    return best if scores[best] >= max(1, len(words) // 5) else "en"
+
+
+def infer_register(context: str) -> str:
+    """calm, neutral or energetic, from words such as "explains patiently" or "shouts over the crowd"."""
+    found = {name: len(re.findall(cues, context, re.IGNORECASE)) for name, cues in _CUES.items()}
+    if found["energetic"] == found["calm"]:
+        return "neutral"
+    return max(found, key=lambda name: found[name])
+
+
+def magihuman_prompt(script: Script) -> str:
+    """The prompt as the open 15B expects it: body with every line in it, `Dialogue:`, `Background Sound:`.
+
+    Dialogue stands twice, CJK characters are separated by single spaces, speakers are described in at most five words.
+    """
+    body = script.scene
+    for line in script.lines:
+        if not _same_words_in(line.text, body):
+            who = line.speaker or "The person"
+            body += f' {who} says in {NAME_OF[line.language or "en"]}: "{line.text}"'
+    spoken = []
+    for line in script.lines:
+        who = " ".join((line.speaker or "the person").split()[:5])
+        spoken.append(f'<{who}, {NAME_OF[line.language or "en"]}>: "{space_cjk(line.text)}"')
+    parts = [space_cjk(body.strip())]
+    if spoken:
+        parts.append("Dialogue:\n" + "\n".join(spoken))
+    sound = script.background_sound
+    parts.append("Background Sound:\n" + (f"<{sound.strip('<> ')}>" if sound else NO_SOUND))
+    return "\n\n".join(parts)
+
+
+def space_cjk(text: str) -> str:
+    """Single spaces between CJK characters, as the open 15B was trained; other text unchanged."""
+    return re.sub(rf"(?<=[{CJK}])(?=[{CJK}])", " ", text)
+
+
+@dataclass(frozen=True)
+class _PlacedBeat:
+    beat: Beat
+    start: int
+    end: int
+
+    @property
+    def start_s(self) -> float:
+        return self.beat.start_s
+
+
+def _sections(prompt: str) -> tuple[str, list[tuple[Line, str]], str | None]:
+    """(body, dialogue lines with their description, background sound)."""
+    marks = list(_SECTION.finditer(prompt))
+    if not marks:
+        return prompt, [], None
+    dialogue: list[tuple[Line, str]] = []
+    sound = None
+    for mark, following in itertools.zip_longest(marks, marks[1:]):
+        text = prompt[mark.end() : following.start() if following else len(prompt)]
+        if mark[1].lower() in ("background sound", "背景音"):
+            inside = text.strip().strip("<>").strip()
+            sound = None if not inside or f"<{inside}>" == NO_SOUND else inside
+        else:
+            dialogue += [d for row in text.split("\n") if (d := _dialogue_line(row))]
+    return prompt[: marks[0].start()].rstrip(), dialogue, sound
+
+
+def _dialogue_line(row: str) -> tuple[Line, str] | None:
+    match = _DIALOGUE_LINE.match(row)
+    if not match:
+        return None
+    who, _, language_words = match["who"].strip().rpartition(",")
+    spoken_in = _language_cue(language_words)
+    if not spoken_in:
+        who = match["who"].strip()
+    quote = _QUOTE.search(match["said"])
+    said = (next(filter(None, quote.groups()), "") if quote else match["said"]).strip()
+    said = re.sub(rf"(?<=[{CJK}]) (?=[{CJK}])", "", said)
+    if not re.search(r"\w", said):
+        return None
+    register = infer_register(match["who"])
+    line = Line(said, who.strip() or None, spoken_in, register if register != "neutral" else None)
+    return line, match["who"]
+
+
+def _beats(body: str) -> list[_PlacedBeat]:
+    """The spans that are followed by something, outside quotations; those that run backwards are left in the text."""
+    quoted = [(m.start(), m.end()) for m in _QUOTE.finditer(body)]
+    marks = [
+        m
+        for m in _SPAN.finditer(body)
+        if (m["unit"] or m["close"] or m[1] or m[3] or m["colon"] in (":", "："))
+        and not any(a < m.start() < b for a, b in quoted)
+        and _seconds(m[1], m[2]) < _seconds(m[3], m[4])
+    ]
+    beats = []
+    for mark, following in itertools.zip_longest(marks, marks[1:]):
+        end = following.start() if following else len(body)
+        text = _PAUSE.sub(" ", body[mark.end() : end]).strip(" ;,\n\t:：")
+        if text:
+            beats.append(
+                _PlacedBeat(Beat(text, _seconds(mark[1], mark[2]), _seconds(mark[3], mark[4])), mark.start(), end)
+            )
+    return beats
+
+
+def _span_gone(mark: re.Match[str]) -> str:
+    named = mark["unit"] or mark["close"] or mark[1] or mark[3] or mark["colon"] in (":", "：")
+    return " " if named and _seconds(mark[1], mark[2]) < _seconds(mark[3], mark[4]) else mark[0]
+
+
+def _seconds(minutes: str | None, seconds: str) -> float:
+    return 60 * int(minutes or 0) + float(seconds)
+
+
+def _is_speech(body: str, quote: tuple[int, int, str], has_dialogue: bool) -> bool:
+    """Whether a quotation is spoken: not a sign's lettering; short ones need a verb or a colon before them."""
+    start, _, said = quote
+    if not re.search(r"[^\W_]", said):
+        return False
+    before = body[max(0, start - 60) : start]
+    is_written = re.search(
+        r"(?:reads?|reading|written|titled|labell?ed|called|named|sign|logo|caption|text)[\s:,]*$", before, re.I
+    )
+    return not (is_written and not has_dialogue)
+
+
+def _clause(before: str) -> str:
+    """The last clause before a quotation."""
+    return re.split(r"(?<=[.!?。！？\n])\s", before[-240:])[-1]
+
+
+def _clause_after(after: str) -> str:
+    """What follows a quotation up to the end of its sentence: `, he shouts over the crowd.`"""
+    if not re.match(
+        r"\s*,?\s*(?:(?:he|she|they|the|says|said|asks|in)\b|[A-Z]?\w+ (?:says|said|asks|shouts|whispers))", after
+    ):
+        return ""
+    return re.split(r"[.!?。！？\"“「«„\n]", after)[0]
+
+
+def _speaker(before: str) -> str | None:
+    """The one who speaks, from the words before a quotation."""
+    found = list(_SPEAKER.finditer(_clause(before)))
+    if not found:
+        return None
+    who = re.sub(r"\s+", " ", found[-1]["who"]).strip(" ,")
+    return who if re.search(r"\w", who) else None
+
+
+def _language_cue(text: str) -> str | None:
+    lowered = text.lower()
+    names = sorted(LANGUAGE_NAMES, key=len, reverse=True)
+    found = [(lowered.rfind(n), -len(n), n) for n in names if n in lowered]
+    if not found:
+        return None
+    return LANGUAGE_NAMES[max(found)[2]]
+
+
+def _pause(before: str) -> float | None:
+    total = [float(m[1] or m[2] or DEFAULT_PAUSE_S) for m in _PAUSE.finditer(before)]
+    return sum(total) if total else None
+
+
+def _without_quotes(text: str) -> str:
+    return _QUOTE.sub(" ", text)
+
+
+def _same_words(a: str, b: str) -> bool:
+    return re.sub(r"\W", "", a).lower() == re.sub(r"\W", "", b).lower()
+
+
+def _same_words_in(line: str, body: str) -> bool:
+    return re.sub(r"\W", "", line).lower() in re.sub(r"\W", "", body).lower()
