@@ -12,14 +12,11 @@ The parent never holds pictures or sound: its memory is flat in the size and the
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import hashlib
 import itertools
 import json
 import os
-import resource
 import signal
-import struct
 import subprocess
 import sys
 import tempfile
@@ -31,6 +28,7 @@ from typing import Any, Final, Literal
 from muybridge.errors import MediaInvalid, MuybridgeError
 from muybridge.media.boxes import Movie, read_movie
 from muybridge.media.headers import image_header, sniff, wav_header
+from muybridge.sandbox import lock
 
 Kind = Literal["image", "video", "audio"]
 
@@ -48,23 +46,6 @@ VIDEO_CODECS: Final = frozenset(
     {"avc1", "avc3", "hvc1", "hev1", "dvh1", "vp09", "av01", "mp4v", "apcn", "apch", "apcs", "apco"}
 )
 SUFFIX: Final = {"image": ".png", "video": ".mp4", "audio": ".wav"}
-# What a decoder never needs: network, new processes and threads, other processes. (x86-64, aarch64) numbers; -1: none.
-DENIED_CALLS: Final = {
-    "socket": (41, 198),
-    "connect": (42, 203),
-    "socketpair": (53, 199),
-    "clone": (56, 220),
-    "fork": (57, -1),
-    "vfork": (58, -1),
-    "execve": (59, 221),
-    "ptrace": (101, 117),
-    "mount": (165, 40),
-    "process_vm_readv": (310, 270),
-    "bpf": (321, 280),
-    "execveat": (322, 281),
-    "io_uring_setup": (425, 425),
-    "clone3": (435, 435),
-}
 MAX_TRACKS: Final = 16  # phones add timed-metadata tracks; only picture and sound count against `num_streams`
 _CHUNK: Final = 1 << 20
 
@@ -295,7 +276,7 @@ def _child() -> None:
 
     import muybridge.media  # noqa: F401  (the C libraries load before the room is locked)
 
-    _lock(limits)
+    lock(limits.memory_bytes, limits.cpu_s, limits.output_bytes)
     makers = {"image": _make_image, "video": _make_video, "audio": _make_audio}
     try:
         told: dict[str, object] = {"facts": makers[kind](source, source.with_name("made" + SUFFIX[kind]), limits)}
@@ -310,49 +291,6 @@ def _child() -> None:
         told = {"fault": f"{type(error).__name__}: {error}"}
     print(json.dumps(told), flush=True)  # noqa: T201  (the pipe to the parent)
     os._exit(0 if "facts" in told else 1)
-
-
-def _lock(limits: Limits) -> None:
-    """Limits of this process, and no network where the kernel lets us leave it."""
-    for what, value in (
-        (resource.RLIMIT_AS, limits.memory_bytes),
-        (resource.RLIMIT_CPU, limits.cpu_s),
-        (resource.RLIMIT_FSIZE, limits.output_bytes),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_NOFILE, 32),
-    ):
-        resource.setrlimit(what, (value, value))
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # then a full file is the error EFBIG
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None, use_errno=True)
-        libc.prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG: die with the parent
-        libc.prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS
-        # New user and network namespaces: no route to anywhere. Kernels may forbid it; the other walls stand.
-        libc.unshare(0x10000000 | 0x40000000)
-        _deny_calls(libc)
-    resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))  # no new processes or threads (root is exempt: run as a user)
-
-
-def _deny_calls(libc: ctypes.CDLL) -> None:
-    """Install a seccomp filter (linux/seccomp.h): the calls in DENIED_CALLS fail with EPERM from here on.
-
-    Unknown machines and kernels without seccomp go on behind the other walls.
-    """
-    arch, column = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}.get(os.uname().machine, (0, 0))
-    if not arch:
-        return
-    numbers = [call[column] for call in DENIED_CALLS.values() if call[column] >= 0]
-    load, equal, at_least, back = 0x20, 0x15, 0x35, 0x06
-    kill, refuse, allow = 0x8000_0000, 0x0005_0001, 0x7FFF_0000  # refuse carries EPERM
-    last = len(numbers)
-    program = [(load, 0, 0, 4), (equal, 1, 0, arch), (back, 0, 0, kill), (load, 0, 0, 0)]
-    program.append((at_least, last + 1, 0, 0x4000_0000))  # the x32 numbering would walk around the list
-    program += [(equal, last - k, 0, number) for k, number in enumerate(numbers)]
-    program += [(back, 0, 0, allow), (back, 0, 0, refuse)]
-    code = b"".join(struct.pack("=HBBI", *line) for line in program)
-    kept = ctypes.create_string_buffer(code, len(code))
-    header = struct.pack("@HP", len(program), ctypes.addressof(kept))  # struct sock_fprog
-    libc.prctl(22, 2, ctypes.c_char_p(header), 0, 0)  # PR_SET_SECCOMP, SECCOMP_MODE_FILTER
 
 
 def _make_image(source: Path, target: Path, limits: Limits) -> dict[str, float]:

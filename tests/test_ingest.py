@@ -23,8 +23,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from muybridge.errors import MediaInvalid
-from muybridge.ingest import DENIED_CALLS, Kind, Limits, check, ingest, save_stream
+from muybridge.ingest import Kind, Limits, check, ingest, save_stream
 from muybridge.media import encode_image, probe, read_audio, read_clip, read_image, write_clip, write_wav
+from muybridge.sandbox import DENIED_CALLS
 
 PLAYLIST = b"#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nhttp://127.0.0.1/seg.ts\nfile:///etc/passwd\n"
 
@@ -388,8 +389,8 @@ def test_the_locked_child_can_start_and_reach_nothing() -> None:
     script = """
 import os, socket, threading
 import numpy, av
-from muybridge.ingest import Limits, _lock
-_lock(Limits())
+from muybridge.sandbox import lock
+lock(3 << 30, 60, 1 << 20)
 def tried(what):
     try: what()
     except (OSError, RuntimeError) as error: return type(error).__name__

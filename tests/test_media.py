@@ -115,10 +115,10 @@ def test_length_is_exact(tmp_path: Path, num_frames: int, rate: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rate", RATES)
-def test_every_length_from_3_to_15_s_is_exact(tmp_path: Path, rate: int) -> None:
-    for num_frames in LENGTHS:
-        check_length(tmp_path / "a.mp4", num_frames, rate, 1)
+@pytest.mark.parametrize("part", range(3))
+def test_every_length_from_3_to_15_s_is_exact(tmp_path: Path, part: int) -> None:
+    for num_frames in LENGTHS[part::3]:
+        check_length(tmp_path / "a.mp4", num_frames, RATES[num_frames // 3 % 3], 1 + num_frames // 9 % 2)
 
 
 def test_every_frame_starts_on_a_whole_sample() -> None:
@@ -382,7 +382,7 @@ def test_pixel_aspect_and_late_sound(tmp_path: Path) -> None:
         aspect=Fraction(2),
     )
     frames_TYXC, back_CS, info = read_clip(tmp_path / "a.mp4", sample_rate=24_000, channels=1)
-    assert frames_TYXC.shape[1:3] == (32, 64) and info.sample_aspect_ratio == 2
+    assert frames_TYXC.shape[1:3] == (info.height, info.width) == (32, 64) and info.sample_aspect_ratio == 2
     assert back_CS is not None and back_CS.shape == (1, 48_000)
     assert abs(int(np.abs(back_CS[0]).argmax()) - (12_064 + 4_800) // 2) <= 1
 

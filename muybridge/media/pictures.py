@@ -41,7 +41,7 @@ def read_image(source: str | Path | bytes, *, background: tuple[int, int, int] =
             frame = next(container.decode(video=0), None)
     except (av.error.FFmpegError, ValueError) as error:
         raise MediaInvalid(
-            f"the {header.format} picture cannot be decoded ({getattr(error, 'strerror', None) or error}); save it again as PNG"
+            f"the {header.format} picture cannot be decoded ({reason(error)}); save it again as PNG"
         ) from error
     if frame is None:
         raise MediaInvalid(f"the {header.format} file holds no picture; save it again as PNG")

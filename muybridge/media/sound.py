@@ -91,7 +91,7 @@ def mix_down(frame: av.AudioFrame, channels: int | None = None) -> Waveform:
     names = [channel.name for channel in frame.layout.channels]
     if frame.format.is_packed:
         raw = raw.reshape(-1, len(names)).T
-    sound_CS = raw.astype(np.float32)
+    sound_CS: Waveform = raw.astype(np.float32)
     if raw.dtype == np.uint8:
         sound_CS = (sound_CS - 128) / 128
     elif np.issubdtype(raw.dtype, np.integer):
@@ -99,8 +99,8 @@ def mix_down(frame: av.AudioFrame, channels: int | None = None) -> Waveform:
     if len(names) > 2:
         known = [_LEFT_RIGHT.get(name, (0.0, 0.0)) for name in names]
         weights = np.array(known if np.any(known) else [(1.0, 1.0)] * len(names)).T
-        weights = weights / np.maximum(1.0, weights.sum(axis=1, keepdims=True))
-        sound_CS = weights.astype(np.float32) @ sound_CS
+        scaled = weights / np.maximum(1.0, weights.sum(axis=1, keepdims=True))
+        sound_CS = np.asarray(scaled, np.float32) @ sound_CS
     if channels == 1 and sound_CS.shape[0] == 2:
         sound_CS = sound_CS.mean(axis=0, keepdims=True)
     elif channels == 2 and sound_CS.shape[0] == 1:
