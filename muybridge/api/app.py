@@ -40,11 +40,17 @@ class Face:
 # Order matters only where paths are shared: the first face wins (and `edge.shared_path` sends xAI bodies to its twin).
 FACES: tuple[Face, ...] = (
     Face("muybridge.api.native"),
+    Face("muybridge.api.dashscope", twin="/dashscope", owns=("/api/v1", "/dashscope")),
+    Face("muybridge.api.fal", owns=("/fal",)),
+    Face("muybridge.api.runway", twin="/runway", owns=("/runway",)),
+    Face("muybridge.api.replicate", twin="/replicate", owns=("/v1/predictions", "/replicate")),
+    Face("muybridge.api.ark", twin="/ark", owns=("/api/v3", "/ark")),
     Face("muybridge.api.openai", twin="/openai", owns=("/v1", "/openai")),
     Face("muybridge.api.events"),
     Face("muybridge.api.links"),
     Face("muybridge.api.webhooks"),
     Face("muybridge.api.health"),
+    Face("muybridge.api.xai", twin="/xai", owns=("/xai",), documented="twin"),
 )
 
 
@@ -70,7 +76,7 @@ def create_app(config: ServerConfig, limits: Limits | None = None, faces: tuple[
     for face in faces:
         _mount(app, face, service)
     _answer_unknown_paths(app, faces)
-    app.add_middleware(Edge, metrics=service.metrics, limits=service.limits)
+    app.add_middleware(Edge, metrics=service.metrics, limits=service.limits, xai=True)
     return app
 
 

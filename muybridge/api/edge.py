@@ -1,4 +1,4 @@
-"""Around every request: an id, a cap on its body, timing, safe headers, and who is meant where two protocols share a path.
+"""Around every request: an id, a body cap, timing, safe headers, and who is meant where two protocols share a path.
 
 Plain ASGI rather than Starlette's BaseHTTPMiddleware: that one costs a task and a queue per request and breaks streams.
 """

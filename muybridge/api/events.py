@@ -1,4 +1,4 @@
-"""Server-sent events of one job: status, progress (with stage and ETA) and preview frames; resumable by Last-Event-ID."""
+"""Server-sent events of one job: status, progress (stage, ETA) and preview frames; resumable by Last-Event-ID."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Request and answer examples for the OpenAPI document: data only. tests/test_api_openapi.py sends every one of them."""
+"""Request and answer examples for the OpenAPI document: data only. tests/test_api_openapi.py sends them all."""
 
 from __future__ import annotations
 

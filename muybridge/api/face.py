@@ -1,4 +1,4 @@
-"""What every protocol face needs: its own error shape around each route, the request's body, threads, public addresses."""
+"""What every protocol face needs: its own error shape around each route, the body, threads, public addresses."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def known(error: Exception, request: Request) -> MuybridgeError:
     return MuybridgeError("The server failed while it handled this request; nothing was charged. Try again.")
 
 
-async def in_thread(call: Callable[..., T], *args: Any, limiter: CapacityLimiter | None = None) -> T:
+async def in_thread(call: Callable[..., T], *args: object, limiter: CapacityLimiter | None = None) -> T:
     """Run a synchronous service call off the event loop; `limiter` (Service.ingest_slots) for fetches and decoding."""
     return await to_thread.run_sync(lambda: call(*args), limiter=limiter)
 
@@ -118,7 +118,7 @@ async def read_body(request: Request) -> dict[str, Any]:
 
 
 def unfold(items: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Form fields as nested values: `a[b]=1` -> {"a": {"b": 1}}, `a[]=1` -> {"a": [1]}, `a[][id]=1` -> {"a": [{"id": 1}]}."""
+    """Form fields as nested values: `a[b]=1` is {"a": {"b": 1}}, `a[]=1` {"a": [1]}, `a[][id]=1` {"a": [{"id": 1}]}."""
     out: dict[str, Any] = {}
     for name, value in items:
         head, *rest = name.replace("]", "").split("[")
@@ -133,9 +133,7 @@ def unfold(items: list[tuple[str, Any]]) -> dict[str, Any]:
                 raise InvalidRequest(f"The form field {name!r} mixes a list with something else.", head)
             if len(rest) == 1:
                 group.append(value)
-            elif rest[0] == "" and (not group or not isinstance(group[-1], dict) or rest[1] in group[-1]):
-                group.append({rest[1]: value})
-            elif rest[0].isdigit() and int(rest[0]) == len(group):
+            elif (rest[0] == "" and (not group or not isinstance(group[-1], dict) or rest[1] in group[-1])) or (rest[0].isdigit() and int(rest[0]) == len(group)):
                 group.append({rest[1]: value})
             elif group and isinstance(group[-1], dict):
                 group[-1][rest[1]] = value

@@ -1,7 +1,7 @@
 """HTTP to addresses that strangers choose (media URLs, webhooks), without letting them choose our own network.
 
-The rules (OWASP API7): https only; the name is resolved once and ALL its addresses must be public; the connection goes
-to the checked address with the name kept for SNI and Host, so a second DNS answer cannot redirect it; no proxies from
+The rules (OWASP API7): https only; the name is resolved once and ALL its addresses must be public; the connection
+goes to the checked address with the name kept for SNI and Host, so a second DNS answer cannot redirect it; no proxies from
 the environment; ports by allow-list; at most three redirects, each checked like the first; caps on bytes and total time.
 """
 
@@ -71,7 +71,7 @@ class Target:
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is on the public internet: not private, loopback, link-local, CGNAT, multicast, mapped..."""
+    """Whether an IP address is on the public internet: not private, loopback, link-local, CGNAT, multicast ..."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     return ip.is_global and not any(ip in network for network in _BLOCKED if network.version == ip.version)
 
@@ -145,7 +145,7 @@ def exchange(
     body: bytes | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Iterator[http.client.HTTPResponse]:
-    """One request to a checked target. A watchdog cuts the socket at `deadline` (monotonic): dripping bytes do not help.
+    """One request to a checked target. A watchdog cuts the socket at `deadline` (monotonic): dripping does not help.
 
     Raises MediaFetch for anything that goes wrong on the wire.
     """
@@ -212,7 +212,7 @@ def _save(answer: http.client.HTTPResponse, to: Path, host: str, policy: FetchPo
 
 
 def decode_data_url(url: str, max_bytes: int) -> bytes:
-    """The bytes of a `data:` URL. The declared type is not believed; the bytes are sniffed later. Raises MediaInvalid."""
+    """The bytes of a `data:` URL. Its declared type is not believed; bytes are sniffed later. Raises MediaInvalid."""
     head, comma, data = url.partition(",")
     if not comma or len(head) > 200:
         raise MediaInvalid("The data URL is malformed; write data:image/png;base64,...")

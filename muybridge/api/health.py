@@ -35,11 +35,8 @@ class Readiness:
         self.service = service
         self.probe: str | None = None  # the id of the one probe that is under way
         self.asked_at = 0.0
-        self.proof: tuple[bool, float, str] = (
-            False,
-            0.0,
-            "No worker has finished a one-step run yet; it may be warming up.",
-        )
+        why = "No worker has finished a one-step run yet; it may be warming up."
+        self.proof: tuple[bool, float, str] = (False, time.time(), why)
 
     def check(self) -> tuple[bool, str]:
         """(ready, why). Starts a probe when the last proof is too old; never more than one at a time."""

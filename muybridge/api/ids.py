@@ -1,4 +1,4 @@
-"""One job id, spelled as each protocol spells ids. A ULID is 128 bits; so is a UUID and 32 hex digits: no table needed."""
+"""One job id, spelled as each protocol spells ids. A ULID is 128 bits; so are a UUID and 32 hex digits: no table."""
 
 from __future__ import annotations
 

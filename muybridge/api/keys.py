@@ -7,10 +7,13 @@ import secrets
 import threading
 import time
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from muybridge.errors import AuthFailed, InvalidRequest, NotFound, PermissionDenied, Throttled
+from muybridge.jobs.database import load_queries
 from muybridge.jobs.job import KeyRow, new_id
 from muybridge.jobs.store import Store
 
@@ -21,10 +24,8 @@ _SECRET_CHARS, _CHECK_CHARS = 43, 6  # 32 bytes and a CRC-32 in base 62
 
 CACHE_S = 2.0  # a revoked key is refused everywhere within this time
 BURST_S = 2.0  # a rate may be used up ahead by this much
-SCOPES = ("videos:read", "videos:write", "usage:read", "webhooks:write", "keys:write")
-DEFAULT_CACHE_S = 2.0  # a revoked key is refused everywhere within this time
-BURST_S = 2.0  # a rate may be used up ahead by this much
 SCOPES = ("videos:read", "videos:write", "usage:read", "webhooks:write")
+DEFAULT_SCOPES = SCOPES
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,19 @@ class Keyring:
 
     def __init__(self, store: Store, requests_per_s: float = 0.0) -> None:
         self.store, self.requests_per_s = store, requests_per_s
+        store.database.queries.update(load_queries("muybridge.api"))
         self._known: dict[str, tuple[Key | AuthFailed, float]] = {}
         self._buckets: dict[str, tuple[float, float]] = {}  # key id: (tokens, when)
         self._used: dict[str, float] = {}
         self._lock = threading.Lock()
+
+    @staticmethod
+    def open(where: str | Path) -> Keyring:
+        """The keys in a data folder (made if need be) or behind a postgresql:// URL."""
+        if isinstance(where, Path):
+            where.mkdir(parents=True, exist_ok=True)
+            where = str(where / "jobs.sqlite")
+        return Keyring(Store.open(where))
 
     def authenticate(self, secret: str) -> Key:
         """The key of a secret. Raises AuthFailed (malformed, unknown, expired, revoked)."""
@@ -173,6 +183,23 @@ class Keyring:
             }
             for r in self.store.keys.list(tenant)
         ]  # fmt: skip
+
+
+LIMITS = ("requests_per_s", "budget_usd", "max_open")
+
+
+def parse_limits(texts: Iterable[str]) -> dict[str, float]:
+    """`name=number` texts of the command line as the limits of a key. Raises InvalidRequest."""
+    out: dict[str, float] = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        if name not in LIMITS:
+            raise InvalidRequest(f"There is no limit {name!r}; choose from {', '.join(LIMITS)}.", "limit")
+        try:
+            out[name] = int(value) if name == "max_open" else float(value)
+        except ValueError:
+            raise InvalidRequest(f"{text!r}: write {name}=NUMBER.", "limit") from None
+    return out
 
 
 def key_of(row: KeyRow) -> Key:

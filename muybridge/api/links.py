@@ -1,4 +1,4 @@
-"""Signed links to results: `/media/{job}/{variant}.{ext}?exp=&sig=`. They need no key, expire, and die with their job."""
+"""Signed links to results: `/media/{job}/{variant}.{ext}?exp=&sig=`. They need no key, expire, die with their job."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _signature(secret: bytes, job_id: str, variant: str, until: int) -> str:
 
 
 async def content(service: Service, job_id: str, artifact: Artifact, request: Request) -> Response:
-    """An artifact as an answer to GET or HEAD: `Range` (one range), `ETag`, a file name; never rendered by a browser."""
+    """An artifact as an answer to GET or HEAD: `Range` (one range), `ETag`, a file name; browsers do not render it."""
     size = await in_thread(service.artifacts.size, artifact.key)
     etag = f'"{artifact.sha256[:32]}"'
     extension = EXTENSIONS.get(artifact.mime, "bin")
@@ -94,7 +94,7 @@ async def content(service: Service, job_id: str, artifact: Artifact, request: Re
 
 
 def byte_range(header: str, size: int) -> tuple[int, int] | None:
-    """[start, end) of a Range header (RFC 9110 14.1.2); None when it cannot be satisfied. More than one: the whole file."""
+    """[start, end) of a Range header (RFC 9110 14.1.2); None when it cannot be satisfied. Several: the whole file."""
     match = re.fullmatch(r"bytes=(\d{0,18})-(\d{0,18})", header.strip())
     if match is None or match.group(0) == "bytes=-":
         return 0, size
@@ -128,7 +128,8 @@ def router(service: Service) -> APIRouter:
     """GET and HEAD of signed links."""
     routes = APIRouter(route_class=protocol_route(render), tags=["results"])
 
-    @routes.api_route("/media/{job_id}/{name}", methods=["GET", "HEAD"], summary="A result by its signed link")
+    @routes.get("/media/{job_id}/{name}", summary="A result by its signed link")
+    @routes.head("/media/{job_id}/{name}", include_in_schema=False)
     async def media(job_id: str, name: str, request: Request) -> Response:
         """No API key: the link carries the right. 404 once it has expired, or its job is gone."""
         link = read(service.link_secret, f"/media/{job_id}/{name}?{request.url.query}")

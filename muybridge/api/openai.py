@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from muybridge.api import examples, links, video
-from muybridge.api.face import number_of, protocol_route, read_body, text_of
+from muybridge.api import examples, links
+from muybridge.api.face import protocol_route, read_body, text_of
 from muybridge.api.native import as_caller, submit
 from muybridge.api.uploads import Upload, as_kind
 from muybridge.api.video import render

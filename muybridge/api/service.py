@@ -17,7 +17,7 @@ import json
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -43,7 +43,7 @@ from muybridge.errors import (
     TimedOut,
 )
 from muybridge.jobs.artifacts import ArtifactStore, open_artifacts
-from muybridge.jobs.database import Tx, load_queries
+from muybridge.jobs.database import Tx
 from muybridge.jobs.job import Admission, Artifact, Delivery, Job, NewJob, Receipt
 from muybridge.jobs.store import Store
 from muybridge.request import Reference, Request, reference_name
@@ -71,7 +71,6 @@ class Service:
         checks: tuple[Check, ...] = (),
     ) -> None:
         self.config, self.limits, self.store, self.artifacts, self.checks = config, limits, store, artifacts, checks
-        self.store.database.queries.update(load_queries("muybridge.api"))
         self.metrics = Metrics()
         self.keys = Keyring(store, limits.requests_per_s)
         self.uploads = Uploads(config.data / "media")
@@ -438,7 +437,7 @@ class Service:
 
     # Webhook endpoints of a tenant ----------------------------------------------------------------------------------
 
-    def endpoints(self, tenant: str) -> list[dict[str, Any]]:
+    def endpoints(self, tenant: str) -> Sequence[dict[str, Any]]:
         """A tenant's endpoints that are switched on; a change in another process is seen within ENDPOINT_CACHE_S."""
         found, until = self._endpoints.get(tenant, ([], 0.0))
         if time.monotonic() > until:
@@ -520,7 +519,7 @@ def _cost(
     num_inference_steps: int | None,
     guidance_scale: float | None,
 ) -> tuple[float, int, float]:
-    """flops, peak bytes and seconds of a request's shape; the closed formulas take a millisecond, so shapes are kept."""
+    """flops, peak bytes and seconds of a shape of request; the formulas take a millisecond, so results are kept."""
     like = Request(
         "shape",
         references=tuple(Reference(Path("x"), reference_name(i)) for i in range(num_references)),

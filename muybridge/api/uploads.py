@@ -168,7 +168,7 @@ def _pieces(file: BinaryIO) -> Iterator[bytes]:
 
 
 def url_of(value: object, name: str) -> str:
-    """The text inside the ways protocols wrap a medium: a string, `{"url"}`, `{"image_url": {"url"}}`, `{"file_id"}`..."""
+    """The text inside whatever wraps a medium: a string, `{"url"}`, `{"image_url": {"url"}}`, `{"file_id"}` ..."""
     for _ in range(3):
         if isinstance(value, str):
             return value

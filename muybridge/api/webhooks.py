@@ -41,7 +41,7 @@ DISABLE_AFTER_S = 3 * 86_400.0  # an endpoint that failed for this long without 
 
 
 def sign(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
-    """`v1,<base64 HMAC-SHA256 of id.timestamp.body>`; the key is what follows `whsec_`, base64 (Standard Webhooks 1.0)."""
+    """`v1,<base64 HMAC-SHA256 of id.timestamp.body>`; the key is what follows `whsec_`, in base64 (Standard Webhooks)."""
     key = base64.b64decode(secret.removeprefix("whsec_"))
     signed = f"{message_id}.{timestamp}.".encode() + body
     return "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
@@ -68,7 +68,7 @@ def event_of(job: Job) -> str:
 
 
 def standard(job: Job, delivery: Delivery, secret: str | None) -> tuple[bytes, dict[str, str]]:
-    """Body and headers in OpenAI's form: `{"id", "object": "event", "type", "data": {"id"}}`, signed when there is a secret."""
+    """Body and headers in OpenAI's form, `{"id", "object": "event", "type", "data": {"id"}}`; signed if there is a secret."""
     message_id = f"evt_{delivery.id.lower()}"
     body = {
         "id": message_id,
@@ -190,7 +190,7 @@ def router(service: Service) -> APIRouter:
 
 
 def add(service: Service, key: Key, body: Mapping[str, Any]) -> dict[str, Any]:
-    """Register an endpoint; the answer holds the secret. Raises InvalidRequest, MediaFetch (an address that is refused)."""
+    """Register an endpoint; the answer holds the secret. Raises InvalidRequest, MediaFetch (a refused address)."""
     key.need("webhooks:write")
     url = text_of(dict(body), "url")
     if not url:

@@ -1,0 +1,144 @@
+"""`muybridge serve`: the API in this process, workers beside it, one embedded database. Ready before the model is."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from muybridge.api.limits import Limits
+from muybridge.config import ServerConfig
+from muybridge.errors import UserError
+from muybridge.jobs.worker import WorkerSpec
+
+DEFAULT_RUNNER = "muybridge.providers.local:runner"
+GRACE_S = 10  # answers under way may finish; streams are cut after it and resume elsewhere
+FIRST_KEY = "first key"
+
+
+@dataclass(frozen=True)
+class Serving:
+    """Everything `serve` was told."""
+
+    config: ServerConfig
+    limits: Limits
+    runner: str = DEFAULT_RUNNER
+    lease_s: float = 60.0
+
+
+def read_config(path: Path | None) -> dict[str, Any]:
+    """The values of a TOML file: `runner`, `public_url`, `artifacts`, `lease_s`, and a table `limits` (see Limits).
+
+    Raises UserError that names what is not understood.
+    """
+    if path is None:
+        return {}
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read as TOML: {error}.") from error
+    known = {"runner", "public_url", "artifacts", "lease_s", "limits"}
+    if unknown := set(values) - known:
+        raise UserError(f"{path} has the unknown setting {sorted(unknown)[0]!r}; known are {', '.join(sorted(known))}.")
+    return values
+
+
+def limits_of(values: Mapping[str, Any], models: tuple[str, ...]) -> Limits:
+    """Limits from a table of a config file. Raises UserError for an unknown name or a wrong type."""
+    known = {f.name: getattr(Limits(), f.name) for f in fields(Limits)}
+    out: dict[str, Any] = {}
+    for name, value in values.items():
+        if name not in known:
+            raise UserError(f"There is no limit {name!r}; known are {', '.join(known)}.")
+        if isinstance(known[name], frozenset | tuple):
+            out[name] = type(known[name])(value if isinstance(value, list) else [value])
+        elif not isinstance(value, int | float) or isinstance(value, bool):
+            raise UserError(f"The limit {name} must be a number, not {value!r}.")
+        else:
+            out[name] = type(known[name])(value)
+    return replace(Limits(models=models), **out) if models else Limits(**out)
+
+
+def serve(serving: Serving, as_json: bool = False) -> None:
+    """Answer until SIGTERM or Ctrl-C, then drain: requests end, running jobs are checkpointed and requeued."""
+    import uvicorn
+
+    from muybridge.api.app import create_app
+    from muybridge.jobs.fleet import Fleet
+
+    listener = _listen(serving.config)
+    config = replace(serving.config, port=listener.getsockname()[1])
+    fleet = Fleet(worker_spec(serving), config.workers)
+    app = create_app(config, serving.limits)  # makes the database; the workers need it
+    fleet.start()
+    _greet(app.state.service.keys, config, as_json)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            log_level=os.environ.get("MUYBRIDGE_LOG_LEVEL", "warning"),
+            access_log=False,
+            timeout_graceful_shutdown=GRACE_S,
+            server_header=False,
+        )
+    )
+    try:
+        server.run(sockets=[listener])
+    finally:
+        fleet.stop()
+
+
+def worker_spec(serving: Serving) -> WorkerSpec:
+    """What a worker of this service runs with; `muybridge worker` on another machine needs the same."""
+    config = serving.config
+    return WorkerSpec(
+        database=config.database or str((config.data / "jobs.sqlite").resolve()),
+        artifacts=config.artifacts or str((config.data / "artifacts").resolve()),
+        runner=serving.runner,
+        models=serving.limits.models,
+        lease_s=serving.lease_s,
+        store={"retention_s": serving.limits.link_ttl_s},
+    )
+
+
+def _listen(config: ServerConfig) -> socket.socket:
+    """A bound, listening socket: clients may connect from now on. Port 0 takes a free one. Raises UserError."""
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((config.host, config.port))
+    except OSError as error:
+        listener.close()
+        raise UserError(
+            f"Cannot listen on {config.host}:{config.port}: {error.strerror}. Choose another --port."
+        ) from error
+    listener.listen(2048)
+    listener.set_inheritable(False)
+    return listener
+
+
+def _greet(keys: Any, config: ServerConfig, as_json: bool) -> None:  # noqa: ANN401  (Keyring; its module loads the store)
+    """Where it listens and, on the very first start, a key and a line to try."""
+    host = f"[{config.host}]" if ":" in config.host else config.host
+    url = config.public_url or f"http://{host}:{config.port}"
+    secret = keys.create(FIRST_KEY)[1] if not keys.list() else None
+    if as_json:
+        print(json.dumps({"url": url, "key": secret, "pid": os.getpid(), "data": str(config.data)}), flush=True)  # noqa: T201
+        return
+    lines = [f"Muybridge listens on {url}  (data in {config.data}, {config.workers} worker(s))"]
+    if secret is not None:
+        lines += [
+            "",
+            f"Your first API key, shown only now:  {secret}",
+            "",
+            f"  curl {url}/v1/videos -H 'Authorization: Bearer {secret}' \\",
+            "       -H 'Content-Type: application/json' -d '{\"prompt\": \"A paper boat on a calm lake.\"}'",
+            "",
+        ]
+    print("\n".join(lines), file=sys.stdout, flush=True)  # noqa: T201  (what the command is for)
