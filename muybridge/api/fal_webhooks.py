@@ -1,4 +1,4 @@
-"""fal's webhooks: the body, the ED25519 signature over it, and the JWKS that receivers check it with (facts: apis 4.3)."""
+"""fal's webhooks: body, ED25519 signature over it, and the JWKS that receivers check it with (facts: apis 4.3)."""
 
 from __future__ import annotations
 
