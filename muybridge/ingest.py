@@ -11,7 +11,6 @@ The parent never holds pictures or sound: its memory is flat in the size and the
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import itertools
 import json
@@ -47,6 +46,7 @@ VIDEO_CODECS: Final = frozenset(
 )
 SUFFIX: Final = {"image": ".png", "video": ".mp4", "audio": ".wav"}
 MAX_TRACKS: Final = 16  # phones add timed-metadata tracks; only picture and sound count against `num_streams`
+FACTS: Final = ("width", "height", "num_frames", "duration_s", "sample_rate", "channels")
 _CHUNK: Final = 1 << 20
 
 
@@ -133,6 +133,8 @@ def ingest(source_path: str | Path, kind: Kind, out_dir: str | Path, limits: Lim
         check(private, kind, limits)
         facts = _decode_in_child(private, kind, limits)
         made = private.with_name("made" + SUFFIX[kind])
+        if made.is_symlink() or not made.is_file():  # a taken-over decoder could point us at any file of ours
+            raise MediaInvalid(f"the {kind} broke the decoder; {ADVICE[kind]} exported anew")
         sha256 = _sha256(made)
         final = out_dir / (sha256 + SUFFIX[kind])
         size_bytes = made.stat().st_size
@@ -224,39 +226,41 @@ def _decode_in_child(source: Path, kind: Kind, limits: Limits) -> dict[str, Any]
     code = f"import sys; sys.path[:0] = {[root]!r}; from muybridge.ingest import _child; _child()"
     # -I: no PYTHON* variables, no user site; the environment is empty but for one-thread numerics.
     environment = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "LC_ALL": "C.UTF-8"}
-    process = subprocess.Popen(
-        [sys.executable, "-I", "-c", code],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        cwd=source.parent,
-        env=environment,
-        start_new_session=True,
-        text=True,
-    )
-    try:
-        # The answer is one short line: a child that floods its pipe is stopped by RLIMIT_CPU and the timeout.
-        answer, _ = process.communicate(order, timeout=limits.wall_s)
-    except subprocess.TimeoutExpired:
-        raise MediaInvalid(
-            f"decoding the {kind} took over {limits.wall_s:g} s; send a shorter or smaller one"
-        ) from None
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
-    return _judge(answer, process.returncode, kind)
+    # The answer goes to a file, not a pipe: a child that floods it meets RLIMIT_FSIZE, and we read only its start.
+    with source.with_name("answer").open("w+b") as answer:
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-c", code],
+            stdin=subprocess.PIPE,
+            stdout=answer,
+            stderr=subprocess.DEVNULL,
+            cwd=source.parent,
+            env=environment,
+            start_new_session=True,
+        )
+        try:
+            process.communicate(order.encode(), timeout=limits.wall_s)
+        except subprocess.TimeoutExpired:
+            raise MediaInvalid(
+                f"decoding the {kind} took over {limits.wall_s:g} s; send a shorter or smaller one"
+            ) from None
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        answer.seek(0)
+        told = answer.read(4096)
+    return _judge(told, process.returncode, kind)
 
 
-def _judge(answer: str, status: int, kind: Kind) -> dict[str, Any]:
+def _judge(answer: bytes, status: int, kind: Kind) -> dict[str, Any]:
     try:
-        told = json.loads(answer[-4096:])
+        told = json.loads(answer)
     except ValueError:
         told = {}
+    if not isinstance(told, dict):
+        told = {}
     if status == 0 and isinstance(told.get("facts"), dict):
-        return {str(name): value for name, value in told["facts"].items() if isinstance(value, int | float)}
+        return {name: told["facts"][name] for name in FACTS if isinstance(told["facts"].get(name), int | float)}
     if isinstance(told.get("refused"), str):
         raise MediaInvalid(told["refused"][:500])
     if isinstance(told.get("fault"), str):

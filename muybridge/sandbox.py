@@ -37,6 +37,8 @@ def lock(memory_bytes: int, cpu_s: int, output_bytes: int) -> None:
 
     Call it after the imports. On other systems than Linux only the limits hold.
     """
+    # Before the limits: the loader itself needs files and memory.
+    libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
     for what, value in (
         (resource.RLIMIT_AS, memory_bytes),
         (resource.RLIMIT_CPU, cpu_s),
@@ -44,10 +46,11 @@ def lock(memory_bytes: int, cpu_s: int, output_bytes: int) -> None:
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NOFILE, 32),
     ):
-        resource.setrlimit(what, (value, value))
+        hard = resource.getrlimit(what)[1]
+        lowest = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(what, (lowest, lowest))
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # then a full file is the error EFBIG
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None, use_errno=True)
+    if libc is not None:
         libc.prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG: die with the parent
         libc.prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS
         # New user and network namespaces: no route to anywhere. Kernels may forbid it; the other walls stand.

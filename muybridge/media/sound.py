@@ -93,7 +93,8 @@ def mix_down(frame: av.AudioFrame, channels: int | None = None) -> Waveform:
         raw = raw.reshape(-1, len(names)).T
     sound_CS: Waveform = raw.astype(np.float32)
     if raw.dtype == np.uint8:
-        sound_CS = (sound_CS - 128) / 128
+        sound_CS -= 128
+        sound_CS /= 128
     elif np.issubdtype(raw.dtype, np.integer):
         sound_CS /= float(-np.iinfo(raw.dtype).min)
     if len(names) > 2:
