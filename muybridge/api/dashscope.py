@@ -22,8 +22,10 @@ from muybridge.errors import InvalidRequest, MuybridgeError, NotFound
 
 if TYPE_CHECKING:
     from muybridge.api.service import Service
+    from muybridge.jobs.job import Job
 
 PROTOCOL = "dashscope"
+MAX_LISTED = 10_000  # jobs of one window that a list looks at
 
 
 def render(error: MuybridgeError, _: Request) -> Response:
@@ -93,17 +95,18 @@ def router(service: Service) -> APIRouter:
             raise InvalidRequest("page_no starts at 1; page_size is 1 to 100.", "page_size")
         first, last = window(start_time, end_time, time.time())
 
-        def rows() -> list[dict[str, Any]]:
-            jobs = itertools.islice(wire.jobs_since(service, key, PROTOCOL, first), 10_000)
-            found = (to_row(job, service.public_id(job, PROTOCOL)) for job in jobs if job.created_at <= last)
+        def rows() -> list[tuple[dict[str, Any], Job]]:
+            jobs = itertools.islice(wire.jobs_since(service, key, PROTOCOL, first), MAX_LISTED)
+            found = ((to_row(job, service.public_id(job, PROTOCOL)), job) for job in jobs if job.created_at <= last)
             wanted = {"task_id": task_id, "model_name": model_name, "status": status}
-            return [r for r in found if all(value is None or r[name] == value for name, value in wanted.items())]
+            return [(r, job) for r, job in found if all(v is None or r[name] == v for name, v in wanted.items())]
 
         found = await face.in_thread(rows)
         page = found[(page_no - 1) * page_size : page_no * page_size]
         sizes = {"total": len(found), "total_page": math.ceil(len(found) / page_size)}
-        tasks = [row | {"task_status": row["status"]} for row in page]  # SDK v2 reads `tasks`, v1 and the docs `data`
-        return answered({**sizes, "data": page, "tasks": tasks, "page_no": page_no, "page_size": page_size})
+        data = [row for row, _ in page]  # what v1 and the docs read; SDK v2 reads `tasks`, as queries answer them
+        tasks = [to_body(job, row["task_id"])["output"] | {"model_name": job.model} for row, job in page]
+        return answered({**sizes, "data": data, "tasks": tasks, "page_no": page_no, "page_size": page_size})
 
     @api.post("/tasks/{task_id}/cancel", summary="Cancel a task that has not started")
     async def cancel(task_id: str, http: Request) -> Response:

@@ -66,6 +66,8 @@ def protocol_route(render: Render) -> type[APIRoute]:
                     answer = render(known(error, request), request)
                     if isinstance(error, Throttled):
                         answer.headers.setdefault("retry-after", str(max(1, round(error.retry_after_s))))
+                finally:
+                    await request.close()  # the files of a form that `read_body` parsed
                 return answer
 
             return guarded
