@@ -1,0 +1,166 @@
+"""The tiny size's video codec: a small causal autoencoder, 4 x 16 x 16 to 48 channels, trained by `recipes/codec_video`.
+
+Frames go in groups of four; the first frame is a group of its own (four times the same), so a picture is a clip of one
+latent. Convolutions look at neighbours in space and at earlier groups in time only: encoding is causal. All layers are local, so tiles with a halo equal the whole.
+
+Legend: B samples, C channels, T latent frames (groups), Y X rows/columns (of frames or latents).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812  (the field's name for it)
+
+from muybridge.model.codecs import OnTile, SpatialTile, check_frames, check_latent, spatial_tiles
+from muybridge.shapes import LATENT_CHANNELS, STRIDE_T, STRIDE_X, STRIDE_Y
+
+EIGHTH, QUARTER = 8, 4  # pixels per cell of the two inner resolutions
+HALO = 10  # latent cells; at least the decoder's reach of 4 * 2 + 4 + 2 cells at 1/16, 1/8 and 1/4
+TILE = 32  # latent cells a side: 512 pixels
+CHUNK = 6  # groups decoded at a time, after as many groups of history as the causal blocks see
+
+
+@dataclass(frozen=True)
+class TinyCodecConfig:
+    """Widths of the three resolutions: 1/16, 1/8 and 1/4 of a frame."""
+
+    width: int = 160
+    width_eighth: int = 112
+    width_quarter: int = 48
+    num_blocks: int = 2
+
+
+class PixelNorm(nn.Module):
+    """Each pixel's channels to unit root mean square, times a weight: local, so tiles stay exact."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, x_BCYX: Tensor) -> Tensor:
+        scale = torch.rsqrt(x_BCYX.square().mean(1, keepdim=True) + 1e-6)
+        return x_BCYX * scale * self.weight[:, None, None]
+
+
+class ResidualBlock(nn.Module):
+    """Two 3 x 3 convolutions on a normalised copy; with `causal`, the first also sees the group before."""
+
+    def __init__(self, width: int, causal: bool = False) -> None:
+        super().__init__()
+        self.norm = PixelNorm(width)
+        self.inner = nn.Conv2d(width * (2 if causal else 1), width, 3, padding=1)
+        self.outer = nn.Conv2d(width, width, 3, padding=1)
+        self.causal = causal
+
+    def forward(self, x_NCYX: Tensor, num_groups: int) -> Tensor:
+        """`x_NCYX` holds all groups of all samples: N = B * num_groups."""
+        h = F.silu(self.norm(x_NCYX))
+        if self.causal:
+            grouped = h.unflatten(0, (-1, num_groups))
+            before = torch.cat([grouped[:, :1], grouped[:, :-1]], 1)
+            h = torch.cat([grouped, before], 2).flatten(0, 1)
+        out: Tensor = x_NCYX + self.outer(F.silu(self.inner(h)))
+        return out
+
+
+class TinyVideoCodec(nn.Module):
+    """Encoder and decoder with the latent's statistics as buffers; satisfies the VideoCodec protocol."""
+
+    stride = (STRIDE_T, STRIDE_Y, STRIDE_X)
+    num_channels = LATENT_CHANNELS
+    mean_C: Tensor
+    std_C: Tensor
+
+    def __init__(self, config: TinyCodecConfig | None = None) -> None:
+        super().__init__()
+        config = config or TinyCodecConfig()
+        self.config = config
+        wide, eighth, quarter, blocks = config.width, config.width_eighth, config.width_quarter, config.num_blocks
+        pixels = 3 * STRIDE_T
+        self.encode_in = nn.Conv2d(pixels * EIGHTH**2, eighth, 3, padding=1)
+        self.encode_eighth = nn.ModuleList(ResidualBlock(eighth) for _ in range(blocks))
+        self.encode_down = nn.Conv2d(eighth, wide, 4, stride=2, padding=1)
+        self.encode_blocks = nn.ModuleList(ResidualBlock(wide, causal=True) for _ in range(blocks))
+        self.encode_out = nn.Conv2d(wide, LATENT_CHANNELS, 1)
+        self.decode_in = nn.Conv2d(LATENT_CHANNELS, wide, 3, padding=1)
+        self.decode_blocks = nn.ModuleList(ResidualBlock(wide, causal=True) for _ in range(blocks + 1))
+        self.decode_up = nn.Conv2d(wide, eighth * 4, 1)
+        self.decode_eighth = nn.ModuleList(ResidualBlock(eighth) for _ in range(blocks))
+        self.decode_up_again = nn.Conv2d(eighth, quarter * 4, 1)
+        self.decode_quarter = nn.ModuleList(ResidualBlock(quarter) for _ in range(blocks - 1))
+        self.decode_out = nn.Conv2d(quarter, pixels * QUARTER**2, 3, padding=1)
+        self.register_buffer("mean_C", torch.zeros(LATENT_CHANNELS))
+        self.register_buffer("std_C", torch.ones(LATENT_CHANNELS))
+
+    def to_latent(self, frames_BCTYX: Tensor) -> Tensor:
+        """Frames in [-1, 1] to the raw (not normalised) latent; differentiable."""
+        batch, _, num_frames, rows, cols = frames_BCTYX.shape
+        head = frames_BCTYX[:, :, :1].expand(-1, -1, STRIDE_T, -1, -1)
+        frames = torch.cat([head, frames_BCTYX[:, :, 1:]], 2)
+        groups = (num_frames - 1) // STRIDE_T + 1
+        # Colours and the four frames of a group become channels of one picture.
+        x = frames.unflatten(2, (groups, STRIDE_T)).permute(0, 2, 1, 3, 4, 5).reshape(batch * groups, -1, rows, cols)
+        x = self.encode_in(F.pixel_unshuffle(x, EIGHTH))
+        for block in self.encode_eighth:
+            x = block(x, groups)
+        x = self.encode_down(x)
+        for block in self.encode_blocks:
+            x = block(x, groups)
+        return self.encode_out(x).unflatten(0, (batch, groups)).transpose(1, 2)
+
+    def to_frames(self, latent_BCTYX: Tensor) -> Tensor:
+        """Raw latent to 4k+1 frames, not clipped; differentiable."""
+        batch, _, groups, rows, cols = latent_BCTYX.shape
+        x = self.decode_in(latent_BCTYX.transpose(1, 2).flatten(0, 1))
+        for block in self.decode_blocks:
+            x = block(x, groups)
+        x = F.pixel_shuffle(self.decode_up(x), 2)
+        for block in self.decode_eighth:
+            x = block(x, groups)
+        x = F.pixel_shuffle(self.decode_up_again(F.silu(x)), 2)
+        for block in self.decode_quarter:
+            x = block(x, groups)
+        x = F.pixel_shuffle(self.decode_out(F.silu(x)), QUARTER)
+        frames = x.view(batch, groups, 3, STRIDE_T, rows * STRIDE_Y, cols * STRIDE_X).permute(0, 2, 1, 3, 4, 5)
+        return frames.flatten(2, 3)[:, :, STRIDE_T - 1 :]
+
+    @torch.no_grad()
+    def encode(self, frames_BCTYX: Tensor) -> Tensor:
+        """Normalised latent, float32; raises InvalidRequest for sizes off the grid or counts that are not 4k+1."""
+        check_frames(frames_BCTYX, self.stride)
+        raw = self.to_latent(frames_BCTYX)
+        return (raw - self._wide(self.mean_C)) / self._wide(self.std_C)
+
+    @torch.no_grad()
+    def decode(self, latent_BCTYX: Tensor, on_tile: OnTile | None = None) -> Tensor:
+        """Frames in [-1, 1] on the CPU."""
+        batch, _, num, rows, cols = latent_BCTYX.shape
+        frames = torch.empty(batch, 3, STRIDE_T * (num - 1) + 1, rows * STRIDE_Y, cols * STRIDE_X)
+        total = -(-num // CHUNK) * len(list(spatial_tiles(rows, cols, TILE, HALO)))
+        for done, (start, tile, piece) in enumerate(self.decode_pieces(latent_BCTYX), start=1):
+            frames[:, :, start : start + piece.shape[2], *tile.place(STRIDE_Y)] = piece.cpu()
+            if on_tile:
+                on_tile(done, total)
+        return frames
+
+    @torch.no_grad()
+    def decode_pieces(self, latent_BCTYX: Tensor) -> Iterator[tuple[int, SpatialTile, Tensor]]:
+        """(first frame, tile, frames of the tile): a chunk of latents at a time with its history, tile after tile."""
+        check_latent(latent_BCTYX, self.num_channels)
+        raw = latent_BCTYX * self._wide(self.std_C) + self._wide(self.mean_C)
+        reach = len(self.decode_blocks)  # groups of history that the causal blocks see
+        for tile in spatial_tiles(raw.shape[3], raw.shape[4], TILE, HALO):
+            part = tile.read(raw)
+            for start in range(0, raw.shape[2], CHUNK):
+                first = max(0, start - reach)
+                frames = self.to_frames(part[:, :, first : start + CHUNK])
+                # Frames of a piece that does not start the clip lack their first group's three: they are history.
+                fresh = frames[:, :, (start - first) * STRIDE_T - (STRIDE_T - 1) :] if start else frames
+                yield max(0, STRIDE_T * start - STRIDE_T + 1), tile, tile.crop(fresh, STRIDE_Y).clamp(-1, 1)
+
+    def _wide(self, values_C: Tensor) -> Tensor:
+        return values_C[:, None, None, None]
