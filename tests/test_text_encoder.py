@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerFast, T5GemmaConfig, T5GemmaEncoderM
 
 from muybridge.errors import InvalidRequest, WeightsInvalid
 from muybridge.model.codecs import TextEncoder
-from muybridge.model.text_encoder import T5GEMMA_9B, T5GemmaTextEncoder, load_text_encoder
+from muybridge.model.text_encoder import T5GemmaTextEncoder, load_text_encoder
 
 WORDS = ["<pad>", "<eos>", "<bos>", "<unk>", "a", "horse", "runs", "and", "speaks", "softly"]
 SMALL: dict[str, Any] = {
@@ -130,7 +130,8 @@ def test_loading_is_strict(folder: Path, tmp_path: Path) -> None:
 def test_published_encoder_shapes() -> None:
     """The 9B encoder on the meta device: 42 layers of width 3584, 16 query and 8 key heads of 256."""
     nine_b = {
-        **T5GEMMA_9B,
+        "hidden_size": 3584,
+        "num_hidden_layers": 42,
         "intermediate_size": 14_336,
         "num_attention_heads": 16,
         "num_key_value_heads": 8,

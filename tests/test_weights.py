@@ -19,17 +19,8 @@ from muybridge.config import FIFTEEN_B, TINY, ModelConfig
 from muybridge.errors import InvalidRequest, UserError, WeightsInvalid
 from muybridge.model import Transformer
 from muybridge.model.quantize import SCALE_SUFFIX, dequantize_state, quantize_state
-from muybridge.model.weights import (
-    INDEX_NAME,
-    Checkpoint,
-    TensorSpec,
-    check_state,
-    info,
-    load_transformer,
-    model_specs,
-    plan_shards,
-    save,
-)
+from muybridge.model.weights import info, load_transformer, model_specs, plan_shards, save
+from muybridge.model.weights_file import INDEX_NAME, Checkpoint, TensorSpec, check_state
 
 SMALL = replace(
     TINY, name="small", num_layers=3, hidden_size=128, head_dim=64, num_heads_kv=1, mm_layers=(0,), text_in_channels=32
@@ -328,10 +319,11 @@ def test_int8_error_is_at_most_half_a_step(rows: int, cols: int, log_scale: floa
 
 
 def test_bf16_storage_keeps_eight_bits() -> None:
-    state = {"w": torch.randn(50, 50), "count": torch.tensor([3])}
+    state = {"w": torch.randn(50, 50), "count": torch.tensor([3]), "bands": torch.rand(16)}
     back = dequantize_state(quantize_state(state, "bfloat16"))
     assert ((back["w"] - state["w"]).abs() <= state["w"].abs() * 2**-8).all()
     assert torch.equal(back["count"], state["count"])
+    assert torch.equal(back["bands"], state["bands"])  # positions must not be rounded
 
 
 @pytest.mark.parametrize(("storage", "bytes_each"), [("bfloat16", 2), ("int8", 1)])

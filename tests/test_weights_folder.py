@@ -23,7 +23,8 @@ from muybridge.cli import weights as verbs
 from muybridge.config import TINY
 from muybridge.errors import DoesNotFit, NotFound, Unavailable, UserError, WeightsInvalid
 from muybridge.model import weights_folder
-from muybridge.model.weights import Checkpoint, load_transformer, model_specs
+from muybridge.model.weights import load_transformer, model_specs
+from muybridge.model.weights_file import Checkpoint
 from muybridge.model.weights_folder import (
     MANIFEST,
     choose_parts,

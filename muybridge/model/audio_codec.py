@@ -19,7 +19,8 @@ import torch
 from torch import nn
 
 from muybridge.errors import InvalidRequest, NotInstalled
-from muybridge.model.weights import Checkpoint, TensorSpec, check_state, load_into, module_specs
+from muybridge.model.weights import load_into, module_specs
+from muybridge.model.weights_file import Checkpoint, TensorSpec, check_state
 
 HOP = 2048
 SAMPLE_RATE = 44_100

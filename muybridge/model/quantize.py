@@ -2,6 +2,8 @@
 
 int8: row r of a matrix (dim 0; the other dims flattened) is stored as round(w / s_r) with s_r = max|w_r| / 127, so the
 error of any weight is at most s_r / 2, that is max|w_r| / 254. bf16 keeps 8 significant bits: relative error <= 2^-8.
+Tensors of one dim (norms, biases, rotary bands) are kept: they cost nothing, and a band rounded to bf16 would turn the
+last second of a clip by a tenth of a radian.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import torch
 from muybridge.errors import UserError, WeightsInvalid
 
 SCALE_SUFFIX = "::scale"
-_MIN_INT8 = 4096  # smaller tensors (norms, biases) stay float32: they cost nothing and matter most
+_MIN_INT8 = 4096  # smaller matrices stay float32
 
 
 def quantize_rows(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -32,8 +34,8 @@ def dequantize_rows(weight: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
 def quantize_state(state: Mapping[str, torch.Tensor], storage: str) -> dict[str, torch.Tensor]:
     """Reduce a float32 state dict for shipping; `storage` is `int8` or `bfloat16`.
 
-    int8 rows get a neighbour `NAME::scale`. Integer tensors and, in int8, tensors that are small or have one dim are
-    kept. Raises WeightsInvalid for non-finite values and UserError for an unknown storage.
+    int8 rows get a neighbour `NAME::scale`. Integer tensors, tensors of one dim and, in int8, small ones are kept.
+    Raises WeightsInvalid for non-finite values and UserError for an unknown storage.
     """
     if storage not in ("int8", "bfloat16"):
         raise UserError(f"There is no weight storage {storage!r}; choose native, bfloat16 or int8.")
@@ -44,7 +46,7 @@ def quantize_state(state: Mapping[str, torch.Tensor], storage: str) -> dict[str,
             continue
         if not torch.isfinite(tensor).all():
             raise WeightsInvalid(f"{name} holds infinite or NaN values; these weights cannot be stored as {storage}.")
-        if storage == "bfloat16":
+        if storage == "bfloat16" and tensor.ndim >= 2:
             small[name] = tensor.to(torch.bfloat16)
         elif tensor.ndim >= 2 and tensor.numel() >= _MIN_INT8:
             small[name], small[name + SCALE_SUFFIX] = quantize_rows(tensor)

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 MAX_TOKENS = 640  # `t5_gemma_target_length` of the open 15B: it never saw more
-# What the published encoder must look like; from its config. 9.24B parameters with the embedding.
-T5GEMMA_9B = {"hidden_size": 3584, "num_hidden_layers": 42}
 
 logger = logging.getLogger(__name__)
 

@@ -36,7 +36,8 @@ from muybridge.model.codecs import (
     spatial_tiles,
     unpatchify,
 )
-from muybridge.model.weights import TensorSpec, check_state, module_specs
+from muybridge.model.weights import module_specs
+from muybridge.model.weights_file import TensorSpec, check_state
 
 
 @dataclass(frozen=True)

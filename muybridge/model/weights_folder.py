@@ -25,7 +25,8 @@ import torch
 
 from muybridge.config import model_config
 from muybridge.errors import DoesNotFit, NotFound, NotInstalled, Unavailable, UserError, WeightsInvalid
-from muybridge.model.weights import Checkpoint, check_config, check_state, model_specs, write_checkpoint
+from muybridge.model.weights import model_specs, write_checkpoint
+from muybridge.model.weights_file import Checkpoint, check_config, check_state
 
 MANIFEST = "SHA256SUMS"
 SPARE_BYTES = 2 * 10**9  # left free on the disk after a download
