@@ -66,13 +66,13 @@ def _load_15b(folder: Path, size: str, device: torch.device, config: EngineConfi
     base = load_transformer(folder / variant, model_config("15b"), matrix_dtype=torch.bfloat16)
     large = load_transformer(folder / "1080p_sr", model_config("15b-1080p"), matrix_dtype=torch.bfloat16)
     place = str(device)
-    wan = load_wan_codec(folder / "vae", device=place)
+    wan = load_wan_codec(folder / "video_codec" / "vae", device=place)
     return Components(
         size,
         _place(base, device, chosen, streams=config.offload == "layers"),
         _place(large, device, chosen, streams=config.offload in ("layers", "components")),
         SplitVideoCodec(wan, load_turbo_decoder(folder / "turbo_vae", device=place)),
-        load_oobleck_codec(folder / "audio_vae", device=place),
+        load_oobleck_codec(folder / "audio_codec" / "vae", device=place),
         load_text_encoder(folder / "text_encoder", device="cpu" if config.offload != "none" else place),
         device=device,
     )

@@ -2,8 +2,8 @@
 
 int8: row r of a matrix (dim 0; the other dims flattened) is stored as round(w / s_r) with s_r = max|w_r| / 127, so the
 error of any weight is at most s_r / 2, that is max|w_r| / 254. bf16 keeps 8 significant bits: relative error <= 2^-8.
-Tensors of one dim (norms, biases, rotary bands) are kept: they cost nothing, and a band rounded to bf16 would turn the
-last second of a clip by a tenth of a radian.
+Tensors of one dim (norms, biases, rotary bands) are kept: they cost nothing, and rotary bands are multiplied by
+positions in the hundreds, rounding error included.
 """
 
 from __future__ import annotations
