@@ -1,7 +1,8 @@
-"""The tiny size's video codec: a small causal autoencoder, 4 x 16 x 16 to 48 channels, trained by `recipes/codec_video`.
+"""The tiny size's video codec: a small causal autoencoder, 4 x 16 x 16 pixels to 48 channels.
 
-Frames go in groups of four; the first frame is a group of its own (four times the same), so a picture is a clip of one
-latent. Convolutions look at neighbours in space and at earlier groups in time only: encoding is causal. All layers are local, so tiles with a halo equal the whole.
+Trained by `recipes/codec_video`. Frames go in groups of four; the first frame is a group of its own (four times the
+same), so a picture is a clip of one latent. Convolutions look at neighbours in space and at earlier groups in time
+only: encoding is causal. All layers are local, so tiles with a halo equal the whole.
 
 Legend: B samples, C channels, T latent frames (groups), Y X rows/columns (of frames or latents).
 """

