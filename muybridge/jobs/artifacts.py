@@ -18,6 +18,8 @@ from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 
 from muybridge.errors import NotFound, NotInstalled, UserError
+from muybridge.jobs.job import Receipt
+from muybridge.jobs.store import Store
 
 CHUNK_BYTES = 1 << 20
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)+")
@@ -72,6 +74,16 @@ def open_artifacts(url: str | Path) -> ArtifactStore:
     if "://" in text and not text.startswith("file://"):
         raise UserError(f"Cannot keep artifacts in {text!r}: use a folder or s3://bucket/prefix.")
     return FolderArtifacts(Path(text.removeprefix("file://")))
+
+
+def sweep(store: Store, artifacts: ArtifactStore, limit: int = 100) -> list[Receipt]:
+    """Enforce retention and finish deletions: expired results, deleted jobs, remains of unpublished attempts.
+
+    A crash in the middle leaves receipts open; the next sweep settles them. Returns the receipts settled now.
+    """
+    store.receipts.expire(limit)
+    settled = [store.receipts.close(r.id, artifacts.delete_job(r.job_id)) for r in store.receipts.open(limit)]
+    return [receipt for receipt in settled if receipt is not None]
 
 
 class FolderArtifacts:

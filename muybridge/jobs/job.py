@@ -139,7 +139,7 @@ class Receipt:
     id: str
     job_id: str
     tenant: str
-    reason: Literal["asked", "expired"]
+    reason: Literal["asked", "expired", "unpublished"]
     artifacts: tuple[Artifact, ...]
     requested_at: float
     completed_at: float | None = None

@@ -138,12 +138,13 @@ FROM job JOIN job_body body ON body.job_id = job.id
 WHERE job.status = 'in_progress' AND job.lease_owner = :worker;
 
 -- name: renew
--- Progress renews the lease. A new checkpoint shows that the job gets on: its count of failures starts again.
+-- Progress renews the lease. A checkpoint beyond the furthest point of all attempts shows that the job gets on: its
+-- count of failures starts again. (Any checkpoint would not do: a job that always dies at 50 % saves some each time.)
 UPDATE job SET
     lease_until = :now + :lease_s, stage = :stage, eta_s = :eta_s,
     progress = CASE WHEN :progress > progress THEN :progress ELSE progress END,
     checkpoint_key = COALESCE(CAST(:checkpoint_key AS TEXT), checkpoint_key),
-    failures = CASE WHEN CAST(:checkpoint_key AS TEXT) IS NULL THEN failures ELSE 0 END,
+    failures = CASE WHEN CAST(:checkpoint_key AS TEXT) IS NOT NULL AND :progress > progress THEN 0 ELSE failures END,
     num_events = num_events + :num_new
 WHERE id = :id AND attempt = :attempt AND lease_owner = :worker AND status = 'in_progress'
 RETURNING num_events, cancel_requested, priority, started_at;
@@ -305,6 +306,10 @@ SELECT * FROM receipt WHERE completed_at IS NULL ORDER BY requested_at LIMIT :li
 UPDATE receipt SET completed_at = :now, num_removed = :num_removed
 WHERE id = :id AND completed_at IS NULL
 RETURNING *;
+
+-- name: asked_receipt
+-- After a deletion whose answer was lost: its receipt.
+SELECT * FROM receipt WHERE job_id = :job_id AND tenant = :tenant AND reason = 'asked';
 
 -- name: receipts
 -- The proofs for one job.

@@ -16,7 +16,7 @@ from muybridge.errors import Conflict, InvalidRequest, NotFound, QuotaExceeded, 
 from muybridge.jobs.database import Database, Row, Tx, load_queries
 from muybridge.jobs.job import Admission, Artifact, Claim, Event, Job, NewJob, Receipt, Signals, new_id
 from muybridge.jobs.records import Deliveries, Keys, Ledger, Receipts
-from muybridge.jobs.rows import artifacts_json, job_of
+from muybridge.jobs.rows import artifacts_json, job_of, receipt_of
 
 # Store.list hides the builtin inside the class.
 Ids: TypeAlias = list[str]
@@ -38,7 +38,7 @@ class Store:
         max_failures: int = 3,
         age_s: float = 300.0,
         preempt_after_s: float = 2.0,
-        retention_s: float = DAY_S,
+        retention_s: float | None = DAY_S,
         idempotency_s: float = DAY_S,
     ) -> None:
         self.database = database
@@ -46,7 +46,7 @@ class Store:
         self.max_failures = max_failures  # retries in a row without a new checkpoint between them
         self.age_s = age_s  # waiting this long is worth one level of priority
         self.preempt_after_s = preempt_after_s  # an idle worker notices a job sooner than this
-        self.retention_s = retention_s
+        self.retention_s = retention_s  # None: keep results until they are deleted
         self.idempotency_s = idempotency_s
         self.keys = Keys(database)
         self.ledger = Ledger(database)
@@ -133,6 +133,8 @@ class Store:
             if row is not None:
                 _lane_pop(tx, row)
                 _ended(tx, row)
+                if row["attempt"] > 0:
+                    _discard(tx, row)
             else:
                 row = tx.row("cancel_running", id=job_id)
                 if row is not None:
@@ -147,7 +149,13 @@ class Store:
         The ledger row stays. Raises NotFound, and Conflict while the job is queued or running (cancel it first).
         """
 
+        tries = 0
+
         def work(tx: Tx) -> Receipt:
+            nonlocal tries
+            tries += 1
+            if tries > 1 and (done := tx.row("asked_receipt", job_id=job_id, tenant=tenant)) is not None:
+                return receipt_of(done)
             status = _visible(tx, job_id, tenant)["status"]
             row = tx.row("delete_job", id=job_id, tenant=tenant)
             if row is None:
@@ -298,7 +306,7 @@ class Store:
         def work(tx: Tx) -> Row:
             row = tx.row("held", **_fence(claim))
             if row is None:
-                return _already(tx, claim, "failed")
+                return _already(tx, claim, "failed", "queued", "cancelled")
             return self._failed(tx, row, code, message, retryable, retry_after_s)
 
         return self._updated(claim, work)
@@ -312,7 +320,7 @@ class Store:
         def work(tx: Tx) -> Row:
             row = tx.row("held", **_fence(claim))
             if row is None:
-                return _already(tx, claim, "queued")
+                return _already(tx, claim, "queued", "cancelled")
             if row["cancel_requested"]:
                 return _stop(tx, row, "cancelled", "cancelled", "Cancelled by the caller.")
             return _put_back(
@@ -376,10 +384,12 @@ def _lost(claim: Claim) -> WorkerLost:
     )
 
 
-def _already(tx: Tx, claim: Claim, status: str) -> Row:
-    """The row, if this very attempt has already brought the job to `status` (its answer was lost); else WorkerLost."""
+def _already(tx: Tx, claim: Claim, *outcomes: str) -> Row:
+    """The row, if this very attempt has already brought the job there (the answer was lost); else WorkerLost."""
     row = tx.row("get_job", id=claim.job.id, tenant=None)
-    if row is None or (row["attempt"], row["lease_owner"], row["status"]) != (claim.attempt, claim.worker, status):
+    if row is None or (row["attempt"], row["lease_owner"]) != (claim.attempt, claim.worker):
+        raise _lost(claim)
+    if row["status"] not in outcomes:
         raise _lost(claim)
     return row
 
@@ -390,7 +400,14 @@ def _stop(tx: Tx, row: Row, status: str, code: str, message: str, failed: int = 
     stopped = tx.row("stop", now=tx.now, **how, **_row_fence(row))
     assert stopped is not None, f"job {row['id']} changed under its lock"
     _ended(tx, stopped)
+    _discard(tx, stopped)
     return stopped
+
+
+def _discard(tx: Tx, row: Row) -> None:
+    """Let the sweep remove checkpoints and half-made files of a job that will never publish."""
+    about = {"job_id": row["id"], "tenant": row["tenant"], "reason": "unpublished", "artifacts": "[]"}
+    tx.run("add_receipt", id=new_id(), now=tx.now, **about)
 
 
 def _put_back(

@@ -1,0 +1,392 @@
+"""The worker loop: claim, run, publish. One process, one job at a time; the runner is any callable that knows the work.
+
+The runner's only tie to us is the hook it calls between steps. That call renews the lease, so a runner that hangs
+loses its job: no thread keeps a dead computation alive. The one thread here belongs to `faulthandler` and can only end
+the process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import hashlib
+import importlib
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from muybridge.errors import (
+    Cancelled,
+    DeviceFailed,
+    DoesNotFit,
+    MuybridgeError,
+    NotFound,
+    Unavailable,
+    UserError,
+    WorkerLost,
+)
+from muybridge.jobs.artifacts import ArtifactStore, artifact_key, open_artifacts, sha256_of, sweep
+from muybridge.jobs.job import Artifact, Claim, Job, Preempted, Signals, new_id
+from muybridge.jobs.store import Store
+
+log = logging.getLogger("muybridge.worker")
+
+EXIT_OK, EXIT_RESTART = 0, 75  # 75 (EX_TEMPFAIL): the process is no longer to be trusted, start a new one
+PUBLISH_LEASE_S = 600.0  # uploads have no steps
+SWEEP_EVERY_S = 60.0
+
+
+@dataclass(frozen=True)
+class ResultFile:
+    """One file that a runner made: sizes in pixels, duration in seconds."""
+
+    kind: str
+    path: Path
+    mime: str
+    width: int | None = None
+    height: int | None = None
+    duration_s: float | None = None
+    fps: float | None = None
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a runner returns. `usage` may carry output_s, compute_s, flops and cost; they go to the ledger."""
+
+    artifacts: tuple[ResultFile, ...]
+    usage: dict[str, Any] = field(default_factory=dict)
+    model_actual: str | None = None
+
+
+class Runner(Protocol):
+    """Turns a job into files. `checkpoint` is what an earlier attempt last handed to the hook, else None."""
+
+    def __call__(self, job: Job, checkpoint: bytes | None, hook: Hook, workdir: Path) -> RunResult: ...
+
+
+@dataclass(frozen=True)
+class WorkerSpec:
+    """Everything a worker process needs, as plain data: it crosses to other processes and machines as JSON."""
+
+    database: str
+    artifacts: str
+    runner: str  # "module:attribute", imported in the worker process
+    models: tuple[str, ...] | None = None
+    lease_s: float = 60.0
+    poll_s: float = 0.5  # the longest pause between two looks at an empty queue
+    checkpoint_every_s: float = 2.0
+    backoff_s: float = 1.0  # pause before the first retry of a failure that may pass; doubles each time
+    watchdog: bool = True  # end the process when a lease has run out under a hung runner
+    store: dict[str, Any] = field(default_factory=dict)  # keyword arguments of Store
+
+    def to_json(self) -> str:
+        """One line of JSON."""
+        return json.dumps(asdict(self))
+
+    @staticmethod
+    def from_json(text: str) -> WorkerSpec:
+        """The inverse of `to_json`."""
+        values = json.loads(text)
+        return WorkerSpec(**values | {"models": None if values["models"] is None else tuple(values["models"])})
+
+
+class Hook:
+    """What a runner calls between steps. Lives as long as one claim."""
+
+    def __init__(
+        self, store: Store, artifacts: ArtifactStore, claim: Claim, spec: WorkerSpec, draining: Callable[[], bool]
+    ) -> None:
+        self._store, self._artifacts, self._claim, self._spec = store, artifacts, claim, spec
+        self._draining = draining
+        self._stage: str | None = None
+        self._num_saved = 0
+        self._saved_at = self._previewed_at = -1e9
+        self.checkpoint_key = claim.checkpoint_key
+        self.stopped: MuybridgeError | None = None  # what was raised; a runner that swallows it publishes nothing
+        self._watch(claim.lease_s)
+
+    def step(
+        self,
+        stage: str,
+        progress: float,
+        eta_s: float | None = None,
+        checkpoint: Callable[[], bytes] | None = None,
+        preview: Callable[[], bytes] | None = None,
+        lease_s: float | None = None,
+    ) -> None:
+        """Report one finished step: `progress` 0..100, seconds left if known.
+
+        `checkpoint` is called (and its bytes stored) when a new stage begins and then at most every
+        `checkpoint_every_s`; `preview` (a JPEG) at most once a second. `lease_s` announces a longer silence, such as
+        compiling. Raises Cancelled, Preempted, or WorkerLost (somebody else has the job): let them pass.
+        """
+        key = preview_key = None
+        now = time.monotonic()
+        new_stage, self._stage = stage != self._stage, stage
+        if checkpoint is not None and (new_stage or now - self._saved_at >= self._spec.checkpoint_every_s):
+            key = self._save(checkpoint)
+        if preview is not None and now - self._previewed_at >= 1.0:
+            self._previewed_at = now
+            preview_key = artifact_key(self._claim.job.id, self._claim.attempt, f"preview-{new_id()}.jpg")
+            self._artifacts.put(preview_key, preview(), "image/jpeg")
+        signals = self._renew(stage, progress, eta_s, key, preview_key, lease_s)
+        if signals.cancel:
+            raise self._stop(Cancelled("The caller cancelled this job."))
+        if signals.preempt or self._draining():
+            if checkpoint is not None and key is None:
+                self._renew(stage, progress, eta_s, self._save(checkpoint))
+            raise self._stop(Preempted("A job of higher priority waits." if signals.preempt else "The worker drains."))
+
+    def publishing(self) -> None:
+        """All steps are done: hold the lease while results are uploaded. Raises Cancelled, WorkerLost."""
+        if self._renew(lease_s=max(PUBLISH_LEASE_S, self._claim.lease_s), stage="publish", progress=99.0).cancel:
+            raise self._stop(Cancelled("The caller cancelled this job."))
+
+    def _renew(
+        self,
+        stage: str,
+        progress: float,
+        eta_s: float | None = None,
+        key: str | None = None,
+        preview_key: str | None = None,
+        lease_s: float | None = None,
+    ) -> Signals:
+        try:
+            signals = self._store.renew(self._claim, stage, progress, eta_s, key, preview_key, lease_s)
+        except WorkerLost as lost:
+            raise self._stop(lost) from None
+        self._watch(self._claim.lease_s if lease_s is None else lease_s)
+        if key is not None:  # the row points to the new one: the old one has served
+            old, self.checkpoint_key = self.checkpoint_key, key
+            if old is not None:
+                self._artifacts.delete(old)
+        return signals
+
+    def _save(self, checkpoint: Callable[[], bytes]) -> str:
+        """Store a checkpoint under a name that proves its content."""
+        data = checkpoint()
+        self._num_saved += 1
+        name = f"checkpoint-{self._num_saved}-{hashlib.sha256(data).hexdigest()[:16]}"
+        key = artifact_key(self._claim.job.id, self._claim.attempt, name)
+        self._artifacts.put(key, data)
+        self._saved_at = time.monotonic()
+        return key
+
+    def _stop(self, why: MuybridgeError) -> MuybridgeError:
+        self.stopped = why
+        return why
+
+    def _watch(self, lease_s: float) -> None:
+        """Arm a timer outside the interpreter that ends this process if the lease runs out in silence."""
+        if self._spec.watchdog:
+            faulthandler.dump_traceback_later(lease_s + 5.0, exit=True)
+
+    def close(self) -> None:
+        """Disarm the timer."""
+        if self._spec.watchdog:
+            faulthandler.cancel_dump_traceback_later()
+
+
+def run_worker(
+    store: Store,
+    artifacts: ArtifactStore,
+    runner: Runner,
+    *,
+    spec: WorkerSpec,
+    worker_id: str | None = None,
+    stop: threading.Event | None = None,
+    max_jobs: int | None = None,
+    until_idle: bool = False,
+) -> int:
+    """Claim and run jobs until `stop` is set (or `max_jobs` are done, or nothing is queued): the exit code.
+
+    Setting `stop` drains: nothing new is claimed, the running job is checkpointed at its next step and requeued.
+    EXIT_RESTART says that the process must not run another job (device failure).
+    """
+    worker_id = worker_id or new_worker_id()
+    stop = stop or threading.Event()
+    pause_s, next_reap, next_sweep, num_done = 0.02, 0.0, time.monotonic() + SWEEP_EVERY_S, 0
+    log.info("worker %s is ready", worker_id)
+    while not stop.is_set():
+        try:
+            now = time.monotonic()
+            if now >= next_reap:
+                next_reap = now + min(max(spec.lease_s / 4, 0.1), 15.0)
+                for job_id in store.reap():
+                    log.warning("job %s: its worker stopped reporting", job_id)
+            if now >= next_sweep:
+                next_sweep = now + SWEEP_EVERY_S
+                sweep(store, artifacts)
+            claim = store.claim(worker_id, spec.models, spec.lease_s)
+        except Unavailable as error:
+            log.error("%s", error)
+            claim = None
+        if claim is None:
+            if until_idle:
+                return EXIT_OK
+            stop.wait(pause_s)
+            pause_s = min(pause_s * 1.5, spec.poll_s)
+            continue
+        pause_s = 0.02
+        if run_claim(store, artifacts, runner, claim, spec, stop.is_set) == EXIT_RESTART:
+            return EXIT_RESTART
+        num_done += 1
+        if max_jobs is not None and num_done >= max_jobs:
+            break
+    return EXIT_OK
+
+
+def run_claim(
+    store: Store, artifacts: ArtifactStore, runner: Runner, claim: Claim, spec: WorkerSpec, draining: Callable[[], bool]
+) -> int:
+    """Run one claimed job to an outcome in the job table; EXIT_RESTART when the process should end after it."""
+    job = claim.job
+    hook = Hook(store, artifacts, claim, spec, draining)
+    log.info("job %s: attempt %d", job.id, claim.attempt)
+    try:
+        with _outcome(store, claim, hook, spec), tempfile.TemporaryDirectory(prefix=f"{job.id}-") as folder:
+            started = time.monotonic()
+            result = runner(job, _load_checkpoint(artifacts, claim.checkpoint_key), hook, Path(folder))
+            if hook.stopped is not None:
+                raise hook.stopped
+            hook.publishing()
+            published = tuple(_publish(artifacts, claim, file) for file in result.artifacts)
+            usage = {"compute_s": time.monotonic() - started} | result.usage
+            store.finish(claim, published, usage, result.model_actual)
+            if hook.checkpoint_key is not None:
+                artifacts.delete(hook.checkpoint_key)
+            log.info("job %s: completed", job.id)
+    except DeviceFailed:
+        return EXIT_RESTART
+    finally:
+        hook.close()
+    return EXIT_OK
+
+
+@contextlib.contextmanager
+def _outcome(store: Store, claim: Claim, hook: Hook, spec: WorkerSpec) -> Iterator[None]:
+    """Write how an attempt ended into the job table. Only DeviceFailed passes on: the process must end."""
+    job_id = claim.job.id
+    try:
+        try:
+            yield
+        except WorkerLost as lost:
+            log.warning("%s", lost)
+        except Cancelled:
+            store.confirm_cancel(claim)
+            log.info("job %s: cancelled", job_id)
+        except Preempted as why:
+            store.requeue(claim, hook.checkpoint_key, str(why))
+            log.info("job %s: back to the queue (%s)", job_id, why)
+        except MuybridgeError as error:
+            log.warning("job %s: %s: %s", job_id, error.code, error)
+            store.fail(claim, error.code, str(error), error.retryable, _retry_after_s(error, claim, spec))
+            if isinstance(error, DeviceFailed):
+                raise
+        except MemoryError:
+            store.fail(
+                claim, DoesNotFit.code, "The worker ran out of memory; ask for a smaller or shorter clip.", False
+            )
+        except Exception as error:
+            # A fault of ours: it would happen again, so it is not retried, and its text stays in our log.
+            log.exception("job %s failed", job_id)
+            store.fail(claim, MuybridgeError.code, f"Internal error ({type(error).__name__}).", False)
+    except WorkerLost as lost:
+        log.warning("%s", lost)
+    except Unavailable as error:
+        if isinstance(error, DeviceFailed):
+            raise
+        log.error("job %s: its outcome could not be stored (%s); the next attempt repeats it", job_id, error)
+
+
+def _retry_after_s(error: MuybridgeError, claim: Claim, spec: WorkerSpec) -> float:
+    """A pause before the next attempt: what the error asks for, none after a device failure, else doubling."""
+    if isinstance(error, DeviceFailed):
+        return 0.0
+    asked: float = getattr(error, "retry_after_s", spec.backoff_s * 2.0**claim.job.failures)
+    return asked
+
+
+def _load_checkpoint(artifacts: ArtifactStore, key: str | None) -> bytes | None:
+    """The checkpoint, or None when it is missing or not what its name says: then the work starts anew."""
+    if key is None:
+        return None
+    try:
+        data = artifacts.get(key)
+    except NotFound:
+        log.warning("checkpoint %s is gone; starting anew", key)
+        return None
+    if hashlib.sha256(data).hexdigest()[:16] != key.rsplit("-", 1)[-1]:
+        log.warning("checkpoint %s is damaged; starting anew", key)
+        return None
+    return data
+
+
+def _publish(artifacts: ArtifactStore, claim: Claim, file: ResultFile) -> Artifact:
+    """Copy one result into the attempt's folder of the artifact store."""
+    key = artifact_key(claim.job.id, claim.attempt, file.path.name)
+    artifacts.put(key, file.path, file.mime)
+    size = {"width": file.width, "height": file.height, "duration_s": file.duration_s, "fps": file.fps}
+    return Artifact(file.kind, key, file.mime, file.path.stat().st_size, sha256_of(file.path), **size)  # type: ignore[arg-type]
+
+
+def new_worker_id() -> str:
+    """Unique to this process and this start: `host:pid:random`."""
+    return f"{socket.gethostname()}:{os.getpid()}:{new_id()[-8:]}"
+
+
+def load_runner(name: str) -> Runner:
+    """The runner called `module:attribute`. Raises UserError when there is none."""
+    module_name, _, attribute = name.partition(":")
+    try:
+        runner: Runner = getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f"Cannot load the runner {name!r} ({error}); name it as module:attribute.") from error
+    return runner
+
+
+def work(spec: WorkerSpec, worker_id: str | None = None, until_idle: bool = False) -> int:
+    """The body of a worker process: open everything, load the runner, then serve. SIGTERM or Ctrl-C drains.
+
+    Also drains when the parent process is gone, so that a killed server leaves no worker behind.
+    """
+    store, artifacts = Store.open(spec.database, **spec.store), open_artifacts(spec.artifacts)
+    stop = _Stop(os.getppid())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop.on_signal)
+    try:
+        runner = load_runner(spec.runner)
+        return run_worker(store, artifacts, runner, spec=spec, worker_id=worker_id, stop=stop, until_idle=until_idle)
+    finally:
+        store.close()
+
+
+class _Stop(threading.Event):
+    """Set by a signal or by the loss of the parent. A second signal ends the process at once."""
+
+    def __init__(self, parent: int) -> None:
+        super().__init__()
+        self._parent = parent
+
+    def on_signal(self, number: int, frame: object) -> None:  # noqa: ARG002 (the signature of a signal handler)
+        if super().is_set():
+            raise KeyboardInterrupt
+        self.set()
+
+    def is_set(self) -> bool:
+        return super().is_set() or os.getppid() != self._parent
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=os.environ.get("MUYBRIDGE_LOG_LEVEL", "warning").upper(), stream=sys.stderr)
+    sys.exit(work(WorkerSpec.from_json(sys.argv[1]), sys.argv[2]))
