@@ -9,6 +9,12 @@ Legend: B samples, C channels, A audio latents, S samples, R rows of 10 ms, F fe
 
 from __future__ import annotations
 
+import importlib.machinery
+import importlib.util
+from functools import cache
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -39,11 +45,7 @@ class WorldAudioCodec:
     num_channels = AUDIO_CHANNELS
 
     def __init__(self, mean_C: Tensor | None = None, std_C: Tensor | None = None) -> None:
-        try:
-            import pyworld
-        except ImportError as error:
-            raise NotInstalled("The tiny audio codec needs pyworld: pip install 'muybridge[local]'") from error
-        self.pyworld = pyworld
+        self.pyworld = load_pyworld()
         self.basis_FF = torch.from_numpy(_transform()).float()
         self.mean_C = torch.zeros(AUDIO_CHANNELS) if mean_C is None else mean_C.float().cpu()
         self.std_C = torch.ones(AUDIO_CHANNELS) if std_C is None else std_C.float().cpu()
@@ -97,6 +99,22 @@ class WorldAudioCodec:
         waveform = world.synthesize(f0, envelope, aperiodicity, RATE, ROW_MS)
         wanted = len(features_RF) * RATE // 100
         return np.pad(waveform, (0, max(0, wanted - len(waveform))))[:wanted]
+
+
+@cache
+def load_pyworld() -> Any:  # noqa: ANN401  (a compiled module without types)
+    """pyworld's compiled core, loaded past its `__init__`, which needs the pkg_resources that setuptools 81 dropped."""
+    package = importlib.util.find_spec("pyworld")
+    if package is None or not package.submodule_search_locations:
+        raise NotInstalled("WORLD analysis needs pyworld: pip install 'muybridge[local]'")
+    folder = Path(package.submodule_search_locations[0])
+    (core,) = (p for p in folder.glob("pyworld*") if p.suffix in importlib.machinery.EXTENSION_SUFFIXES[-1:])
+    spec = importlib.util.spec_from_file_location("pyworld.pyworld", core)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def _transform() -> Rows:
