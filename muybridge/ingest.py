@@ -27,7 +27,7 @@ from typing import Any, Final, Literal
 from muybridge.errors import MediaInvalid, MuybridgeError
 from muybridge.media.boxes import Movie, read_movie
 from muybridge.media.headers import image_header, sniff, wav_header
-from muybridge.sandbox import lock
+from muybridge.media.sandbox import lock
 
 Kind = Literal["image", "video", "audio"]
 
@@ -60,6 +60,7 @@ class Limits:
     min_side: int = 16
     video_side: int = 1920  # a longer video is shrunk to this: nothing larger is ever made from it
     duration_s: float = 60.0
+    kept_s: float = 60.0  # of a longer video only this much is kept: an edit uses its first 15 s
     min_duration_s: float = 0.04
     fps: float = 121.0
     num_streams: int = 4
@@ -316,13 +317,13 @@ def _make_video(source: Path, target: Path, limits: Limits) -> dict[str, float]:
     scale = min(1.0, limits.video_side / max(info.width, info.height))
     size = (round(info.height * scale / 2) * 2, round(info.width * scale / 2) * 2)
     reader = ClipReader(
-        source, size=size, max_seconds=limits.duration_s, max_pixels=limits.num_pixels, threads=1, sound=False
+        source, size=size, max_seconds=limits.kept_s, max_pixels=limits.num_pixels, threads=1, sound=False
     )
     frames = reader.frames()
     first_YXC = next(frames)
     sound_CS, rate = None, None
     if info.audio_codec:
-        sound_CS, rate = read_audio(source, origin_s=reader.origin_s, max_seconds=limits.duration_s, threads=1)
+        sound_CS, rate = read_audio(source, origin_s=reader.origin_s, max_seconds=limits.kept_s, threads=1)
     with ClipWriter(target, fps=reader.fps, sample_rate=rate, crf=14, threads=1) as writer:
         for frame_YXC in itertools.chain([first_YXC], frames):
             if sound_CS is None or rate is None:

@@ -25,7 +25,7 @@ from PIL import Image
 from muybridge.errors import MediaInvalid
 from muybridge.ingest import Kind, Limits, check, ingest, save_stream
 from muybridge.media import encode_image, probe, read_audio, read_clip, read_image, write_clip, write_wav
-from muybridge.sandbox import DENIED_CALLS
+from muybridge.media.sandbox import DENIED_CALLS
 
 PLAYLIST = b"#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nhttp://127.0.0.1/seg.ts\nfile:///etc/passwd\n"
 
@@ -417,7 +417,7 @@ def test_the_locked_child_can_start_and_reach_nothing() -> None:
     script = """
 import os, socket, threading
 import numpy, av
-from muybridge.sandbox import lock
+from muybridge.media.sandbox import lock
 lock(3 << 30, 60, 1 << 20)
 def tried(what):
     try: what()
@@ -432,7 +432,7 @@ print(tried(socket.socket), tried(os.fork), tried(lambda: os.execv("/bin/true", 
 
 
 def test_memory_of_the_parent_is_flat_in_the_length(tmp_path: Path) -> None:
-    """Ten times the frames (184 MB of pixels against 18), written from an iterator and taken in: about the same peak."""
+    """Ten times the frames (184 MB of pixels against 18), written from an iterator and taken in: the same peak."""
     script = """
 import resource, sys
 from pathlib import Path
@@ -493,6 +493,8 @@ def test_large_video_is_shrunk_and_silent_video_stays_silent(tmp_path: Path) -> 
     media = ingest(tmp_path / "a.mp4", "video", tmp_path / "out", Limits(video_side=64))
     assert (media.width, media.height) == (64, 32) and not media.has_audio
     assert probe(media.path).audio_codec is None
+    short = ingest(tmp_path / "a.mp4", "video", tmp_path / "out", Limits(kept_s=0.08))
+    assert short.num_frames == 2 and len(read_clip(short.path)[0]) == 2
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp", "gif"])

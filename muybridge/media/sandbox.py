@@ -1,4 +1,4 @@
-"""Lock a process that is about to decode what a stranger sent: setrlimit(2), unshare(2), seccomp(2). Numpy-free.
+"""Lock a process that is about to decode what a stranger sent: setrlimit(2), unshare(2), seccomp(2).
 
 The order matters: limits first, then privileges, then the filter, which cannot be taken off again.
 """
