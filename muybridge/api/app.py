@@ -39,13 +39,13 @@ class Face:
 
 # Order matters only where paths are shared: the first face wins (and `edge.shared_path` sends xAI bodies to its twin).
 FACES: tuple[Face, ...] = (
-    Face("muybridge.api.native"),
+    Face("muybridge.api.native", twin="/openai"),
+    Face("muybridge.api.openai", twin="/openai", owns=("/v1", "/openai")),
     Face("muybridge.api.dashscope", twin="/dashscope", owns=("/api/v1", "/dashscope")),
     Face("muybridge.api.fal", owns=("/fal",)),
     Face("muybridge.api.runway", twin="/runway", owns=("/runway",)),
     Face("muybridge.api.replicate", twin="/replicate", owns=("/v1/predictions", "/replicate")),
     Face("muybridge.api.ark", twin="/ark", owns=("/api/v3", "/ark")),
-    Face("muybridge.api.openai", twin="/openai", owns=("/v1", "/openai")),
     Face("muybridge.api.events"),
     Face("muybridge.api.links"),
     Face("muybridge.api.webhooks"),

@@ -12,6 +12,10 @@ from muybridge.config import SIZES
 from muybridge.errors import ModelRetired, NotFound
 
 
+class ModelNotFound(NotFound):
+    """No such model here; protocols with a code of their own for that tell it apart from a missing job."""
+
+
 @dataclass(frozen=True)
 class ServedModel:
     """A name as asked for, and what runs. Dates are `YYYY-MM-DD` (UTC midnight)."""
@@ -67,7 +71,7 @@ def resolve(name: str, served: tuple[str, ...], now: float | None = None) -> Ser
                 raise ModelRetired(f"{name} ended on {found.sunset}; use {found.successor}.", found.successor)
             return found
     hint = " It exists, but this server does not run it." if name in SIZES else ""
-    raise NotFound(f"The model {name[:80]!r} does not exist here.{hint} Served: {', '.join(served)}.")
+    raise ModelNotFound(f"The model {name[:80]!r} does not exist here.{hint} Served: {', '.join(served)}.")
 
 
 def _unix(date: str) -> int:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from muybridge.api import examples, links
-from muybridge.api.face import protocol_route, read_body, text_of
+from muybridge.api import examples, links, replicate
+from muybridge.api.face import in_thread, protocol_route, read_body, text_of
 from muybridge.api.native import as_caller, submit
 from muybridge.api.uploads import Upload, as_kind
 from muybridge.api.video import render
@@ -113,7 +113,9 @@ def _files(routes: APIRouter, service: Service) -> None:
     async def upload(request: Request) -> Response:
         """Checked and re-encoded now, so that a bad file is refused here. Kept for two days. `kind` is sniffed."""
         body = await read_body(request)
-        file = body.get("file")
+        if "content" in body and "file" not in body:  # Replicate's clients use the same path
+            return await replicate.keep_file(service, request, body)
+        file: Any = body.get("file")
         if getattr(file, "file", None) is None:
             raise InvalidRequest("file is missing; send multipart/form-data with a part named file.", "file")
         kind = text_of(body, "kind")
@@ -122,8 +124,6 @@ def _files(routes: APIRouter, service: Service) -> None:
 
         def work() -> Upload:
             return service.upload(service.authenticate(header), file.file, file.filename or "upload", wanted)
-
-        from muybridge.api.face import in_thread
 
         return JSONResponse(_file(await in_thread(work, limiter=service.ingest_slots)))
 

@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse
 
 from muybridge.api import ids
 from muybridge.api.face import flag_of, integer_of, number_of, status_of, text_of
-from muybridge.api.models import ServedModel
+from muybridge.api.models import ModelNotFound, ServedModel
 from muybridge.errors import InvalidRequest, MuybridgeError
 from muybridge.jobs.job import Job
 from muybridge.request import Task, reference_name
@@ -41,10 +41,10 @@ SORA_SIZE, SORA_SECONDS = "720x1280", 4.0  # OpenAI's own defaults, used when a 
 MEDIA_FIELDS = ("image", "last_image", "video", "audio")
 
 
-def render(error: MuybridgeError, request: HttpRequest) -> Response:
+def render(error: MuybridgeError, request: HttpRequest) -> Response:  # noqa: ARG001  (every face's signature)
     """An error in OpenAI's body: `{"error": {"message", "type", "param", "code"}}`."""
     kind, code = ERROR_NAMES.get(error.code, ("server_error", None))
-    if error.code == "not_found" and "model" in request.url.path:
+    if isinstance(error, ModelNotFound):
         code = "model_not_found"
     param = getattr(error, "field", None)
     body = {"error": {"message": str(error), "type": kind, "param": param, "code": code or error.code}}
