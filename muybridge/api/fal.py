@@ -36,7 +36,7 @@ PROXY_HOSTS = {  # a fixed list: otherwise this would be an open proxy
 
 
 class StartTimeout(TimedOut):
-    """The caller's own X-Fal-Request-Timeout passed before the request was done."""
+    """The caller's own X-Fal-Request-Timeout passed before the request was started."""
 
 
 def render(error: MuybridgeError, _: Request) -> Response:
@@ -198,16 +198,23 @@ def router(service: Service) -> APIRouter:
 
     @api.post("/run/{path:path}", summary="Run a request and wait for its output")
     async def run(path: str, http: Request) -> Response:
-        patience_s = min(wire.header_number(http, "x-fal-request-timeout"), service.limits.sync_timeout_s)
-        until = time.monotonic() + patience_s
+        start_s = wire.header_number(http, "x-fal-request-timeout")  # how long it may wait to be started
+        now = time.monotonic()
         job = await accept(http, path)
         key = await wire.caller(service, http, "Key")
+        until = now + min(start_s, service.limits.sync_timeout_s)
         try:
             async for seen in wire.watched(service, key, public(job), PROTOCOL, until):
                 job = seen
+                if job.status != "queued":
+                    break
+            async for seen in wire.watched(service, key, public(job), PROTOCOL, now + service.limits.sync_timeout_s):
+                job = seen
         except TimedOut as error:
-            await face.in_thread(service.cancel, key, public(job), PROTOCOL)
-            raise StartTimeout(str(error)) from None
+            stopped = await face.in_thread(service.cancel, key, public(job), PROTOCOL)
+            if stopped.started_at is None:
+                raise StartTimeout(str(error)) from None
+            raise
         return outcome(job, http)
 
     @api.api_route("/proxy", methods=["GET", "POST", "PUT"], summary="Proxy of fal's browser client")

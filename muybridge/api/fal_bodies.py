@@ -253,7 +253,7 @@ def refusal(request_id: str) -> dict[str, Any]:
         packed = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
         body = json.loads(zlib.decompressobj().decompress(packed, MAX_REFUSAL_BYTES))
         return {"detail": [dict(item) for item in body["detail"]]}
-    except (ValueError, TypeError, KeyError, zlib.error):
+    except (ValueError, TypeError, KeyError, RecursionError, zlib.error):
         raise NotFound(f"Request {request_id[:80]!r} not found") from None
 
 
