@@ -1,7 +1,8 @@
 """Media files in and out: clips, pictures, sound. numpy and PyAV, no torch.
 
 `writer` makes MP4, `reader` reads any clip onto the clock, `pictures` and `sheets` do stills, `sound` does waveforms;
-`headers` and `boxes` check files in pure Python before a C parser sees them and `sandbox` locks the process that decodes (`muybridge.ingest` uses them).
+`display` says what a viewer sees of a frame; `headers`, `boxes` and `sandbox` are for files of strangers
+(`muybridge.ingest`): checks in pure Python, and the lock on the process that decodes.
 """
 
 from muybridge.media.boxes import Box, Movie, Track, read_movie
