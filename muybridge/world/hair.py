@@ -220,10 +220,10 @@ def grow(vertices_V3: Floats, style: str, seed: int) -> HairMesh:
         scale = np.maximum(lift, 0.012) * (0.55 + 0.45 * level) + 0.006 * level
         grid = points + outward * scale[..., None].astype(np.float32)
         full = _hang(vertices_V3, grid, azimuth, length, cut, level, rng)
-        shells.append(_shell(full, length, level))
-        indices.append(_grid_triangles(STRANDS, full.shape[1]))
+        shells.append(shell(full, length, level))
+        indices.append(grid_triangles(STRANDS, full.shape[1]))
     extra = _knot(vertices_V3, cut, rng)
-    return _join([*shells, *extra[0]], [*indices, *extra[1]])
+    return join([*shells, *extra[0]], [*indices, *extra[1]])
 
 
 def _lumps(rng: np.random.Generator) -> Floats:
@@ -268,7 +268,7 @@ def _hang(
     return np.concatenate([grid, np.stack(rows, 1)], 1)
 
 
-def _shell(full: Floats, length: Floats, level: float, rooted: bool = True) -> tuple[Floats, ...]:
+def shell(full: Floats, length: Floats, level: float, rooted: bool = True) -> tuple[Floats, ...]:
     normal, tangent = _normals(full)
     strands, rows = full.shape[:2]
     along = np.repeat(np.linspace(0, 1, rows, dtype=np.float32)[None], strands, 0)
@@ -287,13 +287,13 @@ def _shell(full: Floats, length: Floats, level: float, rooted: bool = True) -> t
     return tuple(part.reshape(-1, part.shape[-1]).astype(np.float32) for part in flat)
 
 
-def _grid_triangles(columns: int, rows: int) -> Ints:
+def grid_triangles(columns: int, rows: int) -> Ints:
     j, i = np.meshgrid(np.arange(columns), np.arange(rows - 1), indexing="ij")
     a, b = j * rows + i, ((j + 1) % columns) * rows + i
     return np.stack([a, b, a + 1, b, b + 1, a + 1], -1).reshape(-1, 3).astype(np.int32)
 
 
-def _tube(path_R3: Floats, radius_R: Floats, columns: int = 20) -> Floats:
+def tube(path_R3: Floats, radius_R: Floats, columns: int = 20) -> Floats:
     angle = np.linspace(0, 2 * np.pi, columns, endpoint=False)
     along = np.gradient(path_R3, axis=0)
     along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-6)
@@ -319,13 +319,13 @@ def _knot(vertices_V3: Floats, cut: Cut, rng: np.random.Generator) -> tuple[list
         sag = np.array([0.0, -1.0, 0.0])
         path = root + outward * (0.45 * np.sin(t * 2.2)) + sag * (2.3 * t**1.6)
         radius = 0.13 + 0.15 * np.sin(np.pi * np.clip(t[:, 0], 0, 1) ** 0.8) * (1 - 0.4 * t[:, 0])
-    grid = _tube(path.astype(np.float32), (radius * rng.uniform(0.9, 1.1)).astype(np.float32))
+    grid = tube(path.astype(np.float32), (radius * rng.uniform(0.9, 1.1)).astype(np.float32))
     parts, indices = [], []
     for level in (0.0, 0.6):
         middle = path[None].astype(np.float32)
         full = middle + (grid - middle) * (1 + 0.10 * level)
         parts.append(_shell_of_tube(full, cut.knot == "tail", level))
-        indices.append(_grid_triangles(grid.shape[0], grid.shape[1]))
+        indices.append(grid_triangles(grid.shape[0], grid.shape[1]))
     return parts, indices
 
 
@@ -344,59 +344,8 @@ def _shell_of_tube(full: Floats, tail: bool, level: float) -> tuple[Floats, ...]
     return tuple(p.reshape(-1, p.shape[-1]).astype(np.float32) for p in (full, normal, tangent, strand, hang))
 
 
-def _join(parts: list[tuple[Floats, ...]], indices: list[Ints]) -> HairMesh:
+def join(parts: list[tuple[Floats, ...]], indices: list[Ints]) -> HairMesh:
     offsets = np.cumsum([0, *[len(part[0]) for part in parts]])[:-1]
     triangles = np.concatenate([faces + offset for faces, offset in zip(indices, offsets, strict=True)])
     columns = [np.concatenate([part[k] for part in parts]) for k in range(5)]
     return HairMesh(*columns, triangles_F3=triangles.astype(np.int32))
-
-
-def collar(vertices_V3: Floats, kind: str) -> HairMesh:
-    """A shirt's collar, a rolled collar or a hood lying on the shoulders, around the neck; drawn as cloth."""
-    gap = {"shirt": 16.0, "roll": 0.0, "hood": 26.0}[kind]
-    azimuth = np.linspace(gap, 360 - gap, 49 if gap else 48, endpoint=bool(gap)).astype(np.float32)
-    out = directions(azimuth, np.full(len(azimuth), 90.0, np.float32))
-    up = np.array([0, 1, 0], np.float32)
-    back = (0.5 - 0.5 * np.cos(np.radians(azimuth)))[:, None].astype(np.float32)
-    height = np.interp(np.minimum(azimuth, 360 - azimuth), (0, 35, 90, 180), (5.45, 5.6, 5.86, 5.95)).astype(np.float32)
-    low, high = on_neck(vertices_V3, azimuth, height), on_neck(vertices_V3, azimuth, height + 0.22)
-    if kind == "shirt":
-        crest = high + out * 0.05 + up * (0.04 + 0.04 * back)
-        rows = [low + out * 0.04 - up * 0.05, crest - up * 0.04, crest, crest + out * 0.05, low + out * (0.20 + 0.03 * back) - up * (0.10 - 0.06 * back)]
-    elif kind == "roll":
-        top = on_neck(vertices_V3, azimuth, height + 0.38)
-        rows = [low + out * 0.14 - up * 0.12, low + out * 0.10, high + out * 0.09, top + out * 0.10, top + out * 0.06 + up * 0.03, top + out * 0.0]
-    else:
-        rows = [low + out * 0.02, low + out * 0.06 + up * (0.03 + 0.16 * back), low + out * (0.14 + 0.22 * back) + up * (0.05 + 0.26 * back),
-                low + out * (0.24 + 0.50 * back) - up * (0.06 - 0.12 * back), low + out * (0.22 + 0.40 * back) - up * (0.22 + 0.30 * back)]  # fmt: skip
-    full = np.stack(rows, 1).astype(np.float32)
-    part = _shell(full, np.zeros(len(azimuth), np.float32), 1.0, rooted=False)
-    faces = _grid_triangles(len(azimuth), len(rows))
-    if gap:
-        faces = faces[: -2 * (len(rows) - 1)]  # open in front
-    return _join([part], [faces])
-
-
-def hat(vertices_V3: Floats, kind: str) -> HairMesh:
-    """A beanie, a cap with a visor or a sun hat over the crown; the same layout as hair, drawn as cloth."""
-    azimuth = np.linspace(-180, 180, STRANDS, endpoint=False).astype(np.float32)
-    reach = {"beanie": 76.0, "cap": 66.0, "sun hat": 66.0}[kind]
-    folded = np.abs(azimuth)
-    line = np.interp(folded, (0, 60, 100, 180), (reach - 12, reach, reach + 6, reach + 24)).astype(np.float32)
-    share = np.linspace(0.02, 1.0, ON_SCALP)
-    polar = line[:, None] * share[None]
-    azimuth_PR = np.repeat(azimuth[:, None], ON_SCALP, 1)
-    points = on_head(vertices_V3, azimuth_PR.ravel(), polar.ravel()).reshape(STRANDS, ON_SCALP, 3)
-    height = 0.30 if kind == "beanie" else 0.26
-    grid = points + directions(azimuth_PR, polar) * (0.17 + (height - 0.17) * (1 - share))[None, :, None].astype(np.float32)
-    brim = grid[:, -1:]
-    out = directions(azimuth, np.full(STRANDS, 90.0, np.float32))[:, None]
-    if kind == "beanie":
-        rows = [brim + out * 0.05, brim + out * 0.05 + [0, 0.28, 0], brim + [0, 0.30, 0]]
-    else:
-        width = np.where(folded < 62, np.cos(np.radians(folded * 90 / 62)) * 0.85, 0) if kind == "cap" else np.full(STRANDS, 1.15)
-        slope = -0.16 if kind == "cap" else -0.22
-        rows = [brim + (out * k + [0, slope * k, 0]) * width[:, None, None] for k in (0.35, 0.7, 1.0)]
-    full = np.concatenate([grid, *rows], 1).astype(np.float32)
-    part = _shell(full, np.zeros(STRANDS, np.float32), 1.0)
-    return _join([part], [_grid_triangles(STRANDS, full.shape[1])])

@@ -11,7 +11,7 @@ import moderngl
 import numpy as np
 import scipy.sparse
 
-from . import anatomy, garments, gl, hair
+from . import accessories, anatomy, garments, gl, hair
 from .anatomy import BONE_INDEX, BONES, GROUPS, PARENTS, Floats, Ints
 from .characters import CLOTHES_COLORS, HAIR_COLORS, IRIS_COLORS, Identity, Look, rest_shape
 
@@ -169,17 +169,19 @@ class Person:
         color = HAIR_COLORS[look.hair_color]
         if look.hat != "none":
             knit = 1.0 if look.hat == "beanie" else 2.0
-            self._add_strands(hair.hat(self.rest_V3, look.hat), CLOTHES_COLORS[look.hat_color], 0.0, 20.0, knit, True)
+            self._add_strands(accessories.hat(self.rest_V3, look.hat), CLOTHES_COLORS[look.hat_color], 0.0, 20.0, knit, True)
         style = look.hair_style
         if look.hat != "none" and style not in ("bob", "long hair", "long wavy hair", "bangs", "buzz cut", "ponytail"):
             style = "buzz cut"
         curl = hair.CUTS[style].curl
         self._add_strands(hair.grow(self.rest_V3, style, look.hair_seed), color, curl, 30.0, 0.0, True)
+        if look.glasses:
+            self._add_strands(accessories.glasses(self.rest_V3, look.hair_seed), (0.02, 0.018, 0.016), 0.0, 20.0, 3.0, True)
         if self.cut.collar:
             main = CLOTHES_COLORS[look.color]
             tint = main if self.look.garment != "suit" else CLOTHES_COLORS["white"]
             knit = 1.0 if self.cut.collar == "roll" else 2.0
-            self._add_strands(hair.collar(self.rest_V3, self.cut.collar), tint, 0.0, 20.0, knit, False)
+            self._add_strands(accessories.collar(self.rest_V3, self.cut.collar), tint, 0.0, 20.0, knit, False)
 
     def _add_strands(
         self, mesh: hair.HairMesh, color: tuple[float, float, float], curl: float, density: float, knit: float, on_head: bool

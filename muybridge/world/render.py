@@ -368,7 +368,7 @@ class Set:
                speed=(-6.0, -95.0, 0.0) if rain else (2.5 * self.scene.wind, -9.0, 0.6), size=(0.022 * scale, 1.1 * scale) if rain else (0.13 * scale, 0.13 * scale),
                side=tuple(map(float, side)), drop_color=(0.9, 0.95, 1.0) if rain else (1.5, 1.5, 1.5), round_drop=float(not rain),
                alpha=0.34 if rain else 0.9, **uniforms)  # fmt: skip
-        _drops(1100).render(moderngl.TRIANGLE_STRIP, instances=1100)
+        _drops(1100).render(moderngl.TRIANGLE_STRIP, vertices=4, instances=1100)
         context.disable(moderngl.BLEND)
 
 

@@ -39,8 +39,10 @@ void main() {
         float rib = 0.5 + 0.5 * sin(strand.x * 6.2832 * 46.0);
         vec3 wool = hair_color * (is_knit > 1.5 ? 0.9 + 0.15 * fine.x : (0.68 + 0.32 * rib) * (0.9 + 0.2 * sin(strand.y * 160.0)));
         color = wool * (ambient(n) + key_color * clamp((dot(n, key_dir) + 0.2) / 1.2, 0.0, 1.0) * lit + lamp(world, n));
-        out_mask_a = vec4(1.0, 0.0, 0.0, 0.0);
-        out_mask_b = vec4(1.0, is_second.x, 0.0, 0.0);
+        float frame = step(2.5, is_knit);
+        color += frame * key_color * 0.5 * pow(max(dot(n, h), 0.0), 30.0);
+        out_mask_a = vec4(1.0, frame, 0.0, 0.0);
+        out_mask_b = vec4(1.0 - frame, is_second.x, 0.0, 0.0);
     } else {
         color = albedo * (ambient(n) * 0.9 + key_color * diffuse * lit + lamp(world, n));
         color += key_color * lit * up * (0.10 * s1 * vec3(1.0) + 0.55 * s2 * albedo) * (0.4 + 0.8 * fine.w) * (1.0 - 0.6 * curl);
