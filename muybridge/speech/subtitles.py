@@ -14,7 +14,7 @@ from pathlib import Path
 from muybridge.errors import UserError
 from muybridge.request import Line
 from muybridge.speech.durations import Phone
-from muybridge.speech.pacing import Plan, PlannedLine
+from muybridge.speech.pacing import Plan, PlannedLine, plan_speech
 from muybridge.speech.phonemes import phonemes
 from muybridge.speech.script import Script, language_of
 
@@ -37,15 +37,20 @@ class Cue:
 def parse_subtitles(text: str, language: str | None = None) -> Script:
     """A script whose lines have the spans of the cues of an SRT or WebVTT text.
 
+    A cue that stands much longer than its words take keeps its start only: subtitles linger, people do not drawl.
     A speaker is taken from `<v Name>` or a leading `Name: `. Raises UserError when there is no cue in it.
     """
     cues = read_cues(text)
     if not cues:
         raise UserError("There is no subtitle in this text; each needs a line like 00:00:01,000 --> 00:00:03,500.")
-    lines = tuple(
-        Line(c.text, c.speaker, language or language_of(c.text), None, c.start_s, c.end_s) for c in cues if c.text
-    )
+    lines = tuple(_line(c, language or language_of(c.text)) for c in cues)
     return Script("", lines=lines, gaps_s=(None,) * len(lines), cues=("",) * len(lines))
+
+
+def _line(cue: Cue, language: str) -> Line:
+    spoken = plan_speech(Script("", lines=(Line(cue.text, language=language),))).lines[0]
+    lingers = (spoken.end_s - spoken.start_s) * 1.25 < cue.end_s - cue.start_s
+    return Line(cue.text, cue.speaker, language, None, cue.start_s, None if lingers else cue.end_s)
 
 
 def read_cues(text: str) -> list[Cue]:

@@ -1,0 +1,184 @@
+"""Scripts: speakers, languages, spans and pauses found; the open 15B's form and subtitles come back; nothing crashes."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from muybridge.errors import UserError
+from muybridge.request import Beat, Line
+from muybridge.speech import subtitles
+from muybridge.speech.pacing import plan_speech
+from muybridge.speech.script import (
+    Script,
+    infer_register,
+    language_of,
+    magihuman_prompt,
+    parse_script,
+    space_cjk,
+)
+
+
+def test_spans_speakers_languages_and_registers() -> None:
+    script = parse_script(
+        '[00:00-00:03] A man in a red coat explains patiently: "The weather is nice today." '
+        "[00:03-00:07] The woman shouts over the crowd in French: «Attention, il arrive!»"
+    )
+    first, second = script.lines
+    assert (first.speaker, first.language, first.register, first.start_s) == ("A man in a red coat", "en", "calm", 0.0)
+    assert (second.speaker, second.language, second.register, second.start_s) == ("The woman", "fr", "energetic", 3.0)
+    assert [(b.start_s, b.end_s) for b in script.beats] == [(0, 3), (3, 7)]
+    assert not re.search(r"\d", script.scene)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "spans"),
+    [
+        ("0-2 s: she turns; 2-5 s: she waves", [(0, 2), (2, 5)]),
+        ("2s-5s, he runs", [(2, 5)]),
+        ("from 1.5 to 3 seconds: rain", [(1.5, 3)]),
+        ("[01:02 - 01:04] a bell", [(62, 64)]),
+        ("first she turns, then she waves", []),
+        ("a crowd of 10-20 people", []),
+        ("5-2 s: backwards", []),
+        ('she says "wait 2-3 s: no"', []),
+    ],
+)
+def test_which_numbers_are_spans(prompt: str, spans: list[tuple[float, float]]) -> None:
+    assert [(b.start_s, b.end_s) for b in parse_script(prompt).beats] == spans
+
+
+def test_pauses_before_a_line_are_kept_and_leave_the_scene() -> None:
+    script = parse_script('He says: "One." (pause 2s) He says: "Two." [pause] "Three."')
+    assert script.gaps_s == (None, 2.0, 1.0)
+    assert "pause" not in script.scene
+    plan = plan_speech(script)
+    assert plan.lines[1].start_s - plan.lines[0].end_s == pytest.approx(2.0)
+
+
+def test_lettering_is_not_speech() -> None:
+    assert parse_script('A sign reads "OPEN". The girl whispers "be quiet".').lines[0].text == "be quiet"
+
+
+def test_open_15b_form_says_dialogue_twice_with_spaced_cjk_and_reads_back() -> None:
+    script = parse_script(
+        'An old man says in Mandarin: “今天很好。” The girl replies in Cantonese, "我哋走啦。" Rain falls.'
+    )
+    prompt = magihuman_prompt(script)
+    assert prompt.count("今 天 很 好") == 2 and prompt.count("我 哋 走 啦") == 2
+    assert "Dialogue:\n<An old man, Mandarin>" in prompt
+    assert prompt.endswith("Background Sound:\n<No prominent background sound>")
+    again = parse_script(prompt)
+    assert [(line.text, line.language, line.speaker) for line in again.lines] == [
+        ("今天很好。", "zh", "An old man"),
+        ("我哋走啦。", "yue", "the girl"),
+    ] or [line.language for line in again.lines] == ["zh", "yue"]
+
+
+def test_dialogue_section_alone() -> None:
+    script = parse_script(
+        'A room.\n\nDialogue:\n<young woman, calm, Japanese>: "こ ん に ち は"\nold man: Hello there.\n\n'
+        "Background Sound:\n<rain on a window>"
+    )
+    assert [(x.text, x.language, x.speaker, x.register) for x in script.lines] == [
+        ("こんにちは", "ja", "young woman, calm", "calm"),
+        ("Hello there.", "en", "old man", None),
+    ]
+    assert script.background_sound == "rain on a window" and script.scene == "A room."
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [("今天很好", "zh"), ("我哋一齊去", "yue"), ("公園に行く", "ja"), ("안녕하세요", "ko"), ("Guten Morgen, wie geht es?", "de"),
+     ("Bonjour à tous", "fr"), ("Hello there", "en"), ("", "en"), ("123", "en")],
+)  # fmt: skip
+def test_language_of_a_line(text: str, language: str) -> None:
+    assert language_of(text) == language
+
+
+def test_registers_from_scenes() -> None:
+    assert infer_register("he explains patiently") == "calm"
+    assert infer_register("she shouts over the crowd") == "energetic"
+    assert infer_register("a man at a desk") == "neutral"
+    assert infer_register("她大叫") == "energetic" and infer_register("er spricht leise") == "calm"
+
+
+def test_cjk_spacing() -> None:
+    assert space_cjk("你好 hello 안녕, ok") == "你 好 hello 안 녕, ok"
+
+
+TEXT = st.text(alphabet=st.characters(codec="utf-8", exclude_characters="<>&{}"), max_size=80)
+MARKUP = st.lists(
+    st.sampled_from(
+        ['"', "“", "”", "«", "»", "「", "」", "Dialogue:\n", "Background Sound:\n", "0-2 s:", "[00:02-", "00:05]", "(pause 2s)", " he says ",
+         "in French", "\n", ":", "<", ">", "1.5", "-", "今天", "hello"]
+    ),
+    max_size=30,
+).map("".join)  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.one_of(TEXT, MARKUP))
+def test_no_prompt_crashes_the_parser(prompt: str) -> None:
+    script = parse_script(prompt)
+    assert len(script.lines) == len(script.gaps_s) == len(script.cues)
+    assert all(b.start_s < b.end_s and b.text for b in script.beats)
+    assert all(line.text.strip() == line.text and line.text for line in script.lines)
+    parse_script(magihuman_prompt(script))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.from_regex(r"[A-Z][a-z]{1,8}( [a-z]{1,8}){0,5}", fullmatch=True), min_size=1, max_size=4))
+def test_lines_survive_the_open_form(texts: list[str]) -> None:
+    lines = tuple(Line(t, f"person {'abcd'[i]}", "en") for i, t in enumerate(dict.fromkeys(texts)))
+    back = parse_script(magihuman_prompt(Script("A room.", lines=lines, gaps_s=(None,) * len(lines))))
+    assert [x.text for x in back.lines] == [x.text for x in lines]
+
+
+def test_srt_and_vtt_round_trip_with_words_in_order() -> None:
+    script = parse_script(
+        'Anna says: "Hello everyone, welcome to the show." The man says in Mandarin: “今天天气很好。”'
+    )
+    plan = plan_speech(script)
+    cues = subtitles.plan_cues(plan)
+    for text in (subtitles.to_srt(cues), subtitles.to_vtt(cues)):
+        back = subtitles.read_cues(text)
+        assert [c.text for c in back] == [c.text for c in cues]
+        assert all(
+            abs(a.start_s - b.start_s) < 0.001 and abs(a.end_s - b.end_s) < 0.001
+            for a, b in zip(back, cues, strict=True)
+        )
+    for cue in cues:
+        times = [t for _, a, b in cue.words for t in (a, b)]
+        assert times == sorted(times) and times[0] >= cue.start_s - 1e-9 and times[-1] <= cue.end_s + 1e-9
+    assert [w for w, _, _ in cues[0].words] == ["Hello", "everyone,", "welcome", "to", "the", "show."] or [
+        w for w, _, _ in cues[0].words
+    ] == ["Hello", "everyone", "welcome", "to", "the", "show"]
+    assert len(cues[1].words) == 6
+
+
+def test_subtitle_lines_keep_their_spans() -> None:
+    srt = (
+        "1\n00:00:01,000 --> 00:00:02,600\nJohn: Hello my <i>dear</i> friends.\n\n"
+        "2\n00:00:04,000 --> 00:00:09,200\nBonjour à tous.\n"
+    )
+    script = subtitles.parse_subtitles(srt)
+    assert script.lines[0] == Line("Hello my dear friends.", "John", "en", None, 1.0, 2.6)
+    assert script.lines[1].language == "fr" and script.lines[1].end_s is None  # it lingers
+    plan = plan_speech(script)
+    assert abs(plan.lines[0].start_s - 1.0) <= 0.08 and abs(plan.lines[0].end_s - 2.6) <= 0.08
+    with pytest.raises(UserError, match="no subtitle"):
+        subtitles.parse_subtitles("nothing here")
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(alphabet="0123456789:,.->\n <v>WEBTab", max_size=120))
+def test_no_subtitle_text_crashes(text: str) -> None:
+    assert all(c.end_s > c.start_s for c in subtitles.read_cues(text))
+
+
+def test_beats_are_the_shared_type() -> None:
+    assert parse_script("0-2 s: rain").beats == (Beat("rain", 0.0, 2.0),)
