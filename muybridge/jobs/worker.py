@@ -355,15 +355,15 @@ def load_runner(name: str) -> Runner:
     return runner
 
 
-def work(spec: WorkerSpec, worker_id: str | None = None, until_idle: bool = False) -> int:
+def work(spec: WorkerSpec, worker_id: str | None = None, until_idle: bool = False, follow_parent: bool = False) -> int:
     """The body of a worker process: open everything, load the runner, then serve. SIGTERM or Ctrl-C drains.
 
-    Also drains when the parent process is gone, so that a killed server leaves no worker behind.
+    `follow_parent`: also drain when the parent process is gone, so that a killed server leaves no worker behind.
     """
-    store, artifacts = Store.open(spec.database, **spec.store), open_artifacts(spec.artifacts)
-    stop = _Stop(os.getppid())
+    stop = _Stop(os.getppid() if follow_parent else None)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop.on_signal)
+    store, artifacts = Store.open(spec.database, **spec.store), open_artifacts(spec.artifacts)
     try:
         runner = load_runner(spec.runner)
         return run_worker(store, artifacts, runner, spec=spec, worker_id=worker_id, stop=stop, until_idle=until_idle)
@@ -374,7 +374,7 @@ def work(spec: WorkerSpec, worker_id: str | None = None, until_idle: bool = Fals
 class _Stop(threading.Event):
     """Set by a signal or by the loss of the parent. A second signal ends the process at once."""
 
-    def __init__(self, parent: int) -> None:
+    def __init__(self, parent: int | None) -> None:
         super().__init__()
         self._parent = parent
 
@@ -384,9 +384,10 @@ class _Stop(threading.Event):
         self.set()
 
     def is_set(self) -> bool:
-        return super().is_set() or os.getppid() != self._parent
+        return super().is_set() or (self._parent is not None and os.getppid() != self._parent)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Entry point of the processes that a Fleet starts: the spec comes on stdin, the worker's id as the argument."""
     logging.basicConfig(level=os.environ.get("MUYBRIDGE_LOG_LEVEL", "warning").upper(), stream=sys.stderr)
-    sys.exit(work(WorkerSpec.from_json(sys.argv[1]), sys.argv[2]))
+    sys.exit(work(WorkerSpec.from_json(sys.stdin.read()), sys.argv[1], follow_parent=True))
