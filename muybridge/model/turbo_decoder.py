@@ -2,10 +2,10 @@
 
 A non-causal 3-D convolutional decoder distilled from the Wan 2.2 one (Zou et al. 2025, "Turbo-VAED", arXiv:2508.09136,
 in the shape published with daVinci-MagiHuman's `turbo_vae/`). It runs on windows of 7 latent frames with one latent
-frame of context on each side. Module names follow the published module, read in its public source, so that its
+frame of context on each side. Module names follow the published module, so that its
 checkpoint's keys load one to one: under `decoder.` lie conv_in.conv, mid_block.resnets.N.{conv1, conv2}.conv,
 up_blocks.N.{conv_in, upsamplers.0.{time_conv.conv, resample.1}, resnets.M}, conv_shortcut.conv, conv_out.conv.
-No published checkpoint was at hand to confirm it.
+With equal random weights it gives the published module's numbers; no published checkpoint was at hand.
 
 Shape suffixes: B batch, C channels, T frames or latent frames, Y X rows/cols.
 """
