@@ -30,8 +30,8 @@ class DecodesVideo(Protocol):
 class PhonemeEncoder(Protocol):
     """Phonemes to text features, for sizes that place speech on the clock."""
 
-    def encode_phonemes(self, symbols: Sequence[str], language: str, register: str) -> Tensor:
-        """[N, text channels], one row per phoneme."""
+    def encode_phonemes(self, ids: Sequence[Sequence[int]], language: str, register: str) -> Tensor:
+        """[N, text channels], one row per phone; `ids` number its letter and marks in speech/symbols.py."""
         ...
 
 

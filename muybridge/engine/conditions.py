@@ -21,6 +21,7 @@ from muybridge.model.codecs import AudioCodec
 from muybridge.model.tokens import Role, clock_coords, reference_start, scene_coords
 from muybridge.request import AudioMode, Request, timed_beats
 from muybridge.shapes import FPS, STRIDE_T, Clock, PixelSize
+from muybridge.speech.symbols import token_ids
 
 if TYPE_CHECKING:
     from muybridge.speech.pacing import Plan
@@ -69,8 +70,8 @@ def text_tokens(parts: Components, request: Request, ticks: Clock, plan: Plan | 
             pieces.append(_tokens(tags, coords, Role.TAG))
     if parts.phoneme_encoder is not None and plan is not None:
         for line in plan.lines:
-            symbols = [phone.symbol for phone in line.phones]
-            features = parts.phoneme_encoder.encode_phonemes(symbols, line.language, line.register)
+            ids = [token_ids(phone.symbol) for phone in line.phones]
+            features = parts.phoneme_encoder.encode_phonemes(ids, line.language, line.register)
             middles = torch.tensor([(p.start_s + p.end_s) / 2 * UNITS_PER_SECOND for p in line.phones])
             pieces.append(_tokens(features, clock_coords(middles), Role.SPEECH))
     return TextTokens(

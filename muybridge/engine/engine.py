@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from muybridge.engine import pipeline
@@ -91,12 +91,16 @@ class Engine:
         return pipeline.num_steps(self.parts, state)
 
     def _plan(self, request: Request) -> Plan | None:
-        """Phonemes on the clock, for sizes that have them."""
-        if self.parts.phoneme_encoder is None:
+        """Phonemes on the clock, for sizes that have them. Raises UserError where the dialogue cannot fit."""
+        if self.parts.phoneme_encoder is None or request.audio is not None:
             return None
-        from muybridge.speech.pacing import plan_request
+        from muybridge.speech.pacing import plan_speech
+        from muybridge.speech.script import parse_script
 
-        return plan_request(request)
+        script = parse_script(request.prompt, request.language)
+        if request.dialogue:
+            script = replace(script, lines=(*script.lines, *request.dialogue))
+        return plan_speech(script, request.seconds, request.language) if script.lines else None
 
 
 class _Meter:

@@ -21,7 +21,6 @@ from torch import Tensor, nn
 
 from muybridge.errors import NotInstalled
 from muybridge.request import LANGUAGES, REGISTERS
-from muybridge.speech.symbols import MARKS, SYMBOLS
 
 NUM_CHANNELS = 512
 NUM_WORDS = 4096  # rows of the hashed table; about 1,500 words of the captions' grammar share them
@@ -65,10 +64,10 @@ class PhraseEncoder(nn.Module):
         phrases = pieces.phrases_NC.to(device, self.words.weight.dtype) * PHRASE_SCALE
         return torch.cat([phrases, self.words(pieces.words_N.to(device))])
 
-    def encode_phonemes(self, symbols: Sequence[str], language: str, register: str) -> Tensor:
-        """[N, 512] for phones such as `ˈA` or `a↘`."""
+    def encode_phonemes(self, ids: Sequence[Sequence[int]], language: str, register: str) -> Tensor:
+        """[N, 512], one row per phone; `ids` are the alphabet's numbers of its letter and marks (speech/symbols.py)."""
         with torch.no_grad():
-            return self.phoneme_features(phoneme_ids(symbols), language, register)
+            return self.phoneme_features(ids, language, register)
 
     def phoneme_features(self, ids: Sequence[Sequence[int]], language: str, register: str) -> Tensor:
         """The sum of a phone's letter and marks, its language and its register; differentiable."""
@@ -96,11 +95,6 @@ def phrase_vector(phrase: str) -> np.ndarray[Any, np.dtype[np.float32]]:
 def word_row(word: str) -> int:
     """The row of a word: a hash, so that no vocabulary file is needed; the first row is nobody's."""
     return 1 + int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest(), "little") % (NUM_WORDS - 1)
-
-
-def phoneme_ids(symbols: Sequence[str]) -> list[list[int]]:
-    """Rows of each phone's letter and marks; letters outside the alphabet are our own bug."""
-    return [[SYMBOLS[c] for c in symbol if c in SYMBOLS or c in MARKS] for symbol in symbols]
 
 
 @cache

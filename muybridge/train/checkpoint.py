@@ -44,7 +44,7 @@ def load_checkpoint(folder: Path, recipe_hash: str, name: str = LATEST) -> dict[
 
 
 class Average:
-    """Exponential moving average of parameters, in float32; short at first: decay_t = min(decay, (1 + t) / (10 + t))."""
+    """Moving average of parameters in float32, short at first: decay_t = min(decay, (1 + t) / (10 + t))."""
 
     def __init__(self, modules: Mapping[str, nn.Module], decay: float) -> None:
         self.decay = decay

@@ -1,0 +1,58 @@
+"""Loading the tiny size: small files that lie inside the package, int8 or bf16, each naming its config and recipe."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from muybridge.config import Precision
+from muybridge.engine import precision
+from muybridge.engine.components import Components
+from muybridge.model.phrase_encoder import PhraseEncoder
+from muybridge.model.tiny_video_codec import TinyVideoCodec
+from muybridge.model.weights import load_into, load_transformer
+from muybridge.model.world_audio_codec import WorldAudioCodec
+
+BASE, UPSCALER, VIDEO_CODEC, TEXT = "base", "upscaler", "video_codec", "text"  # file names, `.safetensors`
+STATISTICS = "audio_codec.json"
+
+Part = TypeVar("Part", bound=nn.Module)
+
+
+def load_tiny(folder: Path, device: torch.device, asked: Precision = "auto") -> Components:
+    """All parts of the tiny size from `folder`. Raises WeightsInvalid naming what does not fit."""
+    chosen = precision.choose(device, asked).precision
+    base = load_transformer(folder / f"{BASE}.safetensors", matrix_dtype=torch.float32)
+    large = folder / f"{UPSCALER}.safetensors"
+    upscaler = load_transformer(large, matrix_dtype=torch.float32) if large.is_file() else None
+    text = _filled(PhraseEncoder(), folder / f"{TEXT}.safetensors")
+    return Components(
+        "tiny",
+        precision.apply(base, chosen).to(device),
+        None if upscaler is None else precision.apply(upscaler, chosen).to(device),
+        _filled(TinyVideoCodec(), folder / f"{VIDEO_CODEC}.safetensors").to(device),
+        load_audio_codec(folder),
+        text,
+        phoneme_encoder=text,
+        has_roles=True,
+        device=device,
+        aligned_corners=False,
+    )
+
+
+def load_audio_codec(folder: Path) -> WorldAudioCodec:
+    """The codec with the statistics that its recipe measured."""
+    path = folder / STATISTICS
+    if not path.is_file():
+        return WorldAudioCodec()
+    values = json.loads(path.read_text())
+    return WorldAudioCodec(torch.tensor(values["mean"]), torch.tensor(values["std"]))
+
+
+def _filled(module: Part, path: Path) -> Part:
+    load_into(module, path, cast=lambda _: torch.float32, any_float=True)
+    return module.eval().requires_grad_(False)
