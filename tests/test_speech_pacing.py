@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -36,7 +38,7 @@ def test_marks_and_spaces_go_where_they_are_heard_and_times_tile() -> None:
     phones = merge_marks(said, edges)
     assert [p.symbol for p in phones] == ["tʰ", "ˈaː", "b", "ˌi", ",", "p", "a→", "n", "."]
     assert [p.ends_word for p in phones] == [False, True, False, True, False, False, False, True, False]
-    assert all(a.end_s == b.start_s for a, b in zip(phones, phones[1:], strict=False))
+    assert all(a.end_s == b.start_s for a, b in itertools.pairwise(phones))
     assert (phones[0].start_s, phones[-1].end_s) == (0.0, edges[-1])
     assert (phones[1].start_s, phones[1].end_s) == pytest.approx((0.1, 0.3))  # stress before, length and space after
 
@@ -45,7 +47,7 @@ def test_marks_and_spaces_go_where_they_are_heard_and_times_tile() -> None:
 @given(st.text(alphabet="ˈˌaiʰːtk ,.→", min_size=1, max_size=30))
 def test_merged_times_are_never_lost(said: str) -> None:
     phones = merge_marks(said, [float(i) for i in range(len(said) + 1)])
-    assert all(a.end_s == b.start_s for a, b in zip(phones, phones[1:], strict=False))
+    assert all(a.end_s == b.start_s for a, b in itertools.pairwise(phones))
     if phones:
         assert phones[0].start_s == 0.0
         kept = "".join(c for p in phones for c in p.symbol if c not in "ˈˌː→ʰ")
@@ -84,7 +86,7 @@ def test_given_span_is_met_within_80_ms(language: str, stretch: float) -> None:
     span = (natural.end_s - natural.start_s) * stretch
     line = plan_speech(one_line(SENTENCES[language], language, start_s=1.0, end_s=1.0 + span)).lines[0]
     assert abs(line.start_s - 1.0) <= 1e-6 and abs(line.end_s - 1.0 - span) <= 1e-6
-    assert all(a.end_s == pytest.approx(b.start_s) for a, b in zip(line.phones, line.phones[1:], strict=False))
+    assert all(a.end_s == pytest.approx(b.start_s) for a, b in itertools.pairwise(line.phones))
 
 
 def test_spare_time_is_silence_not_slow_motion() -> None:
@@ -106,8 +108,6 @@ def test_short_time_speeds_up_then_refuses_with_seconds_that_suffice() -> None:
     assert 1.0 < ratio <= MAX_SPEEDUP + 1e-6
     with pytest.raises(InvalidRequest, match=r"needs (\d+\.\d) s") as refused:
         plan_speech(script, 3.0)
-    import re
-
     advice = re.search(r"needs (\d+\.\d) s", str(refused.value))
     assert advice and plan_speech(script, float(advice[1])).seconds == float(advice[1])
 
@@ -161,6 +161,6 @@ def test_phones_always_lie_in_order_inside_the_clip(texts: list[str], seconds: f
     except UserError:
         return
     phones = [p for line in plan.lines for p in line.phones]
-    assert all(a.end_s <= b.start_s + 1e-9 for a, b in zip(phones, phones[1:], strict=False))
+    assert all(a.end_s <= b.start_s + 1e-9 for a, b in itertools.pairwise(phones))
     assert phones[0].start_s >= 0 and phones[-1].end_s <= seconds
     assert len(split_phones(phonemes(texts[0], plan.lines[0].language))) >= len(plan.lines[0].phones)

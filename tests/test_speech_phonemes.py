@@ -15,7 +15,7 @@ from muybridge.speech import chinese, japanese, phonemes, reading
 from muybridge.speech.cardinals import cardinal, ordinal
 from muybridge.speech.korean import korean_phonemes
 from muybridge.speech.letters import context_key, pack_table
-from muybridge.speech.symbols import SYMBOLS, token_ids, to_kokoro
+from muybridge.speech.symbols import SYMBOLS, to_kokoro, token_ids
 
 # Checked by hand against espeak-ng (en, de, fr), the voices' own front ends (zh, ja) and the standard (ko, yue).
 GOLDEN = [
@@ -42,15 +42,33 @@ def test_golden_sentences(language: str, text: str, said: str) -> None:
 
 def test_korean_standard_pronunciation() -> None:
     said = {
-        "심리": "ɕimni", "독립": "toŋnip", "닭": "tak", "닭이": "talɡi", "밟다": "papta", "넓다": "nʌlta", "읽고": "ilko",
-        "같이": "kaʨʰi", "닫히다": "taʨʰida", "좋다": "ʨotʰa", "않다": "antʰa", "신라": "ɕilla", "국물": "kuŋmul",
+        "심리": "ɕimni", "독립": "toŋnip", "닭": "tak", "닭이": "talɡi", "밟다": "papta", "넓다": "nʌlta",
+        "읽고": "ilko", "같이": "kaʨʰi", "닫히다": "taʨʰida", "좋다": "ʨotʰa", "않다": "antʰa", "신라": "ɕilla", "국물": "kuŋmul",
         "입학": "ipʰak", "값이": "kapɕi", "우리의": "uɾie", "의사": "ɯisa", "희망": "himaŋ",
     }  # fmt: skip
     assert {word: korean_phonemes(word) for word in said} == said
 
 
 def test_every_pinyin_and_jyutping_syllable_has_a_sound() -> None:
-    syllables = "zhuang1 chi1 lüe4 nü3 xiong2 yuan3 weng1 er2 juan4 quan2 yong3 wo3 shui3 hm5 ri4 zi5 jiu3".split()
+    syllables = [
+        "zhuang1",
+        "chi1",
+        "lüe4",
+        "nü3",
+        "xiong2",
+        "yuan3",
+        "weng1",
+        "er2",
+        "juan4",
+        "quan2",
+        "yong3",
+        "wo3",
+        "shui3",
+        "hm5",
+        "ri4",
+        "zi5",
+        "jiu3",
+    ]
     assert all(chinese.syllable(s) for s in syllables)
     assert chinese.syllable("lve4") == "lɥe↘" and chinese.syllable("yue4") == "ɥe↘"
     finals = (
@@ -77,14 +95,15 @@ def test_french_liaison_and_aspirated_h() -> None:
 @pytest.mark.parametrize(
     ("language", "text", "read"),
     [
-        ("en", "Dr. Lee paid $5.20 at 9:30 in 1984.", "Doctor Lee paid five dollars twenty at nine thirty in nineteen eighty-four."),
+        ("en", "Dr. Lee paid $5.20 at 9:30 in 1984.",
+         "Doctor Lee paid five dollars twenty at nine thirty in nineteen eighty-four."),
         ("en", "The 21st of 1,234 people, 50%, -5°C; call 555-1234.",
          "The twenty-first of one thousand two hundred thirty-four people, fifty percent, minus five degrees; "
          "call five five five, one two three four."),
         ("en", "NASA and the USA met at 3:05.", "NASA and the you ess ay met at three oh five."),
         ("de", "Am 3. Mai um 9:30 Uhr zahlte er 1.234,50 € für 21 Äpfel, z. B. 3,5 kg.",
-         "Am dritten Mai um neun Uhr dreißig zahlte er eintausendzweihundertvierunddreißig Euro fünfzig für einundzwanzig "
-         "Äpfel, zum Beispiel drei Komma fünf Kilogramm."),
+         "Am dritten Mai um neun Uhr dreißig zahlte er eintausendzweihundertvierunddreißig Euro fünfzig für "
+         "einundzwanzig Äpfel, zum Beispiel drei Komma fünf Kilogramm."),
         ("fr", "M. Dupont a 71 amis, 80 ou 81; le 1er à 9h30.",
          "Monsieur Dupont a soixante et onze amis, quatre-vingts ou quatre-vingt-un; le premier à neuf heures trente."),
         ("zh", "2024年买了2个，12.50元，50%，110人", "二零二四年买了两个，十二点五零元，百分之五十，一百一十人"),

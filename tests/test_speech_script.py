@@ -1,4 +1,4 @@
-"""Scripts: speakers, languages, spans and pauses found; the open 15B's form and subtitles come back; nothing crashes."""
+"""Scripts: speakers, languages, spans, pauses found; the open 15B's form and subtitles come back; nothing crashes."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ def test_open_15b_form_says_dialogue_twice_with_spaced_cjk_and_reads_back() -> N
     again = parse_script(prompt)
     assert [(line.text, line.language, line.speaker) for line in again.lines] == [
         ("今天很好。", "zh", "An old man"),
-        ("我哋走啦。", "yue", "the girl"),
-    ] or [line.language for line in again.lines] == ["zh", "yue"]
+        ("我哋走啦。", "yue", "The girl"),
+    ]
 
 
 def test_dialogue_section_alone() -> None:
@@ -92,8 +92,8 @@ def test_dialogue_section_alone() -> None:
 
 @pytest.mark.parametrize(
     ("text", "language"),
-    [("今天很好", "zh"), ("我哋一齊去", "yue"), ("公園に行く", "ja"), ("안녕하세요", "ko"), ("Guten Morgen, wie geht es?", "de"),
-     ("Bonjour à tous", "fr"), ("Hello there", "en"), ("", "en"), ("123", "en")],
+    [("今天很好", "zh"), ("我哋一齊去", "yue"), ("公園に行く", "ja"), ("안녕하세요", "ko"),
+     ("Guten Morgen, wie geht es?", "de"), ("Bonjour à tous", "fr"), ("Hello there", "en"), ("", "en"), ("123", "en")],
 )  # fmt: skip
 def test_language_of_a_line(text: str, language: str) -> None:
     assert language_of(text) == language
@@ -113,8 +113,8 @@ def test_cjk_spacing() -> None:
 TEXT = st.text(alphabet=st.characters(codec="utf-8", exclude_characters="<>&{}"), max_size=80)
 MARKUP = st.lists(
     st.sampled_from(
-        ['"', "“", "”", "«", "»", "「", "」", "Dialogue:\n", "Background Sound:\n", "0-2 s:", "[00:02-", "00:05]", "(pause 2s)", " he says ",
-         "in French", "\n", ":", "<", ">", "1.5", "-", "今天", "hello"]
+        ['"', "“", "”", "«", "»", "「", "」", "Dialogue:\n", "Background Sound:\n", "0-2 s:", "[00:02-", "00:05]",
+         "(pause 2s)", " he says ", "in French", "\n", ":", "<", ">", "1.5", "-", "今天", "hello"]
     ),
     max_size=30,
 ).map("".join)  # fmt: skip
@@ -154,9 +154,7 @@ def test_srt_and_vtt_round_trip_with_words_in_order() -> None:
     for cue in cues:
         times = [t for _, a, b in cue.words for t in (a, b)]
         assert times == sorted(times) and times[0] >= cue.start_s - 1e-9 and times[-1] <= cue.end_s + 1e-9
-    assert [w for w, _, _ in cues[0].words] == ["Hello", "everyone,", "welcome", "to", "the", "show."] or [
-        w for w, _, _ in cues[0].words
-    ] == ["Hello", "everyone", "welcome", "to", "the", "show"]
+    assert [w for w, _, _ in cues[0].words] == ["Hello", "everyone", "welcome", "to", "the", "show"]
     assert len(cues[1].words) == 6
 
 

@@ -173,7 +173,9 @@ class Script:
 def parse_script(prompt: str, language: str | None = None) -> Script:
     """Takes a prompt apart. `language` is used for lines whose language neither a cue nor their script shows."""
     body, dialogue, sound = _sections(prompt)
-    quotes = [(m.start(), m.end(), next(filter(None, m.groups()), "").strip()) for m in _QUOTE.finditer(body)]
+    quotes = [
+        (m.start(), m.end(), _unspaced(next(filter(None, m.groups()), "").strip())) for m in _QUOTE.finditer(body)
+    ]
     quotes = [q for q in quotes if _is_speech(body, q, bool(dialogue))]
     beats = _beats(body)
     lines, gaps, cues, at = [], [], [], 0
@@ -192,9 +194,11 @@ def parse_script(prompt: str, language: str | None = None) -> Script:
         gaps.append(_pause(before))
         cues.append(_without_quotes(cue))
         at = end
+    unmatched = list(range(len(lines)))
     for line, cue in dialogue:
-        match = next((i for i, known in enumerate(lines) if _same_words(known.text, line.text)), None)
+        match = next((i for i in unmatched if _plain(lines[i].text) == _plain(line.text)), None)
         if match is not None:
+            unmatched.remove(match)
             known = lines[match]
             speaker = line.speaker or known.speaker
             spoken_in = line.language or known.language
@@ -239,8 +243,11 @@ def magihuman_prompt(script: Script) -> str:
     Dialogue stands twice, CJK characters are separated by single spaces, speakers are described in at most five words.
     """
     body = script.scene
+    quoted = [_plain(next(filter(None, m.groups()), "")) for m in _QUOTE.finditer(body)]
     for line in script.lines:
-        if not _same_words_in(line.text, body):
+        if _plain(line.text) in quoted:
+            quoted.remove(_plain(line.text))
+        else:
             who = line.speaker or "The person"
             body += f' {who} says in {NAME_OF[line.language or "en"]}: "{line.text}"'
     spoken = []
@@ -298,7 +305,7 @@ def _dialogue_line(row: str) -> tuple[Line, str] | None:
         who = match["who"].strip()
     quote = _QUOTE.search(match["said"])
     said = (next(filter(None, quote.groups()), "") if quote else match["said"]).strip()
-    said = re.sub(rf"(?<=[{CJK}]) (?=[{CJK}])", "", said)
+    said = _unspaced(said)
     if not re.search(r"\w", said):
         return None
     register = infer_register(match["who"])
@@ -389,9 +396,13 @@ def _without_quotes(text: str) -> str:
     return _QUOTE.sub(" ", text)
 
 
-def _same_words(a: str, b: str) -> bool:
-    return re.sub(r"\W", "", a).lower() == re.sub(r"\W", "", b).lower()
+def _unspaced(text: str) -> str:
+    """The inverse of `space_cjk` where every character is spaced; ordinary Korean word spaces stay."""
+    if re.search(rf"[{CJK}][{CJK}]", text):
+        return text
+    return re.sub(rf"(?<=[{CJK}]) (?=[{CJK}])", "", text)
 
 
-def _same_words_in(line: str, body: str) -> bool:
-    return re.sub(r"\W", "", line).lower() in re.sub(r"\W", "", body).lower()
+def _plain(text: str) -> str:
+    """Letters and digits only, lower case: the same words however they are spaced."""
+    return re.sub(r"\W", "", text).lower()
