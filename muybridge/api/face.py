@@ -111,12 +111,16 @@ async def read_body(request: Request) -> dict[str, Any]:
     if not raw:
         return {}
     try:
-        value = json.loads(raw)
+        value = json.loads(raw, parse_constant=_not_json)
     except (ValueError, RecursionError) as error:
         raise InvalidRequest(f"The body is not JSON: {error}. Send an object, or multipart/form-data.") from None
     if not isinstance(value, dict):
         raise InvalidRequest(f"The body must be a JSON object, not {type(value).__name__}.")
     return value
+
+
+def _not_json(name: str) -> float:
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def unfold(items: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from email.utils import formatdate
 from fnmatch import fnmatchcase
+from typing import NamedTuple
 
 from muybridge.config import SIZES
 from muybridge.errors import ModelRetired, NotFound
@@ -39,23 +40,32 @@ class ServedModel:
         return out
 
 
-# Foreign names by pattern: (pattern, tier, deprecated since). The vendor's own dates are facts (apis 17.3); a name
-# whose vendor has ended it stays accepted here, which is what people who move from it need.
-ALIASES: tuple[tuple[str, str | None, str | None], ...] = (
-    ("sora-2-pro*", "1080p", "2026-03-24"),
-    ("sora-2*", "720p", "2026-03-24"),
-    ("happyhorse-1.[01]-*", None, None),  # DashScope
-    ("happyhorse_1_[01]", None, None),  # Runway
-    ("alibaba/happy-horse*", None, None),  # fal
-    ("alibaba/happyhorse*", None, None),  # Replicate
-    ("wan[0-9]*", None, None),
-    ("gen[34]*", None, None),
-    ("veo-*", None, None),
-    ("gemini-omni-*", None, None),
-    ("grok-imagine-video*", None, None),
-    ("seedance-*", None, None),
-    ("doubao-seedance-*", None, None),
-    ("dreamina-seedance-*", None, None),
+class Alias(NamedTuple):
+    """A pattern of foreign names. `tier` is the size that the name itself promises."""
+
+    pattern: str
+    tier: str | None = None
+    deprecated: str | None = None
+    sunset: str | None = None  # here; None: accepted for good
+
+
+# The vendor's own dates are facts (apis 17.3); a name whose vendor has ended it stays accepted here, which is what people
+# who move from it need.
+ALIASES: tuple[Alias, ...] = (
+    Alias("sora-2-pro*", "1080p", "2026-03-24"),
+    Alias("sora-2*", "720p", "2026-03-24"),
+    Alias("happyhorse-1.[01]-*"),  # DashScope
+    Alias("happyhorse_1_[01]"),  # Runway
+    Alias("alibaba/happy-horse*"),  # fal
+    Alias("alibaba/happyhorse*"),  # Replicate
+    Alias("wan[0-9]*"),
+    Alias("gen[34]*"),
+    Alias("veo-*"),
+    Alias("gemini-omni-*"),
+    Alias("grok-imagine-video*"),
+    Alias("seedance-*"),
+    Alias("doubao-seedance-*"),
+    Alias("dreamina-seedance-*"),
 )
 
 
@@ -64,9 +74,9 @@ def resolve(name: str, served: tuple[str, ...], now: float | None = None) -> Ser
     for model in served:
         if name in (model, f"muybridge-{model}", f"muybridge/{model}", f"openai/{model}"):
             return ServedModel(name, model)
-    for pattern, tier, deprecated in ALIASES:
+    for pattern, tier, deprecated, sunset in ALIASES:
         if fnmatchcase(name, pattern):
-            found = ServedModel(name, served[0], tier, deprecated, None, served[0] if deprecated else None)
+            found = ServedModel(name, served[0], tier, deprecated, sunset, served[0] if deprecated else None)
             if found.sunset and _unix(found.sunset) < (now or time.time()):
                 raise ModelRetired(f"{name} ended on {found.sunset}; use {found.successor}.", found.successor)
             return found
