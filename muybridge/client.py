@@ -204,6 +204,7 @@ class _Lines:
 
     def __init__(self) -> None:
         self.kind, self.seq, self.data = "message", 0, ""
+        self.ended = False  # the last event of a job has come
 
     def add(self, line: str) -> Event | None:
         """An event when its last line has come."""
@@ -220,6 +221,7 @@ class _Lines:
             return None
         event = Event(self.kind, self.seq, json.loads(self.data))
         self.kind, self.data = "message", ""
+        self.ended = event.data.get("status") in ENDED
         return event
 
 
@@ -304,7 +306,8 @@ class Client:
                         if (event := lines.add(line)) is not None:
                             after = event.seq
                             yield event
-                return
+                if lines.ended or self.get(video).ended:
+                    return
             except httpx.TransportError:
                 time.sleep(1.0)
 
@@ -421,7 +424,8 @@ class AsyncClient:
                         if (event := lines.add(line)) is not None:
                             after = event.seq
                             yield event
-                return
+                if lines.ended or (await self.get(video)).ended:
+                    return
             except httpx.TransportError:
                 await asyncio.sleep(1.0)
 
