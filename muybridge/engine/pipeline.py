@@ -22,6 +22,7 @@ from muybridge.engine.components import Components, Denoiser
 from muybridge.engine.conditions import encode_conditions
 from muybridge.engine.sampling import Sampling, base_sampling, upscaler_sampling
 from muybridge.engine.state import STREAMS, Conditions, GenerationState, TextTokens
+from muybridge.errors import InvalidRequest
 from muybridge.flow.conditioning import CleanLatents, keyframes
 from muybridge.flow.guidance import FULL, TEXT, guide
 from muybridge.flow.noise import noise
@@ -48,6 +49,10 @@ def encode(
     window = window or Window(0, clock(request.seconds))
     stages = plan_stages(request, parts.size)
     large = stages[1].size if len(stages) > 1 else None
+    if large is not None and parts.upscaler is None:
+        raise InvalidRequest(
+            f"{request.pixel_size} needs an upscaler, and this {parts.size} has none. Ask for {stages[0].size}.", "size"
+        )
     conditions = encode_conditions(parts, request, window.clock, stages[0].size, large, plan)
     rows, cols = stages[0].size.latent
     ticks, key = window.clock, f"base@{window.start_unit}"

@@ -111,7 +111,8 @@ class TinyVideoCodec(nn.Module):
         x = self.encode_down(x)
         for block in self.encode_blocks:
             x = block(x, groups)
-        return self.encode_out(x).unflatten(0, (batch, groups)).transpose(1, 2)
+        latent: Tensor = self.encode_out(x)
+        return latent.unflatten(0, (batch, groups)).transpose(1, 2)
 
     def to_frames(self, latent_BCTYX: Tensor) -> Tensor:
         """Raw latent to 4k+1 frames, not clipped; differentiable."""

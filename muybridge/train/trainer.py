@@ -36,7 +36,7 @@ class Recipe:
     settings: Mapping[str, Any]
     build: Callable[[], dict[str, nn.Module]]  # what is trained, by name
     batch: Callable[[int, torch.device], Any]  # step (with accumulation: micro-step) -> batch
-    loss: Callable[[dict[str, nn.Module], Any, int], Losses]  # "loss" is minimised, the others are shown
+    loss: Callable[[dict[str, nn.Module], Any], Losses]  # "loss" is minimised, the others are shown
     export: Callable[[dict[str, nn.Module], Path], None]  # averaged weights -> shipped form
     preview: Callable[[dict[str, nn.Module], Path], None] | None = None  # writes a sample sheet
     num_steps: int = 10_000
@@ -115,11 +115,12 @@ def _one_step(
 ) -> dict[str, float]:
     for group in optimizer.param_groups:
         group["lr"] = learning_rate_at(recipe, step) * group["scale"]
+    torch.manual_seed(step)  # a resumed run draws what an uninterrupted one would have drawn
     shown: dict[str, float] = {}
     for micro in range(recipe.accumulate):
         batch = recipe.batch(step * recipe.accumulate + micro, device)
         with _autocast(device):
-            losses = recipe.loss(modules, batch, step)
+            losses = recipe.loss(modules, batch)
         (losses["loss"] / recipe.accumulate).backward()
         for name, value in losses.items():
             shown[name] = shown.get(name, 0.0) + float(value.detach()) / recipe.accumulate
