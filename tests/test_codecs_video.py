@@ -222,6 +222,9 @@ def test_wan_loads_strictly_from_a_folder(wan: WanVideoCodec, tmp_path: Path) ->
     save_file({k: v for k, v in state.items() if k != "decoder.conv_in.bias"}, file)
     with pytest.raises(WeightsInvalid, match=r"1 missing tensors \(decoder\.conv_in\.bias\)"):
         load_wan_codec(tmp_path)
+    (tmp_path / "config.json").unlink()
+    with pytest.raises(WeightsInvalid, match=r"config\.json is missing"):
+        load_wan_codec(tmp_path)
 
 
 # --- turbo ---------------------------------------------------------------------------------------------------------

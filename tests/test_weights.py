@@ -212,8 +212,12 @@ def test_inconsistent_shards(tmp_path: Path) -> None:
     files[0].write_bytes(whole)
     index.write_text(json.dumps({"weight_map": {"x": "../elsewhere.safetensors"}}))
     refused("outside its folder")
-    index.write_text("[]")
+    index.write_text("{}")
     refused("not a shard index")
+    index.write_text("[]")
+    refused("a JSON list where an object belongs")
+    index.write_text("{")
+    refused("not readable JSON")
 
 
 def test_a_newer_format_is_refused(tmp_path: Path) -> None:

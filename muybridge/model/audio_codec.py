@@ -9,7 +9,6 @@ Shape suffixes: B batch, C channels, S samples, A audio latents.
 
 from __future__ import annotations
 
-import json
 import re
 import warnings
 from pathlib import Path
@@ -20,7 +19,7 @@ from torch import nn
 
 from muybridge.errors import InvalidRequest, NotInstalled
 from muybridge.model.weights import load_into, module_specs
-from muybridge.model.weights_file import Checkpoint, TensorSpec, check_state
+from muybridge.model.weights_file import Checkpoint, TensorSpec, check_state, read_json
 
 HOP = 2048
 SAMPLE_RATE = 44_100
@@ -60,7 +59,7 @@ def load_oobleck_codec(path: Path, *, device: str = "cpu", dtype: torch.dtype = 
     * the original single file `model.safetensors`, of which only the `pretransform.model.` tensors are read.
     Raises WeightsInvalid for missing, extra or misshapen tensors.
     """
-    config = json.loads((path / "config.json").read_text()) if (path / "config.json").is_file() else None
+    config = read_json(path / "config.json") if (path / "config.json").is_file() else None
     with torch.device("meta"):
         vae = build_oobleck(config)
     with Checkpoint.open(path) as checkpoint:

@@ -12,7 +12,6 @@ Shape suffixes: B batch, C channels, T frames or latent frames, Y X rows/cols.
 
 from __future__ import annotations
 
-import json
 import math
 import pickle
 from collections.abc import Iterator, Mapping
@@ -37,7 +36,7 @@ from muybridge.model.codecs import (
     unpatchify,
 )
 from muybridge.model.weights import module_specs
-from muybridge.model.weights_file import TensorSpec, check_state
+from muybridge.model.weights_file import TensorSpec, check_state, read_json
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ class TurboConfig:
     @staticmethod
     def read(path: Path) -> TurboConfig:
         """Read the published JSON; refuse a variant this file does not implement (WeightsInvalid)."""
-        raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        raw = read_json(path)
         for name, wanted in {"use_unpatchify": True, "patch_size_t": 1, "decoder_causal": False}.items():
             if raw.get(name, wanted) != wanted:
                 raise WeightsInvalid(f"{path}: {name}={raw[name]} is not supported; this decoder has {name}={wanted}.")

@@ -10,7 +10,6 @@ Shape suffixes: B batch, C channels, T frames or latent frames, Y X rows/cols.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -34,6 +33,7 @@ from muybridge.model.codecs import (
     unpatchify,
 )
 from muybridge.model.weights import load_into
+from muybridge.model.weights_file import read_json
 
 # Constructor arguments of AutoencoderKLWan for the published Wan2.2-TI2V-5B VAE: encoder 150M, decoder 555M parameters.
 WAN22_CONFIG: dict[str, Any] = {
@@ -80,9 +80,8 @@ def load_wan_codec(
     Raises WeightsInvalid for missing, extra or misshapen tensors. The original `Wan2.2_VAE.pth` is not read: the same
     weights are published in this layout, without a pickle, in the -Diffusers repository.
     """
-    config = json.loads((folder / "config.json").read_text())
     with torch.device("meta"):
-        vae = build_wan_vae(config)
+        vae = build_wan_vae(read_json(folder / "config.json"))
     load_into(vae, folder, device=device, cast=lambda _: dtype, any_float=True)
     return WanVideoCodec(vae, tile=tile)
 

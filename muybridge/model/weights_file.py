@@ -120,7 +120,7 @@ class Checkpoint:
     def _check_index(self) -> None:
         index = self.path / INDEX_NAME
         if self.path.is_dir() and index.exists():
-            listed = set(json.loads(index.read_text())["weight_map"])
+            listed = set(read_json(index)["weight_map"])
             _raise_differences(str(index), missing=sorted(listed - set(self.specs)))
             _raise_differences(str(index), extra=sorted(set(self.specs) - listed))
 
@@ -165,6 +165,19 @@ class Checkpoint:
         self.close()
 
 
+def read_json(file: Path) -> dict[str, Any]:
+    """A config or index beside weights; raises WeightsInvalid where it is absent, broken or not an object."""
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise WeightsInvalid(f"{file} is missing; `muybridge weights pull` fetches the whole folder.") from error
+    except (ValueError, OSError) as error:
+        raise WeightsInvalid(f"{file} is not readable JSON ({error}); fetch it again.") from error
+    if not isinstance(value, dict):
+        raise WeightsInvalid(f"{file} holds a JSON {type(value).__name__} where an object belongs.")
+    return value
+
+
 def checkpoint_files(path: Path) -> list[Path]:
     """The safetensors files of a checkpoint: a file itself, a folder's indexed shards, or its only file."""
     if path.name.endswith(".zst") or (path.is_dir() and not any(path.glob("*.safetensors"))):
@@ -175,10 +188,10 @@ def checkpoint_files(path: Path) -> list[Path]:
         return [path]
     index = path / INDEX_NAME
     if index.exists():
-        try:
-            names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
-        except (ValueError, KeyError, AttributeError, TypeError) as error:
-            raise WeightsInvalid(f"{index} is not a shard index: it needs a `weight_map`.") from error
+        weight_map = read_json(index).get("weight_map")
+        if not isinstance(weight_map, dict):
+            raise WeightsInvalid(f"{index} is not a shard index: it needs a `weight_map`.")
+        names = sorted(set(weight_map.values()))
         if any(Path(name).name != name for name in names):
             raise WeightsInvalid(f"{index} names a shard outside its folder.")
         absent = [name for name in names if not (path / name).is_file()]
