@@ -43,7 +43,8 @@ def test_golden_sentences(language: str, text: str, said: str) -> None:
 def test_korean_standard_pronunciation() -> None:
     said = {
         "심리": "ɕimni", "독립": "toŋnip", "닭": "tak", "닭이": "talɡi", "밟다": "papta", "넓다": "nʌlta",
-        "읽고": "ilko", "같이": "kaʨʰi", "닫히다": "taʨʰida", "좋다": "ʨotʰa", "않다": "antʰa", "신라": "ɕilla", "국물": "kuŋmul",
+        "읽고": "ilko", "같이": "kaʨʰi", "닫히다": "taʨʰida", "좋다": "ʨotʰa",
+        "않다": "antʰa", "신라": "ɕilla", "국물": "kuŋmul",
         "입학": "ipʰak", "값이": "kapɕi", "우리의": "uɾie", "의사": "ɯisa", "희망": "himaŋ",
     }  # fmt: skip
     assert {word: korean_phonemes(word) for word in said} == said
