@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -49,6 +50,16 @@ class Sample:
     video_frames: Tensor
 
 
+class Windows(NamedTuple):
+    """Groups (queries, keys) that cover every token once as a query, and where each token is in their concatenation.
+
+    Each group is one softmax over the union of its keys.
+    """
+
+    groups: tuple[tuple[Tensor, Tensor], ...]
+    place_N: Tensor
+
+
 @dataclass(frozen=True)
 class Layout:
     """Everything about a packed sequence that does not change between steps; made once, with its rotary tables."""
@@ -58,6 +69,7 @@ class Layout:
     roles_N: Tensor
     frames_N: Tensor  # latent frame, or ALL_FRAMES
     _rotary: dict[tuple[int, float], tuple[Tensor, Tensor]] = field(default_factory=dict, repr=False, compare=False)
+    _windows: dict[int | None, Windows] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def splits(self) -> tuple[int, int, int]:
@@ -70,7 +82,10 @@ class Layout:
         """Whether all samples have the same counts, so that they batch without padding."""
         return len(set(self.counts)) == 1
 
+    # What is cached below is made outside inference mode: a layout may be evaluated first and trained on later.
+
     @cached_property
+    @torch.inference_mode(False)
     def index_BL(self) -> Tensor:
         """Sample-major positions [B, longest] of every sample's tokens in the sequence; padding is -1."""
         num_video, num_audio, _ = self.splits
@@ -82,30 +97,31 @@ class Layout:
         padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=-1)
         return padded.to(self.coords_N3.device)
 
-    @cached_property
-    def windows(self) -> dict[int, list[tuple[Tensor, Tensor]]]:
-        """Cache of `local_windows` by receptive field."""
-        return {}
+    @torch.inference_mode(False)
+    def windows(self, receptive_field: int | None = None) -> Windows:
+        """What each token sees, as groups of queries that share their keys; made once for each receptive field.
 
-    def local_windows(self, receptive_field: int) -> list[tuple[Tensor, Tensor]]:
-        """(query index, key index) pairs that cover the sequence once: one per sample and latent frame, plus the rest.
-
-        A video query of frame i sees video of frames i-f..i+f and every ALL_FRAMES token of its sample; ALL_FRAMES
-        tokens see their whole sample. Each pair is one softmax over the union of its keys.
+        Every token sees its sample. With a receptive field f, a video query of frame i sees video of frames i-f..i+f
+        and every ALL_FRAMES token of its sample; ALL_FRAMES tokens still see all of it.
         """
-        if receptive_field not in self.windows:
+        if receptive_field not in self._windows:
             pairs = []
             for row in self.index_BL:
                 tokens = row[row >= 0]
                 frames = self.frames_N[tokens]
+                placed = frames[frames != ALL_FRAMES]
+                spread = int(placed.max() - placed.min()) if len(placed) else 0
+                if receptive_field is None or spread <= receptive_field:
+                    pairs.append((tokens, tokens))
+                    continue
                 for frame in torch.unique(frames).tolist():
-                    queries = tokens[frames == frame]
-                    seen = (frames - frame).abs() <= receptive_field
-                    keys = tokens if frame == ALL_FRAMES else tokens[seen | (frames == ALL_FRAMES)]
-                    pairs.append((queries, keys))
-            self.windows[receptive_field] = pairs
-        return self.windows[receptive_field]
+                    seen = ((frames - frame).abs() <= receptive_field) | (frames == ALL_FRAMES)
+                    pairs.append((tokens[frames == frame], tokens if frame == ALL_FRAMES else tokens[seen]))
+            order = torch.cat([queries for queries, _ in pairs])
+            self._windows[receptive_field] = Windows(tuple(pairs), torch.argsort(order))
+        return self._windows[receptive_field]
 
+    @torch.inference_mode(False)
     def rotary(self, bands: Tensor, time_scale: float) -> tuple[Tensor, Tensor]:
         """(cos, sin), each [N, 1, 3 * bands] float32: angle = coordinate * band, axes t, y, x in a row."""
         key = (len(bands), time_scale)
