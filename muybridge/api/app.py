@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from muybridge import errors
+from muybridge.api import native
 from muybridge.api.background import run_background
 from muybridge.api.edge import Edge
 from muybridge.api.face import Render, known
@@ -40,6 +41,8 @@ class Face:
 # Order matters only where paths are shared: the first face wins (and `edge.shared_path` sends xAI bodies to its twin).
 FACES: tuple[Face, ...] = (
     Face("muybridge.api.native", twin="/openai"),
+    # before openai: /v1/files/{id}:download is Google's, /v1/files/{id} is not
+    Face("muybridge.api.veo", twin="/google", owns=("/v1beta", "/v1beta1", "/google")),
     Face("muybridge.api.openai", twin="/openai", owns=("/v1", "/openai")),
     Face("muybridge.api.dashscope", twin="/dashscope", owns=("/api/v1", "/dashscope")),
     Face("muybridge.api.fal", owns=("/fal",)),
@@ -76,7 +79,8 @@ def create_app(config: ServerConfig, limits: Limits | None = None, faces: tuple[
     for face in faces:
         _mount(app, face, service)
     _answer_unknown_paths(app, faces)
-    app.add_middleware(Edge, metrics=service.metrics, limits=service.limits, xai=True)
+    direct = {("POST", native.PATH): native.direct_create(service)}
+    app.add_middleware(Edge, metrics=service.metrics, limits=service.limits, direct=direct)
     return app
 
 
