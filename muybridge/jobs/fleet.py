@@ -39,7 +39,7 @@ class _Slot:
 
 @dataclass
 class Fleet:
-    """`num_workers` processes that run `spec`. A thread of ours watches them and frees the jobs of a dead one at once."""
+    """`num_workers` processes that run `spec`. A thread here watches them and frees the job of a dead one at once."""
 
     spec: WorkerSpec
     num_workers: int
@@ -57,7 +57,7 @@ class Fleet:
         self._watcher.start()
 
     def stop(self, grace_s: float = 60.0) -> bool:
-        """Drain: SIGTERM, wait for checkpoints to be stored, SIGKILL what is left. True when all ended by themselves."""
+        """Drain: SIGTERM, wait for checkpoints, SIGKILL what is left. True when all ended by themselves."""
         self._stop.set()
         if self._watcher is not None:
             self._watcher.join()

@@ -147,7 +147,7 @@ UPDATE job SET
     failures = CASE WHEN CAST(:checkpoint_key AS TEXT) IS NOT NULL AND :progress > progress THEN 0 ELSE failures END,
     num_events = num_events + :num_new
 WHERE id = :id AND attempt = :attempt AND lease_owner = :worker AND status = 'in_progress'
-RETURNING num_events, cancel_requested, priority, started_at;
+RETURNING num_events, cancel_requested, progress;
 
 -- name: preempt_waiting
 -- How many queued jobs above this priority have waited longer than an idle worker needs to notice them.

@@ -255,7 +255,7 @@ class Store:
             row = tx.row("renew", now=tx.now, lease_s=lease_s, num_new=new_events, **report, **_fence(claim))
             if row is None:
                 raise _lost(claim)
-            data = {"stage": stage, "progress": progress, "eta_s": eta_s}
+            data = {"stage": stage, "progress": row["progress"], "eta_s": eta_s}
             _event(tx, claim.job.id, row["num_events"] - new_events + 1, "progress", data)
             if preview_key is not None:
                 _event(tx, claim.job.id, row["num_events"], "preview", {"key": preview_key})

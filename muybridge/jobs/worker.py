@@ -21,7 +21,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -44,6 +44,7 @@ log = logging.getLogger("muybridge.worker")
 EXIT_OK, EXIT_RESTART = 0, 75  # 75 (EX_TEMPFAIL): the process is no longer to be trusted, start a new one
 PUBLISH_LEASE_S = 600.0  # uploads have no steps
 SWEEP_EVERY_S = 60.0
+WATCHDOG_GRACE_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class WorkerSpec:
     poll_s: float = 0.5  # the longest pause between two looks at an empty queue
     checkpoint_every_s: float = 2.0
     backoff_s: float = 1.0  # pause before the first retry of a failure that may pass; doubles each time
-    watchdog: bool = True  # end the process when a lease has run out under a hung runner
+    watchdog: bool = False  # end the process when a lease has run out under a hung runner; worker processes set it
     store: dict[str, Any] = field(default_factory=dict)  # keyword arguments of Store
 
     def to_json(self) -> str:
@@ -189,7 +190,7 @@ class Hook:
     def _watch(self, lease_s: float) -> None:
         """Arm a timer outside the interpreter that ends this process if the lease runs out in silence."""
         if self._spec.watchdog:
-            faulthandler.dump_traceback_later(lease_s + 5.0, exit=True)
+            faulthandler.dump_traceback_later(lease_s + WATCHDOG_GRACE_S, exit=True)
 
     def close(self) -> None:
         """Disarm the timer."""
@@ -360,6 +361,7 @@ def work(spec: WorkerSpec, worker_id: str | None = None, until_idle: bool = Fals
 
     `follow_parent`: also drain when the parent process is gone, so that a killed server leaves no worker behind.
     """
+    spec = replace(spec, watchdog=True)
     stop = _Stop(os.getppid() if follow_parent else None)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop.on_signal)
