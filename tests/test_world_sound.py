@@ -186,3 +186,16 @@ def test_loud_and_energetic_speech_opens_wider() -> None:
         for r in ("calm", "neutral", "energetic")
     ]
     assert tracks[0] < tracks[1] < tracks[2]
+
+
+def test_scene_is_heard_at_the_times_at_which_it_is_seen() -> None:
+    from muybridge.world import soundtrack, things
+    from muybridge.world.scene import Scene, Thing
+
+    for kind in ("horse", "ball", "bell", "metronome", "drum", "bird", "door", "fire", "waves", "car"):
+        scene = Scene(seed=1, seconds=3.0, place="beach", things=(Thing(kind),))
+        heard = soundtrack.scene_events(scene)
+        seen = [(e.kind, e.time_s) for e in things.events(scene)]
+        assert [(e.kind, e.at_s) for e in heard][: len(seen)] == seen and seen
+        wave = soundtrack.soundtrack(scene)
+        assert wave.shape == (1, scene.num_frames * RATE // 25) and np.abs(wave).max() > 0.02

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import signal  # type: ignore[import-untyped]  # no stubs
+from scipy import signal
 
 from muybridge.errors import UserError
 
@@ -216,13 +216,13 @@ def _footstep(e: SoundEvent, rate: int, left_s: float, rng: np.random.Generator)
     return _sum(heel, toe)
 
 
-def _door(e: SoundEvent, rate: int, left_s: float, rng: np.random.Generator) -> Wave:
+def _slam(e: SoundEvent, rate: int, left_s: float, rng: np.random.Generator) -> Wave:
     slam = _strike([(62, 0.3, 1.0), (118, 0.22, 0.7), (243, 0.12, 0.5), (517, 0.07, 0.3)], rate, left_s)
     latch = np.concatenate([np.zeros(int(0.045 * rate)), 0.5 * _tick(e, rate, left_s, rng)])
     return _sum(_sum(slam, 0.5 * _burst(rate, 0.09, 100, 3000, rng)), latch)
 
 
-def _bird(e: SoundEvent, rate: int, _left_s: float, rng: np.random.Generator) -> Wave:
+def _chirp(e: SoundEvent, rate: int, _left_s: float, rng: np.random.Generator) -> Wave:
     """A phrase of 3-6 chirps, each a gliding whistle with its second harmonic."""
     parts = []
     for _ in range(rng.integers(3, 7)):
@@ -257,14 +257,19 @@ def _waves(e: SoundEvent, rate: int, left_s: float, rng: np.random.Generator) ->
     return crash + wash
 
 
+def _crackle(e: SoundEvent, rate: int, left_s: float, rng: np.random.Generator) -> Wave:
+    """One snap of burning wood."""
+    k = rng.uniform(0.7, 1.4) / e.size
+    snap = _strike([(1400 * k, 0.02, 0.5), (2900 * k, 0.014, 0.6), (5300 * k, 0.008, 0.5)], rate, left_s)
+    return _sum(snap, 0.6 * _burst(rate, 0.01, 1500, 9000, rng))
+
+
 def _fire(e: SoundEvent, rate: int, left_s: float, rng: np.random.Generator) -> Wave:
+    """The roar and small crackle of a fire; its loud snaps are `crackle` events of their own."""
     count = _lasting(e, rate, left_s)
     roar = _band(rng.standard_normal(count), rate, 40, 350) * 0.5 * (1 + 0.4 * _wander(count, rate, 3.0, rng))
-    crackle = np.zeros(count)
-    for hz, per_s in ((1400, 5), (2800, 7), (5200, 6)):
-        hits = (rng.random(count) < per_s / rate) * rng.exponential(1.0, count) ** 1.5
-        crackle += _ring(hits, rate, hz * rng.uniform(0.8, 1.2), 0.006)
-    return _faded(roar + 0.8 * np.tanh(crackle), rate, 0.1)
+    hits = (rng.random(count) < 15 / rate) * rng.exponential(0.3, count)
+    return _faded(roar + np.tanh(_ring(hits, rate, 4000, 0.006)), rate, 0.1)
 
 
 def _wind(e: SoundEvent, rate: int, left_s: float, rng: np.random.Generator) -> Wave:
@@ -310,9 +315,9 @@ def _silent(e: SoundEvent, rate: int, left_s: float, rng: np.random.Generator) -
 _MAKERS: dict[str, _Maker] = {
     "hoof": _Maker(_hoof, True, 0.30), "bounce": _Maker(_bounce, True, 0.32), "bell": _Maker(_bell, True, 0.12),
     "tick": _Maker(_tick, True, 0.16), "drum": _Maker(_drum, True, 0.32), "footstep": _Maker(_footstep, True, 0.25),
-    "door": _Maker(_door, True, 0.30), "bird": _Maker(_bird, True, 0.10), "wave": _Maker(_waves, False, 0.25),
+    "slam": _Maker(_slam, True, 0.30), "chirp": _Maker(_chirp, True, 0.10), "wave": _Maker(_waves, False, 0.25),
     "rain": _Maker(_rain, False, 0.10), "fire": _Maker(_fire, False, 0.10), "wind": _Maker(_wind, False, 0.15),
-    "room": _Maker(_room, False, 0.002), "car": _Maker(_silent, False, 0.15),
+    "crackle": _Maker(_crackle, True, 0.25), "room": _Maker(_room, False, 0.002), "car": _Maker(_silent, False, 0.15),
 }  # fmt: skip
 KINDS: tuple[str, ...] = tuple(_MAKERS)
 STRIKES: tuple[str, ...] = tuple(k for k, m in _MAKERS.items() if m.is_strike)

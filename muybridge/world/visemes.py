@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from muybridge.shapes import FPS
 from muybridge.speech.durations import Phone
+from muybridge.world.anatomy import ARKIT_UNITS, UNIT_INDEX
 
 OVERSAMPLING = 8
 SMOOTHING_S = 0.09  # Hann width for jaw and lips
@@ -94,6 +95,20 @@ def viseme_tracks(
     _close(smooth, phones, rate)
     tracks = np.clip(smooth[::OVERSAMPLING], 0.0, 1.0).astype(np.float32)
     return {unit: tracks[:num_frames, i] for i, unit in enumerate(UNITS)}
+
+
+def speech_units(
+    phones: Sequence[Phone],
+    num_frames: int,
+    waveform_S: npt.NDArray[np.float32] | None = None,
+    sample_rate: int = 24_000,
+    effort: float = 1.0,
+) -> Track:
+    """`viseme_tracks` as one array (F, 52) in the renderer's order of face units."""
+    out = np.zeros((num_frames, len(ARKIT_UNITS)), np.float32)
+    for unit, track in viseme_tracks(phones, num_frames, waveform_S, sample_rate, effort).items():
+        out[:, UNIT_INDEX[unit]] = track
+    return out
 
 
 def _targets(phones: Sequence[Phone], num_grid: int, rate: float) -> npt.NDArray[np.float64]:
