@@ -12,12 +12,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from muybridge.engine import pipeline
 from muybridge.engine.clip import Clip
 from muybridge.engine.components import Components
 from muybridge.engine.state import GenerationState
 from muybridge.request import Request
-from muybridge.shapes import Window, cost
+from muybridge.shapes import Cost, Window, cost
 
 if TYPE_CHECKING:
     from muybridge.speech.pacing import Plan
@@ -54,6 +57,10 @@ class Engine:
 
     def finish(self, state: GenerationState, between_steps: BetweenSteps | None = None) -> Clip:
         """Run a state, fresh or resumed, to its clip. `between_steps` may save `state`, and raise to stop."""
+        return self.decode(self.denoise(state, between_steps))
+
+    def denoise(self, state: GenerationState, between_steps: BetweenSteps | None = None) -> GenerationState:
+        """Run a state through what is left of its stages, up to decoding."""
         meter = _Meter(state.request, self.parts.size)
         while state.stage != "done":
             if state.step == self.num_steps(state):
@@ -64,7 +71,15 @@ class Engine:
             progress = meter.after_step(state, self.num_steps(state), time.perf_counter() - started)
             if between_steps is not None:
                 between_steps(state, progress)
-        return self.decode(state)
+        return state
+
+    def preview(self, state: GenerationState) -> NDArray[np.uint8]:
+        """The clip's middle frame as it looks now, [Y, X, 3]: one latent decoded."""
+        return pipeline.preview(self.parts, state)
+
+    def cost(self, request: Request) -> Cost:
+        """Operations, bytes and seconds of a request at this size."""
+        return cost(request, self.parts.size)
 
     def encode(self, request: Request, window: Window | None = None) -> GenerationState:
         """Text, pictures and sound to latents; the state before the first step."""

@@ -65,9 +65,9 @@ def encode(
 
 
 def upscale(parts: Components, state: GenerationState) -> GenerationState:
-    """From the end of the base stage to the start of the upscaler's, or to done where the base size was asked for."""
+    """From the end of the base stage to the start of the upscaler's; to done after it, or where base is enough."""
     stages = plan_stages(state.request, parts.size)
-    if len(stages) == 1:
+    if len(stages) == 1 or state.stage == "upscaler":
         return replace(state, stage="done", step=0)
     rows, cols = stages[1].size.latent
     base = state.latents["video"]
@@ -108,6 +108,16 @@ def decode(parts: Components, state: GenerationState) -> Clip:
         None if waveform_CS is None else waveform_CS.float().cpu().numpy(),
         parts.audio_codec.sample_rate,
     )
+
+
+@torch.inference_mode()
+def preview(parts: Components, state: GenerationState) -> NDArray[np.uint8]:
+    """The middle latent decoded as a picture [Y, X, 3]; noisy early on, since x_t is shown as it is."""
+    latent = state.latents["video"]
+    middle = latent[:, :, latent.shape[2] // 2 :][:, :, :1].to(parts.device)
+    rows, cols = middle.shape[3] * parts.video_codec.stride[1], middle.shape[4] * parts.video_codec.stride[2]
+    frame: NDArray[np.uint8] = decode_frames(parts.video_codec, middle, PixelSize(cols, rows), 1)[0]
+    return frame
 
 
 @dataclass(frozen=True, eq=False)

@@ -112,7 +112,7 @@ class TinyVideoCodec(nn.Module):
         for block in self.encode_blocks:
             x = block(x, groups)
         latent: Tensor = self.encode_out(x)
-        return latent.unflatten(0, (batch, groups)).transpose(1, 2)
+        return latent.view(batch, groups, *latent.shape[1:]).transpose(1, 2)
 
     def to_frames(self, latent_BCTYX: Tensor) -> Tensor:
         """Raw latent to 4k+1 frames, not clipped; differentiable."""

@@ -1,0 +1,1 @@
+"""Who can generate: our own engine and every remote provider behind one protocol."""

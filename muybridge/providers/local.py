@@ -1,0 +1,91 @@
+"""The one bridge between jobs and the engine: a runner that makes a job's clip on this machine.
+
+The engine is loaded once a process and kept for the model last asked for; torch is imported only then.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from muybridge import media
+from muybridge.jobs.job import Job
+from muybridge.jobs.worker import Hook, ResultFile, RunResult
+from muybridge.request import Request
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from muybridge.engine import Engine, GenerationState, Progress
+
+LOADING_LEASE_S = 900.0  # 61 GB from a slow disk, and a compile
+DECODE_LEASE_S = 300.0
+
+_loaded: dict[str, Engine] = {}
+
+
+def runner(job: Job, checkpoint: bytes | None, hook: Hook, workdir: Path) -> RunResult:
+    """Make (or go on making) the job's clip: MP4, thumbnail, spritesheet and poster. See jobs.worker.Runner.
+
+    Raises UserError for what the model cannot do, Cancelled or Preempted from the hook.
+    """
+    from muybridge.engine import GenerationState
+
+    started = time.perf_counter()
+    model = job.model_actual or job.model
+    hook.step("loading", 0.0, None, lease_s=LOADING_LEASE_S)
+    engine = load_engine(model)
+    request = Request.from_dict(job.request)
+    state = engine.encode(request) if checkpoint is None else GenerationState.from_bytes(checkpoint)
+
+    def between(state: GenerationState, progress: Progress) -> None:
+        hook.step(
+            progress.stage, 100 * progress.fraction, progress.eta_s, state.to_bytes, lambda: preview(engine, state)
+        )
+
+    state = engine.denoise(state, between)
+    hook.step("decode", 95.0, None, state.to_bytes, lease_s=DECODE_LEASE_S)
+    clip = engine.decode(state)
+    hook.step("write", 98.0, None)
+    flops = engine.cost(request).flops
+    usage = {"output_s": clip.seconds, "flops": flops, "compute_s": time.perf_counter() - started}
+    return RunResult(write_files(clip.frames_TYXC, clip.waveform_CS, clip.sample_rate, workdir), usage, model)
+
+
+def load_engine(model: str) -> Engine:
+    """The engine of `model`, loaded once; another model's engine is dropped first, for there is memory for one."""
+    if model not in _loaded:
+        from muybridge.engine import load
+
+        _loaded.clear()
+        _loaded[model] = load(model)
+    return _loaded[model]
+
+
+def preview(engine: Engine, state: GenerationState) -> bytes:
+    """A JPEG of the clip's middle as it looks now."""
+    return media.encode_image(media.thumbnail(engine.preview(state)), "jpeg")
+
+
+def write_files(
+    frames_TYXC: NDArray[np.uint8],
+    waveform_CS: NDArray[np.float32] | None,
+    sample_rate: int,
+    folder: Path,
+) -> tuple[ResultFile, ...]:
+    """The clip and the pictures that protocols offer of it."""
+    num_frames, height, width = frames_TYXC.shape[:3]
+    clip = folder / "clip.mp4"
+    media.write_clip(clip, frames_TYXC, waveform_CS, sample_rate=sample_rate, poster=False)
+    thumbnail, sheet, last = folder / "thumbnail.webp", folder / "spritesheet.jpg", folder / "last_frame.png"
+    media.write_image(thumbnail, media.thumbnail(frames_TYXC[num_frames // 2]))
+    media.write_image(sheet, media.spritesheet(frames_TYXC))
+    media.write_image(last, frames_TYXC[-1])
+    return (
+        ResultFile("video", clip, "video/mp4", width, height, num_frames / 25, 25.0),
+        ResultFile("thumbnail", thumbnail, "image/webp"),
+        ResultFile("spritesheet", sheet, "image/jpeg"),
+        ResultFile("last_frame", last, "image/png", width, height),
+    )
