@@ -148,9 +148,9 @@ def webhook_secret(service: Service, tenant: str) -> str:
 
 def webhook(service: Service, job: Job, delivery: Delivery) -> tuple[bytes, dict[str, str]]:
     """Body and headers of one delivery: the prediction itself, signed by Standard Webhooks."""
-    base = str(delivery.webhook.get("base") or "")
+    base, twin = (str(delivery.webhook.get(name) or "") for name in ("base", "root"))
     url = service.media_url(job, "video", base or None) if job.artifacts else None
-    body = json.dumps(to_body(job, service.public_id(job, PROTOCOL), base, url)).encode()
+    body = json.dumps(to_body(job, service.public_id(job, PROTOCOL), twin, url)).encode()
     now = int(time.time())
     signature = sign(webhook_secret(service, job.tenant), delivery.id, now, body)
     signed = {"webhook-id": delivery.id, "webhook-timestamp": str(now), "webhook-signature": signature}
@@ -221,7 +221,8 @@ def router(service: Service) -> APIRouter:
             if unknown := set(events) - set(EVENTS):
                 raise InvalidRequest(f"{sorted(unknown)[0][:40]!r} is not an event.", "webhook_events_filter")
             if "completed" in events:
-                hook = {"format": PROTOCOL, "url": url, "base": root(service, http)}
+                base = face.base_url(http, service.config.public_url)
+                hook = {"format": PROTOCOL, "url": url, "base": base, "root": root(service, http)}
         job = await wire.accept(service, http, key, PROTOCOL, model, request, body, webhook=hook)
         wait_s = patience(http.headers.get("prefer"))
         if wait_s:
