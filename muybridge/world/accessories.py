@@ -80,7 +80,9 @@ def glasses(vertices_V3: Floats, seed: int) -> HairMesh:
         y = np.sign(s) * np.abs(s) ** (2 / exponent) * 0.175
         bow = front - 0.16 * (np.abs(centre[0] + x) / 0.6) ** 2
         rims.append((centre, float(front), np.stack([centre[0] + x, centre[1] + y, bow], 1)))
-    ear = float(vertices_V3[:13380][np.abs(anatomy.load().vertices_V3[:13380, 2] - 0.5) < 0.1, 0].max())
+    base = body.vertices_V3[:13380]
+    at_ear = (np.abs(base[:, 2] - 0.5) < 0.1) & (np.abs(base[:, 1] - 7.25) < 0.12)
+    ear = float(vertices_V3[:13380][at_ear, 0].max())
     left, right = rims
     bridge = np.stack([np.linspace(right[2][0, 0], left[2][14, 0], 5), left[0][1] + 0.05 + 0.03 * np.array([0, 0.8, 1, 0.8, 0]), np.full(5, left[1])], 1)
     paths = [left[2], right[2], bridge]

@@ -86,9 +86,9 @@ def view_at(scene: Scene, focus: Focus, t_s: float, aspect: float) -> View:
     elif move.startswith("orbit"):
         azimuth += (-1 if move.endswith("left") else 1) * 0.62 * amount * (e - 0.5) * 1.6
     elif move.startswith("pan"):
-        yaw = (1 if move.endswith("left") else -1) * 0.15 * amount * min(aspect, 1.4) * (2 * e - 1)
+        yaw = (1 if move.endswith("left") else -1) * 0.105 * amount * min(aspect, 1.5) * (2 * e - 1)
     elif move.startswith("tilt"):
-        pitch = (1 if move.endswith("up") else -1) * 0.095 * amount * (2 * e - 1)
+        pitch = (1 if move.endswith("up") else -1) * 0.07 * amount * (2 * e - 1)
     elif move == "handheld":
         w = wobble(track.seed, t_s)
         yaw, pitch, roll = 0.016 * amount * w[0], 0.014 * amount * w[1], 0.008 * amount * w[2]

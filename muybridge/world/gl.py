@@ -37,11 +37,19 @@ def program(vertex: str, fragment: str) -> moderngl.Program:
     )
 
 
+@cache
+def _slots(target: moderngl.Program) -> dict[str, moderngl.Uniform]:
+    return {name: target[name] for name in target if isinstance(target[name], moderngl.Uniform)}  # type: ignore[misc]
+
+
 def put(target: moderngl.Program, **values: object) -> None:
     """Set uniforms that the compiled program kept; the compiler drops unused ones."""
+    slots = _slots(target)
     for name, value in values.items():
-        if name in target:
-            if isinstance(value, bytes):
-                target[name].write(value)  # type: ignore[union-attr]
-            else:
-                target[name].value = value  # type: ignore[union-attr]
+        slot = slots.get(name)
+        if slot is None:
+            continue
+        if isinstance(value, bytes):
+            slot.write(value)
+        else:
+            slot.value = value

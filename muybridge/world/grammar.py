@@ -7,6 +7,7 @@ occurs in training.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from typing import Any
 
@@ -132,6 +133,12 @@ def sample_human(seed: int, split: str, seconds: float, x: float = 0.0, number: 
     )
 
 
+def _without_wave(human: Human) -> Human:
+    """A raised hand lies outside a close picture: nod instead."""
+    gestures = tuple(dataclasses.replace(s, what="nod") if s.what == "wave" else s for s in human.gestures)
+    return dataclasses.replace(human, gestures=gestures)
+
+
 def sample_thing(seed: int, kind: str, seconds: float) -> Thing:
     """A thing of a kind with its colour, pace and first sounding moment."""
     rng = _stream(seed, "thing")
@@ -229,6 +236,9 @@ def _draw(seed: int, split: str, seconds: float, cast: str, kind: str, fields: d
     framing = str(_stream(seed, "framing").choice(FRAMINGS, p=(0.34, 0.36, 0.20, 0.10)))
     if cast in ("pair", "both"):
         framing = str(_stream(seed, "framing").choice(FRAMINGS[1:]))
+    framing = str(fields.get("framing", framing))
+    if framing in FRAMINGS[:2]:
+        people = tuple(_without_wave(human) for human in people)
     scene = Scene(
         seed=seed,
         seconds=seconds,

@@ -7,7 +7,7 @@ hair follows every identity. Angles in degrees: azimuth 0 is the front, 90 the c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -52,7 +52,7 @@ CUTS: dict[str, Cut] = {
     "long hair": Cut(lift=0.27, side=0.22, back=3.2, flank=2.1, part=6),
     "long wavy hair": Cut(lift=0.31, side=0.28, back=2.8, flank=2.0, part=-14, wave=0.11),
     "curly hair": Cut(lift=0.46, side=0.38, back=0.55, flank=0.5, curl=0.7, wave=0.05),
-    "afro": Cut(lift=0.85, side=0.80, curl=1.0),
+    "afro": Cut(lift=0.72, side=0.66, curl=1.0),
     "ponytail": Cut(lift=0.17, side=0.10, knot="tail"),
     "bun": Cut(lift=0.18, side=0.10, knot="bun"),
 }
@@ -195,9 +195,11 @@ def _scalp_grid(vertices_V3: Floats, cut: Cut, azimuth: Floats, extend: float = 
     return points, outward, share
 
 
-def grow(vertices_V3: Floats, style: str, seed: int) -> HairMesh:
-    """Hair of a style on a person at rest. Raises KeyError for a style that CUTS lacks."""
+def grow(vertices_V3: Floats, style: str, seed: int, under_hat: bool = False) -> HairMesh:
+    """Hair of a style on a person at rest, flat on top under a hat. Raises KeyError for a style that CUTS lacks."""
     cut = CUTS[style]
+    if under_hat:
+        cut = replace(cut, lift=0.05, side=0.06, quiff=0.0, fringe=0.0, knot="")
     rng = np.random.default_rng([0x4A, seed])
     azimuth = np.linspace(-180, 180, STRANDS, endpoint=False).astype(np.float32)
     points, outward, share = _scalp_grid(vertices_V3, cut, azimuth)
@@ -216,7 +218,7 @@ def grow(vertices_V3: Floats, style: str, seed: int) -> HairMesh:
     rooted = np.where((length > 0.15)[:, None], np.maximum(hem, 0.55), np.maximum(hem, 0.12))
     lift = lift * rooted * (1 + (0.05 + 0.13 * cut.curl) * _lumps(rng))
     shells, indices = [], []
-    for level in (0.0, 0.5, 1.0):
+    for level in (0.0, 1.0):
         scale = np.maximum(lift, 0.012) * (0.55 + 0.45 * level) + 0.006 * level
         grid = points + outward * scale[..., None].astype(np.float32)
         full = _hang(vertices_V3, grid, azimuth, length, cut, level, rng)

@@ -63,7 +63,7 @@ class Gallop:
         h00, h10 = 2 * u**3 - 3 * u**2 + 1, u**3 - 2 * u**2 + u
         h01, h11 = -2 * u**3 + 3 * u**2, u**3 - u**2
         x = -REACH * h00 + 0.30 * slope * h10 + REACH * h01 + 0.30 * slope * h11
-        lift = (3.9 if leg >= 2 else 3.3) * np.sin(np.pi * u) ** 1.15 * (1 - 0.25 * u)
+        lift = (5.2 if leg >= 2 else 4.4) * np.sin(np.pi * u**0.85) ** 1.1 * (1 - 0.2 * u)
         return float(x), float(max(lift, 0)), float(u), False
 
 
@@ -181,13 +181,11 @@ def _leg(s: Solids, gallop: Gallop, leg: int, t_s: float, on_body: object, body:
         rear = 5.0
     foot = np.array([rear + x, lift, 0.9 * z])
     # Pastern: leans forward on the ground, folds back under the leg in the air.
-    lean = 0.55 - 0.10 * x if down else 0.55 + (2.2 if not hind else 1.8) * fold - 0.5 * u
+    lean = 0.55 - 0.10 * x if down else 0.55 + (2.0 if not hind else 1.7) * fold * (1 - 0.6 * u) - 0.35 * u
     fetlock = foot + pastern_len * np.array([-np.sin(lean), np.cos(lean), 0.0])
     if down:
         fetlock[1] = max(fetlock[1], 0.8)
     knee = _knee(root, fetlock, upper, lower, bend)
-    ratio = 0.5 + 0.5 * np.clip((fetlock - knee)[1] * 0, 0, 1)
-    del ratio
     thick = (2.1, 1.45, 0.72, 0.52, 0.44, 0.52) if hind else (1.7, 1.1, 0.66, 0.46, 0.42, 0.50)
     path, radius = _bend([top, root, knee, fetlock], [thick[0], thick[1], thick[2], thick[3]], 16)
     shin = np.clip((np.arange(16) - 9) / 4, 0, 1)[:, None]

@@ -37,7 +37,7 @@ def _hills(s: Solids, rng: Rng, z: float, tall: float, color: RGB, material: str
 
 def _tree(s: Solids, rng: Rng, x: float, z: float, tall: float, kind: str = "broadleaf") -> None:
     material = kind if kind != "broadleaf" else str(rng.choice(["broadleaf", "broadleaf 2"]))
-    tone = rng.uniform(0.40, 0.65)
+    tone = rng.uniform(0.30, 0.48)
     warm = rng.uniform(0.9, 1.25)
     s.card((x, -0.4, z), tall * (0.8 if kind == "broadleaf" else 0.62), tall, (tone * warm, tone, tone * 0.9), material, sway=tall * 0.012)
 

@@ -6,12 +6,15 @@ V vertices of the base mesh, K split vertices, n vertices of this drawing, F tri
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import moderngl
 import numpy as np
 import scipy.sparse
 
-from . import accessories, anatomy, garments, gl, hair
+from numpy.typing import NDArray
+
+from . import accessories, anatomy, garments, gl, hair, textures
 from .anatomy import BONE_INDEX, BONES, GROUPS, PARENTS, Floats, Ints
 from .characters import CLOTHES_COLORS, HAIR_COLORS, IRIS_COLORS, Identity, Look, rest_shape
 
@@ -28,6 +31,7 @@ _MARKS: dict[str, tuple[float, float, float]] = {
     "nose_tip": (0.0, 6.92, 1.681), "chin": (0.0, 6.25, 1.47),
 }  # fmt: skip
 LANDMARKS: tuple[str, ...] = tuple(_MARKS)
+ATLAS = 1024
 PARTS = ("skin", "eye", "mouth", "lash", "cloth")
 
 
@@ -56,6 +60,12 @@ def bone_matrices(joints_B3: Floats, turns: dict[str, Floats], place: Floats) ->
             local[:3, 3] = joints_B3[index] - turns[name] @ joints_B3[index]
         out[index] = (place if PARENTS[index] < 0 else out[PARENTS[index]]) @ local
     return out
+
+
+@cache
+def _atlas() -> moderngl.Framebuffer:
+    context = gl.context()
+    return context.framebuffer([context.texture((ATLAS, ATLAS), 4) for _ in range(3)])
 
 
 class Person:
@@ -127,24 +137,50 @@ class Person:
         extra = body.regions_K5[self.used_K][:, (0, 1, 2, 4)].copy()
         self._eye_extra(body, extra)
         fixed = np.concatenate(
-            [body.vertices_V3[source], extra, body.bones_V4[source], body.weights_V4[source]], 1
+            [body.vertices_V3[source], extra, body.uv_K2[self.used_K], body.bones_V4[source], body.weights_V4[source]], 1
         ).astype(np.float32)
         self.fixed_buffer = context.buffer(fixed.tobytes())
         self.index_buffers = {part: context.buffer(face.astype(np.int32).tobytes()) for part, face in self.faces.items()}
+        self.skin_map = self._paint()
         self.arrays = {part: self._array(gl.program("person", part), part) for part in PARTS}
         self.shadow_arrays = {part: self._array(gl.program("person", "depth"), part) for part in ("skin", "cloth")}
 
+    def _natural(self) -> NDArray[np.float64]:
+        """Colour of brows and beard: dyed hair does not dye them."""
+        dyed = self.look.hair_color in ("blue", "pink")
+        return np.array(HAIR_COLORS["dark brown" if dyed else self.look.hair_color])
+
+    def _paint(self) -> moderngl.Texture:
+        """Paint the skin once into the body's texture atlas."""
+        look, who, context = self.look, self.identity, gl.context()
+        target = _atlas()
+        target.use()
+        target.clear(*(float(c) ** 0.5 for c in who.skin), 0.2)
+        natural, tint = self._natural(), np.array(HAIR_COLORS[look.hair_color])
+        cover = {"none": (0, 0, 0, 0), "stubble": (0.75, 0, 0, 0), "moustache": (0.2, 1, 0, 0),
+                 "goatee": (0.2, 0, 1, 0), "full beard": (0, 0, 0, 1)}[look.beard]  # fmt: skip
+        textures.noise_texture().use(0)
+        program = gl.program("paint", "paint")
+        gl.put(program, noise_map=0, skin_color=who.skin, lip_color=who.lips, brow_color=tuple(natural * 0.55 + 0.004),
+               brow_shape=who.brow, beard_color=tuple(natural * 0.6 + 0.004), beard=tuple(map(float, cover)), scalp=0.92,
+               scalp_color=tuple(tint * 0.8 + 0.002), age=who.age, freckles=who.freckles, masculine=who.masculine)  # fmt: skip
+        context.disable(moderngl.DEPTH_TEST)
+        self._array(program, "skin").render()
+        context.enable(moderngl.DEPTH_TEST)
+        made = context.texture((ATLAS, ATLAS), 4)
+        context.copy_framebuffer(made, target)
+        made.build_mipmaps()
+        made.filter = (moderngl.LINEAR_MIPMAP_NEAREST, moderngl.LINEAR)
+        return made
+
     def _array(self, program: moderngl.Program, part: str) -> moderngl.VertexArray:
-        columns = {"in_rest": 3, "in_extra": 4, "in_bones": 4, "in_weights": 4}  # the compiler drops unused inputs
+        columns = {"in_rest": 3, "in_extra": 4, "in_uv": 2, "in_bones": 4, "in_weights": 4}  # the compiler drops unused inputs
         kept = [name for name in columns if name in program]
         layout = " ".join(f"{size}f" if name in program else f"{4 * size}x" for name, size in columns.items())
         shape_layout = "3f 3f" if "in_normal" in program else "3f 12x"
         shape_names = ("in_position", "in_normal") if "in_normal" in program else ("in_position",)
-        return gl.context().vertex_array(
-            program,
-            [(self.shape_buffer, shape_layout, *shape_names), (self.fixed_buffer, layout, *kept)],
-            self.index_buffers[part],
-        )
+        buffers = [(self.shape_buffer, shape_layout, *shape_names), (self.fixed_buffer, layout, *kept)]
+        return gl.context().vertex_array(program, buffers if "in_position" in program else buffers[1:], self.index_buffers[part])
 
     def _eye_extra(self, body: anatomy.Anatomy, extra: Floats) -> None:
         """Eyes: place in eye radii from the eyeball's centre; teeth and tongue: 1 and 0."""
@@ -174,7 +210,7 @@ class Person:
         if look.hat != "none" and style not in ("bob", "long hair", "long wavy hair", "bangs", "buzz cut", "ponytail"):
             style = "buzz cut"
         curl = hair.CUTS[style].curl
-        self._add_strands(hair.grow(self.rest_V3, style, look.hair_seed), color, curl, 30.0, 0.0, True)
+        self._add_strands(hair.grow(self.rest_V3, style, look.hair_seed, look.hat != "none"), color, curl, 30.0, 0.0, True)
         if look.glasses:
             self._add_strands(accessories.glasses(self.rest_V3, look.hair_seed), (0.02, 0.018, 0.016), 0.0, 20.0, 3.0, True)
         if self.cut.collar:
@@ -225,17 +261,11 @@ class Person:
         """Draw all parts into the bound framebuffer; `light` holds camera and light uniforms."""
         look, who, cut = self.look, self.identity, self.cut
         bones = np.ascontiguousarray(pose.bones.transpose(0, 2, 1), np.float32).tobytes()
-        tint = np.array(HAIR_COLORS[look.hair_color])
-        natural = tint if look.hair_color not in ("blue", "pink") else np.array(HAIR_COLORS["dark brown"])
+        natural = self._natural()
         flag = (1.0 if second else 0.0, 0.0, 0.0, 0.0)
-        cover = {"none": (0, 0, 0, 0), "stubble": (0.75, 0, 0, 0), "moustache": (0.2, 1, 0, 0),
-                 "goatee": (0.2, 0, 1, 0), "full beard": (0, 0, 0, 1)}[look.beard]  # fmt: skip
-        brow = natural * 0.55 + 0.004
-        scalp = {"buzz cut": 0.95, "bun": 0.95, "ponytail": 0.95}.get(look.hair_style, 0.92)
-        gl.put(gl.program("person", "skin"), bones=bones, inflate=0.0, skin_color=who.skin, lip_color=who.lips,
-               brow_color=tuple(brow), brow_shape=who.brow, beard_color=tuple(natural * 0.6 + 0.004),
-               beard=tuple(map(float, cover)), scalp=scalp, scalp_color=tuple(tint * 0.8 + 0.002), age=who.age,
-               freckles=who.freckles, is_second=flag, **light)  # fmt: skip
+        self.skin_map.use(3)
+        textures.strand_texture().use(4)
+        gl.put(gl.program("person", "skin"), bones=bones, inflate=0.0, skin_map=3, is_second=flag, **light)
         gl.put(gl.program("person", "eye"), bones=bones, inflate=0.0, iris_color=IRIS_COLORS[who.iris], is_second=flag, **light)
         gl.put(gl.program("person", "mouth"), bones=bones, inflate=0.0, is_second=flag, **light)
         gl.put(gl.program("person", "lash"), bones=bones, inflate=0.0, lash_color=tuple(natural * 0.3 + 0.003), is_second=flag, **light)
@@ -245,14 +275,17 @@ class Person:
                tie_color=other, trouser_color=(0.05, 0.06, 0.10) if look.garment not in ("suit", "dress") else main,
                pattern=float(("plain", "striped", "checked", "dotted").index(look.pattern)), neckline=cut.neckline,
                sleeve=cut.sleeve, front=cut.front, knit=cut.knit, rib=cut.rib, strap=cut.strap, is_second=flag, **light)  # fmt: skip
-        for part in PARTS:
-            self.arrays[part].render()
         strands = gl.program("hair", "hair")
         head, neck, chest = (np.ascontiguousarray(pose.bones[BONE_INDEX[b]].T, np.float32).tobytes() for b in ("head", "neck_01", "spine_03"))
-        gl.put(strands, chest_bone=chest, sway=tuple(pose.sway.tolist()), is_second=flag, **light)
+        gl.put(strands, chest_bone=chest, sway=tuple(pose.sway.tolist()), strand_map=4, is_second=flag, **light)
         for array, color, curl, density, knit, on_head in self.strands:
             gl.put(strands, head_bone=head if on_head else neck, hair_color=color, curl=curl, density=density, is_knit=knit)
             array.render()
+        context = gl.context()
+        context.enable(moderngl.CULL_FACE)
+        for part in PARTS:
+            self.arrays[part].render()
+        context.disable(moderngl.CULL_FACE)
 
     def release(self) -> None:
         """Free this person's buffers."""
@@ -260,6 +293,7 @@ class Person:
             array.release()
         for array, *_ in self.strands:
             array.release()
+        self.skin_map.release()
         for buffer in (self.shape_buffer, self.fixed_buffer, *self.strand_buffers):
             buffer.release()
 

@@ -205,10 +205,11 @@ class Set:
         canvas.drawn.use()
         canvas.drawn.viewport = (0, 0, width, height)
         canvas.drawn.clear(0.0, 0.0, 0.0, 0.0, depth=1.0)
-        self._draw_place(uniforms, light, matrix, t_s)
-        self._draw_things(uniforms, arrays, t_s)
+        # Near to far: what a person hides is never shaded.
         for k, (person, pose) in enumerate(zip(self.people, poses, strict=True)):
             person.draw(pose, uniforms, k == 1)
+        self._draw_things(uniforms, arrays, t_s)
+        self._draw_place(uniforms, light, matrix, t_s)
         self._draw_effects(uniforms, view, t_s)
         context.copy_framebuffer(canvas.resolved, canvas.drawn)
         for array in extra:
@@ -287,15 +288,6 @@ class Set:
 
     def _draw_place(self, uniforms: dict[str, object], light: Light, matrix: Floats, t_s: float) -> None:
         scene = self.scene
-        sky = gl.program("sky", "sky")
-        if not self.place.indoor:
-            sun = scene.hour in ("day", "sunset")
-            low = direction(scene.light.azimuth_deg + 150, 12.0 if scene.hour == "sunset" else 42.0)
-            gl.put(sky, inverse_view=_bytes(np.linalg.inv(matrix)), sun_tint=tuple(map(float, light.key * (0.5 if sun else 0.25))),
-                   sun_dir=tuple(map(float, low)), clouds=light.clouds, stars=light.stars, **uniforms)  # fmt: skip
-            gl.context().disable(moderngl.DEPTH_TEST)
-            _quad("sky", "sky", _SCREEN).render()
-            gl.context().enable(moderngl.DEPTH_TEST)
         solid = self.ground.program
         gl.put(solid, model=_bytes(np.eye(4, dtype=np.float32)), gloss=self.place.gloss, wet=float(scene.weather == "rain" and not self.place.indoor),
                id_a=(0.0, 0.0, 0.0, 0.0), id_b=(0.0, 0.0, 0.0, 0.0), contacts=self._contacts(t_s), **uniforms)  # fmt: skip
@@ -311,6 +303,13 @@ class Set:
             gl.put(self.water.program, model=_bytes(shift), shore_z=-30.0 + (level + 0.75 * run) / 0.035 if surf else shore, surf=surf,
                    id_b=(0.0, 0.0, float(waves is not None), 0.0), **uniforms)  # fmt: skip
             self.water.array.render()
+        sky = gl.program("sky", "sky")
+        if not self.place.indoor:
+            sun = scene.hour in ("day", "sunset")
+            low = direction(scene.light.azimuth_deg + 150, 12.0 if scene.hour == "sunset" else 42.0)
+            gl.put(sky, inverse_view=_bytes(np.linalg.inv(matrix)), sun_tint=tuple(map(float, light.key * (0.5 if sun else 0.25))),
+                   sun_dir=tuple(map(float, low)), clouds=light.clouds, stars=light.stars, **uniforms)  # fmt: skip
+            _quad("sky", "sky", _SCREEN).render()
 
     def _contacts(self, t_s: float) -> list[tuple[float, float, float, float]]:
         """Soft contact shadows of people and things: (x, z, radius, strength)."""

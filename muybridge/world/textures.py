@@ -44,6 +44,28 @@ def noise_texture() -> moderngl.Texture:
     return texture
 
 
+@cache
+def strand_texture() -> moderngl.Texture:
+    """Hair along v: coverage of single hairs, their tone, the tone of locks, glitter; 512 x 256, repeating, mipmapped."""
+    rng = np.random.default_rng([0x7E, 99])
+
+    def combed(cells: int, keep: float) -> Floats:
+        line = np.repeat(rng.random(cells), 512 // cells)
+        line = 0.5 * line + 0.25 * np.roll(line, 1) + 0.25 * np.roll(line, -1)
+        bend = (tile_noise(71 + cells, 256, 4, 2) - 0.5) * 512 / cells * 1.6
+        at = (np.arange(512)[None] + np.repeat(bend, 2, 1)) % 512
+        return (line[at.astype(int)] * keep + (1 - keep) * np.repeat(tile_noise(90 + cells, 256, 16, 3), 2, 1)).astype(np.float32)
+
+    fine, lock = combed(256, 0.75), combed(32, 0.7)
+    layers = [0.55 * fine + 0.45 * combed(64, 0.7), fine, lock, combed(128, 0.6)]
+    stretched = [np.clip((x - x.mean()) / (x.std() * 4.2) + 0.5, 0, 1) for x in layers]
+    texture = gl.context().texture((512, 256), 4, (np.stack(stretched, -1) * 255).astype(np.uint8).tobytes())
+    texture.build_mipmaps()
+    texture.filter = (moderngl.LINEAR_MIPMAP_NEAREST, moderngl.LINEAR)
+    texture.repeat_x = texture.repeat_y = True
+    return texture
+
+
 def _flat(value: float) -> Floats:
     return np.full((SIZE, SIZE), value, np.float32)
 

@@ -15,7 +15,8 @@ void main() {
     vec3 v = normalize(eye_pos - world);
     vec3 n = normalize(normal);
     if (dot(n, v) < 0.0) n = -n;
-    vec3 albedo = color * paint.rgb * 2.0;
+    vec3 painted = paint.rgb * 2.0;
+    vec3 albedo = color * painted * (0.35 + 0.45 * painted); // a little contrast, and darker than the people
     float ground = smoothstep(0.8, 0.95, n.y) * step(world.y, 1.5);
     float blob = 1.0;
     for (int k = 0; k < 6; ++k) {
