@@ -6,6 +6,7 @@ Media are local files here: the API ingests uploads and URLs first (`muybridge.i
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -95,6 +96,10 @@ class Request:
     extra: Mapping[str, str] = field(default_factory=dict)  # for other providers; unknown keys are theirs to refuse
 
     def __post_init__(self) -> None:
+        for name in ("references", "dialogue", "beats"):
+            value = getattr(self, name)
+            object.__setattr__(self, name, tuple(value) if isinstance(value, list) else value)
+        _check_types(self)
         object.__setattr__(self, "audio_mode", _enum(AudioMode, self.audio_mode, "audio_mode"))
         for name in ("image", "last_image", "video", "audio"):
             value = getattr(self, name)
@@ -142,7 +147,10 @@ class Request:
             raise InvalidRequest("prompt is missing; say what should be seen and heard.", "prompt")
         built = dict(values)
         for name, kind in (("references", Reference), ("dialogue", Line), ("beats", Beat)):
-            built[name] = tuple(_record(kind, item, name) for item in values.get(name) or ())
+            items = values.get(name) or ()
+            if not isinstance(items, list | tuple):
+                raise InvalidRequest(f"{name} must be a list, not {items!r:.60}.", name)
+            built[name] = tuple(_record(kind, item, name) for item in items)
         try:
             return Request(**built)
         except (TypeError, AttributeError) as error:
@@ -158,22 +166,33 @@ def reference_name(index: int) -> str:
     return f"Image {index + 1}"
 
 
-_SECOND = r"(?:(\d{1,2}):)?(\d{1,3}(?:\.\d+)?)\s*(?:s|sec|seconds?)?"
+_UNIT = r"(?:seconds?|secondes?|secs?|sekunden|sek\.?|s\b|秒钟?|초)"
 _BEAT = re.compile(
-    rf"(?:^|(?<=[\s;.,]))[\[(]?(?:from\s+)?{_SECOND}\s*(?:-|–|—|to|until)\s*{_SECOND}[\])]?\s*[:：]\s*", re.IGNORECASE
+    rf"""(?:^|(?<=[\s;.,；。，、]))(?P<open>[\[(【（])?(?:(?:from|von|de|at)\s+|第)?
+    (?:(?P<minutes>\d{{1,2}}):)?(?P<start>\d{{1,3}}(?:[.,]\d+)?)\s*(?P<unit>{_UNIT})?
+    \s*(?:-|–|—|~|〜|～|to|until|bis|à|到|至|から)\s*
+    (?:(?P<to_minutes>\d{{1,2}}):)?(?P<end>\d{{1,3}}(?:[.,]\d+)?)\s*(?P<to_unit>{_UNIT})?
+    \s*[\])】）]?\s*[:：]\s*""",
+    re.IGNORECASE | re.VERBOSE,
 )
 _QUOTE = re.compile(r"“([^”]+)”|\"([^\"]+)\"|「([^」]+)」|『([^』]+)』|«\s*([^»]+?)\s*»|„([^“”]+)[“”]")
-_NAME = re.compile(r"\[?@?\b(image|character|figure)\s?(\d)\]?", re.IGNORECASE)
+_NAME = re.compile(
+    r"(?:[\[@](?:image|character|figure)\s?|\b(?:image|character)\s?|\bfigure)(\d{1,2})\b", re.IGNORECASE
+)
 
 
 def timed_beats(prompt: str) -> tuple[Beat, ...]:
-    """The spans a prompt times itself: `0-2 s: she turns; 2-5 s: she waves`, `[00:02-00:05]: ...`."""
-    marks = list(_BEAT.finditer(prompt))
+    """The spans a prompt times itself: `0-2 s: she turns; 2-5 s: she waves`, `[00:02-00:05]: ...`, `0到2秒：...`.
+
+    Bare numbers (`the score is 3-2: she cheers`) are no times: a unit, minutes or brackets must say so.
+    """
+    marks = [m for m in _BEAT.finditer(prompt) if m["open"] or m["unit"] or m["to_unit"] or m["to_minutes"]]
     beats = []
     for mark, following in itertools.zip_longest(marks, marks[1:]):
         end = following.start() if following else len(prompt)
-        start_s, end_s = (60 * int(m or 0) + float(s) for m, s in (mark.group(1, 2), mark.group(3, 4)))
-        beats.append(Beat(prompt[mark.end() : end].strip(" ;,\n"), start_s, end_s))
+        spans = (mark.group("minutes", "start"), mark.group("to_minutes", "end"))
+        start_s, end_s = (60 * int(m or 0) + float(s.replace(",", ".")) for m, s in spans)
+        beats.append(Beat(prompt[mark.end() : end].strip(" ;,；，、\n"), start_s, end_s))
     return tuple(beats)
 
 
@@ -185,7 +204,35 @@ def quoted_lines(prompt: str) -> tuple[Line, ...]:
 
 def named_references(prompt: str) -> tuple[int, ...]:
     """Indices (from 1) of the references a prompt names: `[Image 2]`, `character2`, `@Image2`."""
-    return tuple(dict.fromkeys(int(m.group(2)) for m in _NAME.finditer(prompt)))
+    return tuple(dict.fromkeys(int(m.group(1)) for m in _NAME.finditer(prompt)))
+
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("prompt", "size", "ratio", "negative_prompt"), (str,)),
+    **dict.fromkeys(("seconds", "guidance_scale"), (int, float)),
+    **dict.fromkeys(("seed", "num_inference_steps"), (int,)),
+    "language": (str,),
+    "watermark": (bool,),
+    "extra": (Mapping,),
+    **dict.fromkeys(("references", "dialogue", "beats"), (tuple,)),
+    **dict.fromkeys(("image", "last_image", "video", "audio"), (str, Path)),
+}
+_MAY_BE_NONE = ("language", "num_inference_steps", "guidance_scale", "image", "last_image", "video", "audio")
+
+
+def _check_types(request: Request) -> None:
+    """Values come from JSON: 5.0 is no seed, "5" no number, true no count."""
+    for name, kinds in _TYPES.items():
+        value = getattr(request, name)
+        if value is None and name in _MAY_BE_NONE:
+            continue
+        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+            wanted = " or ".join(kind.__name__ for kind in kinds)
+            raise InvalidRequest(f"{name} must be {wanted}, not {value!r:.60}.", name)
+    if not math.isfinite(request.seconds):
+        raise InvalidRequest(
+            f"seconds is {request.seconds}; a shot has {MIN_SECONDS:g} to {MAX_SECONDS:g} s.", "seconds"
+        )
 
 
 def _check_text(request: Request) -> None:
@@ -223,6 +270,14 @@ def _check_clock(request: Request) -> None:
                 f"The beat {beat.start_s:g}-{beat.end_s:g} s ends after the clip ({request.seconds:g} s); "
                 f"ask for {beat.end_s:g} s or shorten it.",
                 "beats",
+            )
+
+    for line in request.dialogue:
+        start_s, end_s = line.start_s or 0.0, request.seconds if line.end_s is None else line.end_s
+        if not 0 <= start_s < end_s <= request.seconds + 1e-6:
+            raise InvalidRequest(
+                f"The line {line.text[:60]!r} is timed {start_s:g}-{end_s:g} s; the clip lasts {request.seconds:g} s.",
+                "dialogue",
             )
 
 
@@ -269,12 +324,24 @@ def _record(kind: type[Any], item: object, name: str) -> Any:  # noqa: ANN401  (
         return item
     if not isinstance(item, Mapping):
         raise InvalidRequest(f"Each item of {name} must be an object, not {type(item).__name__}.", name)
-    values = {k: Path(v) if k == "image" else v for k, v in item.items()}
+    values = {k: Path(v) if k == "image" and isinstance(v, str) else v for k, v in item.items()}
     try:
-        return kind(**values)
+        made = kind(**values)
     except TypeError:
         wanted = ", ".join(f.name for f in fields(kind))
         raise InvalidRequest(f"An item of {name} has {sorted(item)}; its fields are {wanted}.", name) from None
+    for key, kinds in _RECORD_TYPES.items():
+        value = getattr(made, key, None)
+        if value is not None and (not isinstance(value, kinds) or isinstance(value, bool)):
+            raise InvalidRequest(f"{key} of an item of {name} must be {kinds[0].__name__}, not {value!r:.60}.", name)
+    return made
+
+
+_RECORD_TYPES: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("text", "name", "speaker", "language", "register"), (str,)),
+    **dict.fromkeys(("start_s", "end_s"), (float, int)),
+    "image": (Path,),
+}
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401  (walks any JSON-like value)

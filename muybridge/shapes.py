@@ -163,6 +163,9 @@ def base_size(across: float, down: float) -> PixelSize:
     return min((PixelSize(w, h) for w in sides for h in sides), key=misfit)
 
 
+BASE_STEPS = {"15b-base": (32, 2)}  # steps and guidance passes where they are not 8 and 1
+
+
 @dataclass(frozen=True)
 class StagePlan:
     """One denoising stage: at which size, on which clock, with how many tokens, steps and passes."""
@@ -271,13 +274,17 @@ def plan_stages(request: Request, size: str, num_text_tokens: int = 300) -> tupl
     out = request.pixel_size
     ticks = clock(request.seconds)
     base = base_size(out.width, out.height) if out != PixelSize(448, 256) else out
+    is_large = out.width > base.width or out.height > base.height
+    base = base if is_large else out.on_grid  # less is asked for than the base makes: make just that
     per_image = base.tokens_per_latent
     source = ticks.num_video_latents * per_image + ticks.num_audio_latents if request.video else 0
     extra = len(request.references) * (per_image + 1) + source
-    steps = request.num_inference_steps or 8
-    guided = request.guidance_scale is not None and request.guidance_scale != 1.0
-    stages = [StagePlan("base", base, ticks, num_text_tokens, extra, steps, 2 if guided else 1)]
-    if out.width > base.width or out.height > base.height:
+    steps, passes = BASE_STEPS.get(size, (8, 1))
+    if request.guidance_scale is not None:
+        passes = 1 if request.guidance_scale == 1.0 else 2
+    steps = request.num_inference_steps or steps
+    stages = [StagePlan("base", base, ticks, num_text_tokens, extra, steps, passes)]
+    if is_large:
         steps = 5 if size.startswith("15b") else 4
         stages.append(StagePlan("upscaler", out.on_grid, ticks, num_text_tokens, 0, steps, 1))
     return tuple(stages)

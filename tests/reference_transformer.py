@@ -92,7 +92,7 @@ def swiglu7(y: Array) -> Array:
 
 
 def sees(tokens: Tokens, field: int | None) -> NDArray[np.bool_]:
-    """Dense [query, key]: same sample; with a field, video of a frame sees video within it and every frameless token."""
+    """Dense [query, key]: same sample; with a field, video sees video within it and every frameless token."""
     count = len(tokens.frame)
     mask = np.zeros((count, count), bool)
     for q in range(count):

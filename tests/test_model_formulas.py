@@ -1,4 +1,4 @@
-"""Each formula of the transformer against float64 loops: norms, rotation, gates, activations, routing, patches, clock."""
+"""Each formula of the transformer against float64 loops: norms, rotation, gates, activations, routing, clock."""
 
 from __future__ import annotations
 
