@@ -256,7 +256,8 @@ def test_no_proxy_from_the_environment(host: str, tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.parametrize(
-    "url", ["data:", "data:image/png;base64", "data:image/png;base64,", "data:image/png;base64,???", "data:,", "x,y" * 99]
+    "url",
+    ["data:", "data:image/png;base64", "data:image/png;base64,", "data:image/png;base64,???", "data:,", "x,y" * 99],
 )
 def test_bad_data_urls(url: str) -> None:
     with pytest.raises(MediaInvalid):

@@ -178,7 +178,9 @@ def test_delete_of_a_running_video_stops_it(client: openai.OpenAI, api_server: A
         client.videos.retrieve(video.id)
 
 
-def test_cancelled_shows_as_failed_to_sdks_and_as_itself_to_others(client: openai.OpenAI, api_server: ApiServer) -> None:
+def test_cancelled_shows_as_failed_to_sdks_and_as_itself_to_others(
+    client: openai.OpenAI, api_server: ApiServer
+) -> None:
     headers = {"Authorization": f"Bearer {api_server.key}"}
     with api_server.paused():
         video = client.videos.create(prompt="never mind")

@@ -263,7 +263,9 @@ def test_concurrent_repeats_make_one_job(api: Api) -> None:
     client, service = api
     key = {**bearer(service), "Idempotency-Key": "same"}
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        made = set(pool.map(lambda _: client.post("/v1/videos", json={"prompt": "x"}, headers=key).json()["id"], range(16)))
+        made = set(
+            pool.map(lambda _: client.post("/v1/videos", json={"prompt": "x"}, headers=key).json()["id"], range(16))
+        )
     assert len(made) == 1
 
 

@@ -9,7 +9,7 @@ import json
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -32,8 +32,15 @@ class BodyTooLarge(InvalidRequest):
 class Edge:
     """The outermost layer."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, limits: Limits, xai: bool = False) -> None:
-        self.app, self.metrics, self.limits, self.xai = app, metrics, limits, xai
+    def __init__(
+        self,
+        app: ASGIApp,
+        metrics: Metrics,
+        limits: Limits,
+        direct: Mapping[tuple[str, str], ASGIApp],
+        xai: bool = True,
+    ) -> None:
+        self.app, self.metrics, self.limits, self.direct, self.xai = app, metrics, limits, direct, xai
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; lifespan and other scopes pass untouched."""
@@ -66,7 +73,8 @@ class Edge:
             receive = self._capped(receive)
             if self.xai:
                 receive = await send_to_twin(scope, headers, receive)
-            await self.app(scope, receive, send_with_headers)
+            app = self.direct.get((scope["method"], scope["path"]), self.app)
+            await app(scope, receive, send_with_headers)
         except BodyTooLarge:
             if not status:
                 await self._refuse_body(send_with_headers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import sys
 import tomllib
@@ -87,6 +88,7 @@ def serve(serving: Serving, as_json: bool = False) -> None:
             server_header=False,
         )
     )
+    signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn shuts down on it and then raises it again: once is enough
     try:
         server.run(sockets=[listener])
     finally:

@@ -27,6 +27,7 @@ from anyio import CapacityLimiter
 from muybridge.api import ids, links
 from muybridge.api.fetch import FetchPolicy, check_url, decode_data_url
 from muybridge.api.keys import Key, Keyring
+from muybridge.api.lane import Lane
 from muybridge.api.limits import Limits
 from muybridge.api.metrics import Metrics
 from muybridge.api.models import ServedModel, resolve
@@ -75,6 +76,7 @@ class Service:
         self.keys = Keyring(store, limits.requests_per_s)
         self.uploads = Uploads(config.data / "media")
         self.ingest_slots = CapacityLimiter(4 * limits.max_ingests)  # threads for `face.in_thread` around `media`
+        self.lane = Lane(8 if store.database.postgres else 1)  # SQLite has one writer: more threads would only queue
         self.webhook_formats: dict[str, WebhookFormat] = {}
         self.link_secret = shared_setting(store, "link_secret", lambda: secrets.token_hex(32)).encode()
         self._endpoints: dict[str, tuple[list[dict[str, Any]], float]] = {}
@@ -90,6 +92,7 @@ class Service:
 
     def close(self) -> None:
         """Write down what is only in memory, and let the database go."""
+        self.lane.close()
         self.keys.flush()
         self.store.close()
 
