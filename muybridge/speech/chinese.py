@@ -89,7 +89,7 @@ def cantonese_syllables(text: str) -> list[tuple[str, int]]:
 
 
 def _cantonese(text: str) -> list[tuple[str, int]]:
-    import ToJyutping  # type: ignore[import-untyped]
+    import ToJyutping
 
     out: list[tuple[str, int]] = []
     for char, reading in ToJyutping.get_jyutping_list(text):

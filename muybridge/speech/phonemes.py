@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from muybridge.errors import UserError
+from muybridge.errors import NotInstalled, UserError
 from muybridge.request import LANGUAGES
 from muybridge.speech.alphabetic import alphabetic_phonemes
 from muybridge.speech.chinese import HAN, cantonese_phonemes, mandarin_phonemes
@@ -35,7 +35,7 @@ def phonemes(text: str, language: str) -> str:
     """
     if language not in LANGUAGES:
         raise UserError(f"There is no voice for language {language!r}; choose one of {', '.join(LANGUAGES)}.")
-    said = _tidy("".join(_part(part, own, language) for part, own in _runs(read_out(text, language), language)))
+    said = _tidy("".join(_said(part, own, language) for part, own in _runs(read_out(text, language), language)))
     if not re.search(r"\w", said):
         raise UserError(f"There is nothing to say in {language} in {text!r}; write words in that language.")
     return said if said[-1] in PAUSES else said + "."
@@ -46,16 +46,20 @@ def words(phoneme_text: str) -> list[str]:
     return [w for w in re.split(rf"[\s{re.escape(''.join(PAUSES))}\"()“”]+", phoneme_text) if w]
 
 
-def _part(text: str, is_own_script: bool, language: str) -> str:
+def _said(text: str, is_own_script: bool, language: str) -> str:
+    """One run of text in one script. Raises NotInstalled when the language's reader is missing."""
     if language in ("en", "de", "fr"):
         return alphabetic_phonemes(text, language)
     if not is_own_script:
         return f" {alphabetic_phonemes(text, 'en').strip()} "
-    if language == "ja":
-        return japanese_phonemes(text)
-    text = "".join(_MARKS.get(c, c) for c in text)
-    text = re.sub(r"([,.!?:;])(?=\S)", r"\1 ", text)
-    return {"zh": mandarin_phonemes, "yue": cantonese_phonemes, "ko": korean_phonemes}[language](text)
+    try:
+        if language == "ja":
+            return japanese_phonemes(text)
+        text = "".join(_MARKS.get(c, c) for c in text)
+        text = re.sub(r"([,.!?:;])(?=\S)", r"\1 ", text)
+        return {"zh": mandarin_phonemes, "yue": cantonese_phonemes, "ko": korean_phonemes}[language](text)
+    except ImportError as error:
+        raise NotInstalled(f"Reading {language} needs {error.name}: pip install 'muybridge[local]'") from error
 
 
 def _runs(text: str, language: str) -> list[tuple[str, bool]]:
