@@ -8,17 +8,15 @@ from typing import Annotated
 
 import typer
 
+from muybridge.cli import world_data
+
 
 def register(app: typer.Typer) -> None:
     """Add the `world` group to the command line."""
     group = typer.Typer(help="The synthetic world: rendered ground truth.", no_args_is_help=True)
     group.command("preview")(preview)
-    group.callback()(_group)
+    world_data.register(group)
     app.add_typer(group, name="world")
-
-
-def _group() -> None:
-    """Keeps `preview` a verb of the group while it is the only one."""
 
 
 def preview(
