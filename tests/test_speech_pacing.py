@@ -164,3 +164,18 @@ def test_phones_always_lie_in_order_inside_the_clip(texts: list[str], seconds: f
     assert all(a.end_s <= b.start_s + 1e-9 for a, b in itertools.pairwise(phones))
     assert phones[0].start_s >= 0 and phones[-1].end_s <= seconds
     assert len(split_phones(phonemes(texts[0], plan.lines[0].language))) >= len(plan.lines[0].phones)
+
+
+def test_a_line_hurries_a_little_to_stay_inside_its_beat() -> None:
+    said = "My brother bought three large bottles of fresh milk."
+    free = plan_speech(parse_script(f'0-9 s: she says: "{said}"')).lines[0]
+    length = free.end_s - free.start_s
+    tight = plan_speech(parse_script(f'1-{1 + length:.2f} s: she says: "{said}" 6-8 s: she waves'), 8.0).lines[0]
+    assert tight.start_s == pytest.approx(1.1) and tight.end_s == pytest.approx(1 + length, abs=0.02)
+    over = plan_speech(parse_script(f'1-2 s: she says: "{said}" 6-8 s: she waves'), 8.0).lines[0]
+    assert over.end_s - over.start_s == pytest.approx(length / MAX_SPEEDUP)
+
+
+def test_pauses_are_kept_before_a_line_inside_a_beat() -> None:
+    plan = plan_speech(parse_script('2-6 s: (pause 1.5s) she says: "Hello there."'), 8.0)
+    assert plan.lines[0].start_s == pytest.approx(3.6)

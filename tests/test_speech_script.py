@@ -28,8 +28,8 @@ def test_spans_speakers_languages_and_registers() -> None:
         "[00:03-00:07] The woman shouts over the crowd in French: «Attention, il arrive!»"
     )
     first, second = script.lines
-    assert (first.speaker, first.language, first.register, first.start_s) == ("A man in a red coat", "en", "calm", 0.0)
-    assert (second.speaker, second.language, second.register, second.start_s) == ("The woman", "fr", "energetic", 3.0)
+    assert (first.speaker, first.language, first.register, first.start_s) == ("A man in a red coat", "en", "calm", 0.1)
+    assert (second.speaker, second.language, second.register, second.start_s) == ("The woman", "fr", "energetic", 3.1)
     assert [(b.start_s, b.end_s) for b in script.beats] == [(0, 3), (3, 7)]
     assert not re.search(r"\d", script.scene)
 

@@ -97,12 +97,12 @@ def plan_speech(script: Script, seconds: float | None = None, language: str | No
     if not drafts:
         return Plan((), seconds or 0.0, 0.0)
     gaps = [script.gap_before(i, GAP_S if i else LEAD_S) for i in range(len(drafts))]
-    placed = _place(drafts, script.lines, gaps)
+    placed = _place(drafts, script, gaps)
     needed = placed[-1].end_s + TAIL_S
     if seconds is None:
         return Plan(tuple(placed), needed, needed)
     if needed > seconds + 1e-9:
-        placed = _squeeze(drafts, script.lines, gaps, seconds)
+        placed = _squeeze(drafts, script, gaps, seconds)
     return Plan(tuple(placed), seconds, needed)
 
 
@@ -158,42 +158,50 @@ def _draft(line: Line, script: Script, language: str | None, rate: float) -> Pla
     return _scaled(draft, 1 / pace, 1 / pace, 0.0)
 
 
-def _place(drafts: list[PlannedLine], lines: tuple[Line, ...], gaps: list[float]) -> list[PlannedLine]:
-    """Every line at its natural length, or at the span it was given."""
+def _place(drafts: list[PlannedLine], script: Script, gaps: list[float]) -> list[PlannedLine]:
+    """Every line at its natural length, at the span it was given, or a little faster to stay inside its beat."""
     placed: list[PlannedLine] = []
-    for draft, line, gap in zip(drafts, lines, gaps, strict=True):
+    for i, (draft, line) in enumerate(zip(drafts, script.lines, strict=True)):
         after = placed[-1].end_s if placed else 0.0
+        asked = script.gap_before(i, 0.0)
         if line.start_s is not None and line.end_s is not None:
             _check_order(line, line.start_s, after)
             placed.append(fit_span(draft, line.start_s, line.end_s))
         elif line.end_s is not None:
             start = line.end_s - draft.end_s
-            if start < after:
-                placed.append(fit_span(draft, after + min(gap, MIN_GAP_S), line.end_s))
-            else:
-                placed.append(draft.moved(start))
+            earliest = after + min(gaps[i], MIN_GAP_S)
+            placed.append(draft.moved(start) if start >= earliest else fit_span(draft, earliest, line.end_s))
         elif line.start_s is not None:
-            placed.append(draft.moved(max(line.start_s, after + MIN_GAP_S if placed else line.start_s)))
+            start = max(line.start_s + asked, after + max(asked, MIN_GAP_S) if placed else 0.0)
+            beat_end = next((b.end_s for b in script.beats if b.start_s <= line.start_s < b.end_s), math.inf)
+            placed.append(_hurried(draft, start, beat_end))
         else:
-            placed.append(draft.moved(after + gap))
+            placed.append(draft.moved(after + gaps[i]))
     return placed
 
 
-def _squeeze(
-    drafts: list[PlannedLine], lines: tuple[Line, ...], gaps: list[float], seconds: float
-) -> list[PlannedLine]:
+def _hurried(draft: PlannedLine, start_s: float, end_s: float) -> PlannedLine:
+    """The line from `start_s`, up to `MAX_SPEEDUP` faster if that lets it end by `end_s`; else it runs over."""
+    length = draft.end_s - draft.start_s
+    factor = min(max(length / max(end_s - start_s, 1e-9), 1.0), MAX_SPEEDUP)
+    return _scaled(draft, 1 / factor, 1 / factor, start_s)
+
+
+def _squeeze(drafts: list[PlannedLine], script: Script, gaps: list[float], seconds: float) -> list[PlannedLine]:
     """The lines spoken faster, by one factor for all, so that the last word ends `TAIL_S` before `seconds`."""
     tight = [min(g, MIN_GAP_S) if g <= GAP_S else g for g in gaps]
+    given = [line.start_s is not None and line.end_s is not None for line in script.lines]
 
     def at(factor: float) -> list[PlannedLine]:
         share = (factor - 1) / (MAX_SPEEDUP - 1)
         spaces = [g + (t - g) * share for g, t in zip(gaps, tight, strict=True)]
         pauses = 1 + (MIN_PAUSE - 1) * share
-        return _place([_scaled(d, 1 / factor, pauses, 0.0) for d in drafts], lines, spaces)
+        faster = [d if g else _scaled(d, 1 / factor, pauses, 0.0) for d, g in zip(drafts, given, strict=True)]
+        return _place(faster, replace(script, beats=()), spaces)
 
     shortest = at(MAX_SPEEDUP)[-1].end_s + TAIL_S
     if shortest > seconds + 1e-9:
-        natural = _place(drafts, lines, gaps)[-1].end_s + TAIL_S
+        natural = _place(drafts, script, gaps)[-1].end_s + TAIL_S
         raise InvalidRequest(
             f"The dialogue needs {_up(shortest):.1f} s at its fastest and {_up(natural):.1f} s at its own pace, but "
             f"the clip has {seconds:g} s. Ask for more seconds or shorten the lines.",

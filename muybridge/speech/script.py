@@ -31,6 +31,7 @@ _PAUSE = re.compile(
     re.IGNORECASE,
 )
 DEFAULT_PAUSE_S = 1.0
+BEAT_LEAD_S = 0.1  # a beat is seen before its words are heard
 _SECTION = re.compile(
     r"^[ \t]*(dialogue|background sound|对白|對白|台词|背景音)[ \t]*[:：][ \t]*", re.IGNORECASE | re.MULTILINE
 )
@@ -188,7 +189,7 @@ def parse_script(prompt: str, language: str | None = None) -> Script:
                 speaker=_speaker(before),
                 language=_language_cue(cue) or language or language_of(said),
                 register=infer_register(cue) if infer_register(cue) != "neutral" else None,
-                start_s=next((b.start_s for b in beats if b.start <= start < b.end), None),
+                start_s=next((b.start_s + BEAT_LEAD_S for b in beats if b.start <= start < b.end), None),
             )
         )
         gaps.append(_pause(before))

@@ -32,7 +32,7 @@ from muybridge.speech.phonemes import phonemes
 from muybridge.speech.symbols import PAUSES, token_ids
 
 if TYPE_CHECKING:
-    import onnxruntime  # type: ignore[import-untyped]
+    import onnxruntime
 
 Floats = npt.NDArray[np.float32]
 SAMPLE_RATE = 24_000
