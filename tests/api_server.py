@@ -130,7 +130,7 @@ def outside_world(folder: Path) -> Iterator[Outside]:
     image = write_image(folder / "picture.png", picture)
     clip = write_clip(
         folder / "clip.mp4",
-        np.full((75, 360, 640, 3), 90, np.uint8),
+        np.full((75, 180, 320, 3), 90, np.uint8),
         np.zeros((1, 48000), np.float32),
         sample_rate=16000,
     )

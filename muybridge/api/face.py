@@ -6,9 +6,10 @@ import asyncio
 import hashlib
 import json
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import Request, Response
@@ -18,9 +19,12 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from muybridge.errors import InvalidRequest, MuybridgeError, NotFound, Throttled
+
+if TYPE_CHECKING:
+    from muybridge.api.keys import Key
+    from muybridge.api.service import Service
 
 log = logging.getLogger("muybridge.api")
 T = TypeVar("T")
@@ -123,6 +127,12 @@ async def in_thread(call: Callable[..., T], *args: object, limiter: CapacityLimi
     return await to_thread.run_sync(lambda: call(*args), limiter=limiter)
 
 
+async def as_caller(service: Service, request: Request, work: Callable[[Key], T]) -> T:
+    """Authenticate and do `work` in one hop to a thread: neither may block the event loop."""
+    header = request.headers.get("authorization")
+    return await in_thread(lambda: work(service.authenticate(header)))
+
+
 async def read_body(request: Request) -> dict[str, Any]:
     """The body of a submit as a dict: JSON, or multipart/urlencoded form (files stay `UploadFile`).
 
@@ -137,7 +147,9 @@ async def read_body(request: Request) -> dict[str, Any]:
     if not raw:
         return {}
     try:
-        value = json.loads(raw, parse_constant=_not_json)
+        value = json.loads(raw, parse_constant=_not_json, parse_float=_finite)
+        if b"\\u" in raw or b"\xed" in raw:  # only these can hide half a surrogate pair, which no answer could repeat
+            json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise InvalidRequest(f"The body is not JSON: {error}. Send an object, or multipart/form-data.") from None
     if not isinstance(value, dict):
@@ -147,6 +159,11 @@ async def read_body(request: Request) -> dict[str, Any]:
 
 def _not_json(name: str) -> float:
     raise ValueError(f"{name} is not a JSON number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    return value if math.isfinite(value) else _not_json(text[:40])  # 1e999
 
 
 def unfold(items: list[tuple[str, Any]]) -> dict[str, Any]:

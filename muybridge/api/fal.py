@@ -151,13 +151,13 @@ def router(service: Service) -> APIRouter:
     async def stream(owner: str, app: str, request_id: str, http: Request, logs: str = "0") -> Response:
         where = links(http, f"{owner}/{app}", request_id)
         key = await wire.caller(service, http, "Key")
-        refused = fal_bodies.is_refusal(request_id)
-        if not refused:
+        refused = fal_bodies.refusal_status(request_id, where) if fal_bodies.is_refusal(request_id) else None
+        if refused is None:
             await face.in_thread(service.get, key, request_id, PROTOCOL)
 
         async def lines() -> AsyncIterator[str]:
-            if refused:
-                yield f"data: {json.dumps(fal_bodies.refusal_status(request_id, where))}\n\n"
+            if refused is not None:
+                yield f"data: {json.dumps(refused)}\n\n"
                 return
             async for job in wire.watched(service, key, request_id, PROTOCOL):
                 yield f"data: {json.dumps(await face.in_thread(described, job, where, logs))}\n\n"
@@ -217,7 +217,7 @@ def router(service: Service) -> APIRouter:
             raise
         return outcome(job, http)
 
-    @api.api_route("/proxy", methods=["GET", "POST", "PUT"], summary="Proxy of fal's browser client")
+    @api.api_route("/proxy", methods=["GET", "POST", "PUT"], include_in_schema=False)  # one operation id, three methods
     async def proxy(http: Request) -> Response:
         path, query = inner_path(http.headers.get("x-fal-target-url", ""))
         return Forward(http.app, path, query)
