@@ -5,7 +5,6 @@ Legend: B samples, N tokens, C channels, T time, Y X rows/columns (frames or lat
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,19 +14,17 @@ from torch import Tensor
 
 from muybridge import media
 from muybridge.engine.components import Components
-from muybridge.engine.state import Conditions, TextTokens
+from muybridge.engine.state import Conditions
 from muybridge.errors import InvalidRequest, MediaInvalid
+from muybridge.model import tokens
 from muybridge.model.codecs import AudioCodec
-from muybridge.model.tokens import Role, clock_coords, reference_start, scene_coords
+from muybridge.model.tokens import Role, TextTokens
 from muybridge.request import AudioMode, Request, timed_beats
 from muybridge.shapes import FPS, STRIDE_T, Clock, PixelSize
 from muybridge.speech.symbols import token_ids
 
 if TYPE_CHECKING:
     from muybridge.speech.pacing import Plan
-
-UNITS_PER_SECOND = FPS / STRIDE_T
-BEAT_SPACING = 2  # clock units between the tokens of one beat
 
 
 def encode_conditions(
@@ -44,8 +41,8 @@ def encode_conditions(
         )
     source, source_sound = _source(parts, request, ticks, base)
     return Conditions(
-        text=text_tokens(parts, request, ticks, plan),
-        negative=_scene_tokens(parts, request.negative_prompt or " "),
+        text=encode_text(parts, request, ticks, plan),
+        negative=_scene(parts, request.negative_prompt or " "),
         frames=_given_frames(parts, request, ticks, base),
         large_frames=_given_frames(parts, request, ticks, large) if large else {},
         references=_references(parts, request, base),
@@ -55,49 +52,29 @@ def encode_conditions(
     )
 
 
-def text_tokens(parts: Components, request: Request, ticks: Clock, plan: Plan | None) -> TextTokens:
+def encode_text(parts: Components, request: Request, ticks: Clock, plan: Plan | None) -> TextTokens:
     """Scene text off the clock; where the size has roles, beats on their spans, phonemes at their times, tags."""
-    pieces = [_scene_tokens(parts, request.prompt)]
+    pieces = [_scene(parts, request.prompt)]
     if parts.has_roles:
-        pieces += [
-            _beat_tokens(parts, b.text, b.start_s, b.end_s) for b in (*request.beats, *timed_beats(request.prompt))
-        ]
+        for beat in (*request.beats, *timed_beats(request.prompt)):
+            (features_NC,) = parts.text_encoder.encode([beat.text])
+            pieces.append(tokens.beat_tokens(features_NC.float().cpu(), beat.start_s, beat.end_s))
         names = [r.name for r in request.references]
         if names:
-            start = reference_start(ticks.num_video_latents, 0)
-            tags = torch.stack([f.mean(0) for f in parts.text_encoder.encode(names)])
-            coords = clock_coords(torch.arange(len(names)) + start) - torch.tensor([0.0, 1.0, 1.0])
-            pieces.append(_tokens(tags, coords, Role.TAG))
+            tags = torch.stack([f.float().cpu().mean(0) for f in parts.text_encoder.encode(names)])
+            pieces.append(tokens.tag_tokens(tags, ticks.num_video_latents))
     if parts.phoneme_encoder is not None and plan is not None:
         for line in plan.lines:
             ids = [token_ids(phone.symbol) for phone in line.phones]
-            features = parts.phoneme_encoder.encode_phonemes(ids, line.language, line.register)
-            middles = torch.tensor([(p.start_s + p.end_s) / 2 * UNITS_PER_SECOND for p in line.phones])
-            pieces.append(_tokens(features, clock_coords(middles), Role.SPEECH))
-    return TextTokens(
-        torch.cat([p.features_NC for p in pieces]),
-        torch.cat([p.coords_N3 for p in pieces]),
-        torch.cat([p.roles_N for p in pieces]),
-    )
+            features_NC = parts.phoneme_encoder.encode_phonemes(ids, line.language, line.register)
+            middles_s = torch.tensor([(p.start_s + p.end_s) / 2 for p in line.phones])
+            pieces.append(tokens.speech_tokens(features_NC.float().cpu(), middles_s))
+    return tokens.join_texts(pieces)
 
 
-def _tokens(features_NC: Tensor, coords_N3: Tensor, role: Role) -> TextTokens:
-    features_NC = features_NC.float().cpu()
-    return TextTokens(features_NC, coords_N3, torch.full((len(features_NC),), int(role)))
-
-
-def _scene_tokens(parts: Components, prompt: str) -> TextTokens:
+def _scene(parts: Components, prompt: str) -> TextTokens:
     (features_NC,) = parts.text_encoder.encode([prompt])
-    return _tokens(features_NC, scene_coords(len(features_NC)), Role.SCENE)
-
-
-def _beat_tokens(parts: Components, text: str, start_s: float, end_s: float) -> TextTokens:
-    """One token every two units of the beat's span, each the mean of its text's features."""
-    (features_NC,) = parts.text_encoder.encode([text])
-    first, last = start_s * UNITS_PER_SECOND, end_s * UNITS_PER_SECOND
-    count = max(1, math.ceil((last - first) / BEAT_SPACING))
-    places = first + (torch.arange(count) + 0.5) * (last - first) / count
-    return _tokens(features_NC.mean(0).expand(count, -1), clock_coords(places), Role.BEAT)
+    return tokens.text_tokens(features_NC.float().cpu(), tokens.scene_coords(len(features_NC)), Role.SCENE)
 
 
 def frames_to_tensor(frames_TYXC: np.ndarray) -> Tensor:

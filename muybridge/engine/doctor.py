@@ -17,9 +17,10 @@ from rich.table import Table
 
 from muybridge.config import settings
 from muybridge.engine import precision
-from muybridge.engine.loading import SHIPPED, pick_device
+from muybridge.engine.loading import SHIPPED
 from muybridge.engine.placement import place
 from muybridge.errors import DoesNotFit
+from muybridge.model.device import has_fast_bf16, pick_device
 from muybridge.request import Request
 from muybridge.shapes import Machine, cost
 
@@ -132,7 +133,7 @@ def features(device: torch.device) -> tuple[str, ...]:
     if device.type == "cuda":
         major, minor = torch.cuda.get_device_capability(device)
         return (f"sm_{major}{minor}", "bf16", *(("fp8",) if major >= 9 else ()))
-    found = [("AMX", precision.has_fast_bf16()), ("AVX-512", torch.cpu._is_avx512_supported())]
+    found = [("AMX", has_fast_bf16(device)), ("AVX-512", torch.cpu._is_avx512_supported())]
     return tuple(name for name, is_there in found if is_there)
 
 

@@ -14,6 +14,7 @@ from muybridge.engine.components import Components, SplitVideoCodec
 from muybridge.engine.engine import Engine
 from muybridge.errors import UserError
 from muybridge.model import Transformer
+from muybridge.model.device import pick_device
 from muybridge.model.fixed_codec import FixedAudioCodec, FixedTextEncoder, FixedVideoCodec
 
 SHIPPED = Path(__file__).parent.parent / "shipped"
@@ -42,16 +43,6 @@ def load(size_or_path: str | Path = "tiny", config: EngineConfig | None = None) 
 
         return Engine(load_tiny(folder, device, config.precision))
     return Engine(_load_15b(folder, size, device, config))
-
-
-def pick_device(asked: str = "auto") -> torch.device:
-    """CUDA where there is one, else the CPU; raises UserError for a device that is not there."""
-    if asked == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(asked)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise UserError(f"device {asked} was asked for, but there is no CUDA device; use --set device=cpu.")
-    return device
 
 
 def _load_15b(folder: Path, size: str, device: torch.device, config: EngineConfig) -> Components:

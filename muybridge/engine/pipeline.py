@@ -21,7 +21,7 @@ from muybridge.engine.clip import Clip
 from muybridge.engine.components import Components, Denoiser
 from muybridge.engine.conditions import encode_conditions
 from muybridge.engine.sampling import Sampling, base_sampling, upscaler_sampling
-from muybridge.engine.state import STREAMS, Conditions, GenerationState, TextTokens
+from muybridge.engine.state import STREAMS, Conditions, GenerationState
 from muybridge.errors import InvalidRequest
 from muybridge.flow.conditioning import CleanLatents, keyframes
 from muybridge.flow.guidance import FULL, TEXT, guide
@@ -31,7 +31,7 @@ from muybridge.flow.solver import SolverState, distilled_step, euler_step, unipc
 from muybridge.flow.upscale_start import audio_context, upscale_start
 from muybridge.model import tokens
 from muybridge.model.codecs import SpatialTile, VideoCodec
-from muybridge.model.tokens import Packed, Role, Sample, pack
+from muybridge.model.tokens import Packed, Role, Sample, TextTokens, pack
 from muybridge.request import AudioMode, Request
 from muybridge.shapes import AUDIO_CHANNELS, LATENT_CHANNELS, PixelSize, StagePlan, Window, clock, plan_stages
 
@@ -173,33 +173,27 @@ def _solvers() -> dict[str, SolverState]:
 
 def _sample(parts: Components, state: GenerationState, plan: StagePlan, name: str) -> Sample:
     """The sequence of one guidance pass, target tokens first and still zero."""
-    conditions, device = state.conditions, parts.device
+    given, device = state.conditions, parts.device
     is_upscaler = state.stage == "upscaler"
-    rows, cols = plan.size.latent
-    count = plan.clock.num_video_latents
-    text = _text_of(conditions, name)
+    text = _text_of(given, name)
     coords = text.coords_N3 if not is_upscaler or parts.has_roles else tokens.scene_coords(len(text.coords_N3), True)
-    sample = tokens.empty_sample(text.features_NC.to(device), coords, LATENT_CHANNELS * 4, AUDIO_CHANNELS)
-    sample = replace(sample, text_roles=text.roles_N.to(device))
-    target = torch.zeros(plan.num_video_tokens, LATENT_CHANNELS * 4, device=device)
-    sample = tokens.add_video(sample, target, tokens.video_coords(count, rows, cols), Role.TARGET)
+    text = TextTokens(text.features_NC.to(device), coords.to(device), text.roles_N.to(device))
+    target = torch.zeros(LATENT_CHANNELS, plan.clock.num_video_latents, *plan.size.latent, device=device)
     silence = torch.zeros(plan.clock.num_audio_latents, AUDIO_CHANNELS, device=device)
-    role = Role.TARGET if conditions.voice_BAC is None else Role.SOURCE
-    sample = tokens.add_audio(sample, silence, tokens.audio_coords(len(silence)), role)
+    keeps_audio = given.voice_BAC is not None
     if is_upscaler:
-        return sample
-    if conditions.references is not None and name != REFERENCE:
-        for index, latent_CTYX in enumerate(conditions.references):
-            place = tokens.video_coords(1, rows, cols, tokens.reference_start(count, index))
-            patches = tokens.patchify(latent_CTYX.to(device))
-            sample = tokens.add_video(sample, patches, place, Role.REFERENCE, start_frame=None)
-    if conditions.source_BCTYX is not None:
-        patches = tokens.patchify(conditions.source_BCTYX[0].to(device))
-        sample = tokens.add_video(sample, patches, tokens.video_coords(count, rows, cols), Role.SOURCE)
-    if conditions.source_audio_BAC is not None and conditions.voice_BAC is None:
-        sound = conditions.source_audio_BAC[0].to(device)
-        sample = tokens.add_audio(sample, sound, tokens.audio_coords(len(sound)), Role.SOURCE)
-    return sample
+        return tokens.sequence(text, target, silence, keeps_audio=keeps_audio)
+    references = given.references if name != REFERENCE else None
+    sound = None if keeps_audio or given.source_audio_BAC is None else given.source_audio_BAC[0].to(device)
+    return tokens.sequence(
+        text,
+        target,
+        silence,
+        keeps_audio=keeps_audio,
+        references_RCTYX=None if references is None else references.to(device),
+        source_CTYX=None if given.source_BCTYX is None else given.source_BCTYX[0].to(device),
+        source_audio_AC=sound,
+    )
 
 
 def _text_of(conditions: Conditions, name: str) -> TextTokens:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from muybridge.config import Precision
 from muybridge.errors import UserError
+from muybridge.model.device import has_fast_bf16
 from muybridge.model.transformer import ModalLinear, Transformer
 
 FP8 = torch.float8_e4m3fn
@@ -37,14 +38,9 @@ def choose(device: torch.device, asked: Precision = "auto") -> Choice:
         raise UserError("fp8 needs a Hopper GPU; this engine runs on the CPU. Use precision fp32 or bf16.")
     if asked != "auto":
         return Choice(asked, "asked for")
-    if has_fast_bf16():
+    if has_fast_bf16(device):
         return Choice("bf16", "this CPU multiplies bf16 in hardware (AMX)")
     return Choice("fp32", "this CPU has no AMX: bf16 would be emulated")
-
-
-def has_fast_bf16() -> bool:
-    """Whether the CPU has AMX tiles, about ten times the fp32 rate."""
-    return bool(torch.cpu._is_amx_tile_supported())
 
 
 def apply(model: Transformer, precision: Precision) -> Transformer:

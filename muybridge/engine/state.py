@@ -16,6 +16,7 @@ from torch import Tensor
 
 from muybridge.errors import UserError
 from muybridge.flow.solver import SolverState
+from muybridge.model.tokens import TextTokens
 from muybridge.request import Request
 from muybridge.shapes import Clock, Window, clock
 
@@ -23,15 +24,6 @@ STREAMS = ("video", "audio")
 FORMAT = 1
 
 Stage = Literal["base", "upscaler", "done"]
-
-
-@dataclass(frozen=True, eq=False)
-class TextTokens:
-    """Text of every kind, ready for the sequence: features [N, C], coordinates [N, 3], roles [N]."""
-
-    features_NC: Tensor
-    coords_N3: Tensor
-    roles_N: Tensor
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ sample after sample. Coordinates are physical: (t, y, x) in clock units and late
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
@@ -16,7 +17,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from muybridge.shapes import PATCH, STRIDE_T
+from muybridge.shapes import FPS, PATCH, STRIDE_T
 
 ALL_FRAMES = -1  # frame index of a token that every local window sees: audio, text, references
 
@@ -58,6 +59,15 @@ class Windows(NamedTuple):
 
     groups: tuple[tuple[Tensor, Tensor], ...]
     place_N: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class TextTokens:
+    """Text of every kind, ready for the sequence: features [N, C], coordinates [N, 3], roles [N]."""
+
+    features_NC: Tensor
+    coords_N3: Tensor
+    roles_N: Tensor
 
 
 @dataclass(frozen=True)
@@ -245,3 +255,74 @@ def add_text(sample: Sample, tokens_NC: Tensor, coords: Tensor, role: Role) -> S
         text_coords=torch.cat([sample.text_coords, coords.to(device)]),
         text_roles=torch.cat([sample.text_roles, torch.full((len(tokens_NC),), int(role), device=device)]),
     )
+
+
+UNITS_PER_SECOND = FPS / STRIDE_T
+BEAT_SPACING = 2  # clock units between the tokens of one beat
+
+
+def text_tokens(features_NC: Tensor, coords_N3: Tensor, role: Role) -> TextTokens:
+    """One kind of text."""
+    roles_N = torch.full((len(features_NC),), int(role), device=features_NC.device)
+    return TextTokens(features_NC, coords_N3.to(features_NC.device), roles_N)
+
+
+def join_texts(pieces: Sequence[TextTokens]) -> TextTokens:
+    """Several kinds of text in a row."""
+    return TextTokens(
+        torch.cat([p.features_NC for p in pieces]),
+        torch.cat([p.coords_N3 for p in pieces]),
+        torch.cat([p.roles_N for p in pieces]),
+    )
+
+
+def beat_tokens(features_NC: Tensor, start_s: float, end_s: float) -> TextTokens:
+    """A beat on the clock: the mean of its text's features, once every two units of its span."""
+    first, last = start_s * UNITS_PER_SECOND, end_s * UNITS_PER_SECOND
+    count = max(1, math.ceil((last - first) / BEAT_SPACING))
+    places = first + (torch.arange(count) + 0.5) * (last - first) / count
+    return text_tokens(features_NC.mean(0).expand(count, -1), clock_coords(places), Role.BEAT)
+
+
+def tag_tokens(features_NC: Tensor, num_latents: int) -> TextTokens:
+    """One token per reference from its name's features: at its picture's time, y = x = -1."""
+    places = clock_coords(torch.arange(len(features_NC)) + reference_start(num_latents, 0))
+    return text_tokens(features_NC, places - torch.tensor([0.0, 1.0, 1.0]), Role.TAG)
+
+
+def speech_tokens(features_NC: Tensor, middles_s: Tensor) -> TextTokens:
+    """One token per phone, at the phone's middle."""
+    return text_tokens(features_NC, clock_coords(middles_s * UNITS_PER_SECOND), Role.SPEECH)
+
+
+def sequence(
+    text: TextTokens,
+    video_CTYX: Tensor,
+    audio_AC: Tensor,
+    *,
+    keeps_audio: bool = False,
+    references_RCTYX: Tensor | None = None,
+    source_CTYX: Tensor | None = None,
+    source_audio_AC: Tensor | None = None,
+) -> Sample:
+    """One clip's whole sequence, as generation and training both build it: the noisy target first, then what is clean.
+
+    `keeps_audio`: the audio is given, not made. References stand after the end and are seen from every local window;
+    a source stands where the target stands.
+    """
+    channels, count, rows, cols = video_CTYX.shape
+    patches = channels * PATCH * PATCH
+    sample = empty_sample(text.features_NC, text.coords_N3, patches, audio_AC.shape[1])
+    sample = replace(sample, text_roles=text.roles_N)
+    sample = add_video(sample, patchify(video_CTYX), video_coords(count, rows, cols), Role.TARGET)
+    role = Role.SOURCE if keeps_audio else Role.TARGET
+    sample = add_audio(sample, audio_AC, audio_coords(len(audio_AC)), role)
+    for index, reference_CTYX in enumerate(() if references_RCTYX is None else references_RCTYX):
+        high, wide = reference_CTYX.shape[2:]
+        place = video_coords(1, high, wide, reference_start(count, index))
+        sample = add_video(sample, patchify(reference_CTYX), place, Role.REFERENCE, start_frame=None)
+    if source_CTYX is not None:
+        sample = add_video(sample, patchify(source_CTYX), video_coords(count, rows, cols), Role.SOURCE)
+    if source_audio_AC is not None:
+        sample = add_audio(sample, source_audio_AC, audio_coords(len(source_audio_AC)), Role.SOURCE)
+    return sample

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from muybridge.media import write_image
 from muybridge.model.quantize import quantize_state
 from muybridge.model.tiny_video_codec import TinyVideoCodec
-from muybridge.train.frames import FrameCrops
+from muybridge.train import frames as cache
 from muybridge.train.trainer import Losses, Recipe
 
 
@@ -34,10 +34,10 @@ def recipe(
 ) -> Recipe:
     """All settings; `frames` is what `muybridge world frames` wrote."""
     settings: dict[str, Any] = dict(locals())
-    crops = FrameCrops(Path(frames), crop)
+    crops = cache.read(Path(frames))
 
     def batch(step: int, device: torch.device) -> Tensor:
-        return crops.batch(step, batch_size).to(device)
+        return to_tensor(crops.batch(step, batch_size, crop)).to(device)
 
     def loss(modules: dict[str, nn.Module], frames_BCTYX: Tensor) -> Losses:
         codec = modules["video_codec"]
@@ -49,13 +49,13 @@ def recipe(
     def export(modules: dict[str, nn.Module], folder: Path) -> None:
         codec = modules["video_codec"]
         assert isinstance(codec, TinyVideoCodec)
-        measure_latent(codec, [crops.batch(10**9 + i, batch_size) for i in range(8)])
+        measure_latent(codec, [to_tensor(crops.batch(10**9 + i, batch_size, crop)) for i in range(8)])
         export_module(codec, folder / f"{out_name}.safetensors", made.hash)
 
     def preview(modules: dict[str, nn.Module], folder: Path) -> None:
         codec = modules["video_codec"]
         assert isinstance(codec, TinyVideoCodec)
-        frames_BCTYX = crops.batch(10**9, 8).to(next(codec.parameters()).device)
+        frames_BCTYX = to_tensor(crops.batch(10**9, 8, crop)).to(next(codec.parameters()).device)
         again = codec.to_frames(codec.to_latent(frames_BCTYX)).clamp(-1, 1)
         rows = torch.stack([frames_BCTYX[:, :, 0], again[:, :, 0], frames_BCTYX[:, :, -1], again[:, :, -1]], 1)
         sheet = rows.permute(1, 3, 0, 4, 2).flatten(2, 3).flatten(0, 1)
@@ -75,6 +75,11 @@ def recipe(
         weight_decay=0.0,
     )
     return made
+
+
+def to_tensor(frames_BTYXC: cache.Bytes) -> Tensor:
+    """uint8 clips to [B, 3, T, Y, X] float32 in [-1, 1]."""
+    return torch.from_numpy(frames_BTYXC).permute(0, 4, 1, 2, 3).float() / 127.5 - 1
 
 
 def reconstruction_losses(again: Tensor, frames: Tensor, latent: Tensor, edge: float, pull: float) -> Losses:

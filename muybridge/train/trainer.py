@@ -21,8 +21,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
-from muybridge.engine import precision
-from muybridge.engine.loading import pick_device
+from muybridge.model.device import has_fast_bf16, pick_device
 from muybridge.train.checkpoint import Average, load_checkpoint, named_parameters, put_back, save_checkpoint
 
 Losses = dict[str, Tensor]
@@ -144,7 +143,7 @@ def _optimizer(recipe: Recipe, modules: dict[str, nn.Module]) -> torch.optim.Opt
 
 def _autocast(device: torch.device) -> contextlib.AbstractContextManager[None]:
     """bf16 matrix products where the device is fast at them."""
-    if precision.choose(device).precision == "bf16":
+    if has_fast_bf16(device):
         return torch.autocast(device.type, torch.bfloat16)
     return contextlib.nullcontext()
 
