@@ -3,12 +3,37 @@
 from __future__ import annotations
 
 PLACES: dict[str, tuple[str, ...]] = {
-    "living room": ("in a living room", "at home in the living room", "in a cosy living room with a sofa", "inside a lounge"),
-    "kitchen": ("in a kitchen", "in a tiled kitchen", "in the kitchen in front of the counter", "standing in a home kitchen"),
+    "living room": (
+        "in a living room",
+        "at home in the living room",
+        "in a cosy living room with a sofa",
+        "inside a lounge",
+    ),
+    "kitchen": (
+        "in a kitchen",
+        "in a tiled kitchen",
+        "in the kitchen in front of the counter",
+        "standing in a home kitchen",
+    ),
     "office": ("in an office", "at the office", "in an office with desks and screens", "in a workplace"),
-    "library": ("in a library", "among bookshelves in a library", "in a room full of books", "in front of tall bookshelves"),
-    "classroom": ("in a classroom", "in front of a blackboard in a classroom", "at school in front of the blackboard", "in a schoolroom"),
-    "studio": ("in a studio", "in front of a plain studio backdrop", "before a seamless backdrop", "against a plain wall in a studio"),
+    "library": (
+        "in a library",
+        "among bookshelves in a library",
+        "in a room full of books",
+        "in front of tall bookshelves",
+    ),
+    "classroom": (
+        "in a classroom",
+        "in front of a blackboard in a classroom",
+        "at school in front of the blackboard",
+        "in a schoolroom",
+    ),
+    "studio": (
+        "in a studio",
+        "in front of a plain studio backdrop",
+        "before a seamless backdrop",
+        "against a plain wall in a studio",
+    ),
     "stage": ("on a stage", "on a theatre stage", "on stage in front of a curtain", "in a theatre, before the curtain"),
     "cafe": ("in a cafe", "in a coffee shop", "in a cafe with brick walls", "at a coffee bar"),
     "street": ("on a street", "on a city street", "in the city, beside a road", "on the pavement of a town street"),
@@ -18,29 +43,71 @@ PLACES: dict[str, tuple[str, ...]] = {
     "mountains": ("in the mountains", "in a mountain valley", "in front of high mountains", "in an alpine landscape"),
     "snowfield": ("in the snow", "in a snowy landscape", "on a snowfield with fir trees", "in a winter landscape"),
     "desert": ("in a desert", "among dunes and cacti", "in a sandy desert with cacti", "in a dry desert"),
-    "meadow": ("in a meadow", "in a meadow by a wooden fence", "in the countryside, in a grassy field", "on a flowery meadow"),
-    "rooftop": ("on a rooftop", "on a roof above the city", "on a city rooftop", "on a roof terrace with a view of the city"),
+    "meadow": (
+        "in a meadow",
+        "in a meadow by a wooden fence",
+        "in the countryside, in a grassy field",
+        "on a flowery meadow",
+    ),
+    "rooftop": (
+        "on a rooftop",
+        "on a roof above the city",
+        "on a city rooftop",
+        "on a roof terrace with a view of the city",
+    ),
     "garden": ("in a garden", "in a garden with flowers", "in front of a hedge in a garden", "in a flower garden"),
     "lakeside": ("by a lake", "on the shore of a lake", "at a lakeside with a wooden jetty", "beside a calm lake"),
 }
 PLACE_DETAILS: dict[str, tuple[str, ...]] = {
-    "living room": ("A framed picture hangs on the wall behind.", "There is a sofa and a standing lamp.", "A window with curtains is at the side."),
-    "kitchen": ("Cupboards run along the back wall.", "Some fruit lies on the counter.", "There is a window over the counter."),
-    "office": ("Desks with screens stand behind.", "Large windows fill the back wall.", "A potted plant stands in the corner."),
-    "library": ("Rows of books fill the shelves.", "The wooden shelves reach high.", "A small green lamp stands on a table."),
-    "classroom": ("Chalk lines cover the blackboard.", "A blackboard fills the back wall.", "School desks stand at the sides."),
+    "living room": (
+        "A framed picture hangs on the wall behind.",
+        "There is a sofa and a standing lamp.",
+        "A window with curtains is at the side.",
+    ),
+    "kitchen": (
+        "Cupboards run along the back wall.",
+        "Some fruit lies on the counter.",
+        "There is a window over the counter.",
+    ),
+    "office": (
+        "Desks with screens stand behind.",
+        "Large windows fill the back wall.",
+        "A potted plant stands in the corner.",
+    ),
+    "library": (
+        "Rows of books fill the shelves.",
+        "The wooden shelves reach high.",
+        "A small green lamp stands on a table.",
+    ),
+    "classroom": (
+        "Chalk lines cover the blackboard.",
+        "A blackboard fills the back wall.",
+        "School desks stand at the sides.",
+    ),
     "studio": ("The background is plain.", "Nothing distracts from the subject.", "The backdrop is one even colour."),
     "stage": ("A heavy curtain hangs behind.", "Stage lights hang above.", "The floor is made of boards."),
     "cafe": ("Lamps hang from the ceiling.", "A menu board hangs on the brick wall.", "There is a wooden bar behind."),
-    "street": ("Houses line the other side of the road.", "Cars are parked along the road.", "Lamp posts stand along the road."),
+    "street": (
+        "Houses line the other side of the road.",
+        "Cars are parked along the road.",
+        "Lamp posts stand along the road.",
+    ),
     "park": ("Trees stand in the background.", "A bench stands on the grass.", "A path leads into the distance."),
     "beach": ("Waves roll onto the sand.", "The sea reaches to the horizon.", "The water glitters behind."),
     "forest": ("Thick trunks stand all around.", "Bushes grow between the trees.", "The wood is dense."),
-    "mountains": ("Rocky peaks rise in the distance.", "Fir trees stand before the peaks.", "Boulders lie in the grass."),
+    "mountains": (
+        "Rocky peaks rise in the distance.",
+        "Fir trees stand before the peaks.",
+        "Boulders lie in the grass.",
+    ),
     "snowfield": ("Snow covers everything.", "Fir trees stand in the snow.", "White hills rise behind."),
     "desert": ("Cacti stand in the sand.", "Dunes roll away behind.", "A red mesa stands far away."),
     "meadow": ("A wooden fence runs across the field.", "Flowers dot the grass.", "Green hills lie behind."),
-    "rooftop": ("Tall buildings surround the roof.", "A low brick wall borders the roof.", "The city spreads out behind."),
+    "rooftop": (
+        "Tall buildings surround the roof.",
+        "A low brick wall borders the roof.",
+        "The city spreads out behind.",
+    ),
     "garden": ("A clipped hedge stands behind.", "Flowers bloom on the bushes.", "A paved path runs through the lawn."),
     "lakeside": ("A jetty leads out over the water.", "The far shore is lined with firs.", "The lake lies still."),
 }
@@ -54,7 +121,12 @@ WEATHERS: dict[str, tuple[str, ...]] = {
     "clear": ("",),
     "rain": ("It is raining.", "Rain falls.", "Rain pours down.", "The weather is rainy."),
     "snow": ("It is snowing.", "Snowflakes drift down.", "Snow falls softly.", "The weather is snowy."),
-    "fog": ("It is foggy.", "Thick fog hides the distance.", "A haze of fog hangs in the air.", "The weather is misty."),
+    "fog": (
+        "It is foggy.",
+        "Thick fog hides the distance.",
+        "A haze of fog hangs in the air.",
+        "The weather is misty.",
+    ),
 }
 FRAMINGS: dict[str, tuple[str, ...]] = {
     "close-up": ("close-up", "tight close-up", "close shot of the face", "facial close-up"),
@@ -63,17 +135,34 @@ FRAMINGS: dict[str, tuple[str, ...]] = {
     "half body": ("half-body shot", "half-length shot", "wider half-body view", "shot down to the hips"),
 }
 MOVES: dict[str, tuple[str, ...]] = {
-    "static": ("The camera is static.", "The camera does not move.", "A locked-off shot.", "The camera stays on a tripod."),
+    "static": (
+        "The camera is static.",
+        "The camera does not move.",
+        "A locked-off shot.",
+        "The camera stays on a tripod.",
+    ),
     "pan left": ("The camera pans left.", "A slow pan to the left.", "The camera swings to the left."),
     "pan right": ("The camera pans right.", "A slow pan to the right.", "The camera swings to the right."),
     "tilt up": ("The camera tilts up.", "A tilt upwards.", "The camera slowly looks up."),
     "tilt down": ("The camera tilts down.", "A tilt downwards.", "The camera slowly looks down."),
     "push in": ("The camera pushes in.", "A slow push-in.", "The camera moves closer.", "A dolly-in."),
     "pull out": ("The camera pulls out.", "A slow pull back.", "The camera moves away.", "A dolly-out."),
-    "orbit left": ("The camera orbits to the left.", "The camera circles round to the left.", "An orbit shot going left."),
-    "orbit right": ("The camera orbits to the right.", "The camera circles round to the right.", "An orbit shot going right."),
+    "orbit left": (
+        "The camera orbits to the left.",
+        "The camera circles round to the left.",
+        "An orbit shot going left.",
+    ),
+    "orbit right": (
+        "The camera orbits to the right.",
+        "The camera circles round to the right.",
+        "An orbit shot going right.",
+    ),
     "handheld": ("The camera is handheld.", "A slightly shaky handheld camera.", "Shot from the hand."),
-    "reframe": ("The camera reframes without a cut to a wider view.", "The framing opens up to a wider, off-centre view.", "A continuous reframing to a wider composition."),
+    "reframe": (
+        "The camera reframes without a cut to a wider view.",
+        "The framing opens up to a wider, off-centre view.",
+        "A continuous reframing to a wider composition.",
+    ),
 }
 LIGHT_SIDES: dict[str, tuple[str, ...]] = {
     "left": ("lit from the left", "with light from the left", "the key light comes from the left"),
@@ -143,10 +232,22 @@ THINGS: dict[str, tuple[str, ...]] = {
     "waves": ("waves break on the shore", "waves roll in and break", "the surf washes up the sand"),
     "car": ("a {c} car passes", "a {c} car drives by", "a {c} car drives past the camera"),
     "bell": ("a {c} bell swings and rings", "a {c} bell rings in its frame", "a big {c} bell is ringing"),
-    "metronome": ("a {c} metronome ticks", "the arm of a {c} metronome swings to and fro", "a {c} metronome beats time"),
+    "metronome": (
+        "a {c} metronome ticks",
+        "the arm of a {c} metronome swings to and fro",
+        "a {c} metronome beats time",
+    ),
     "fire": ("a campfire burns", "a fire crackles in a ring of stones", "flames leap from a campfire"),
-    "drum": ("a stick beats a {c} drum", "a {c} drum is played with one stick", "a {c} drum is struck in a steady beat"),
-    "bird": ("a {c} bird chirps on a branch", "a little {c} bird sings on a branch", "a {c} songbird sits on a branch and tweets"),
+    "drum": (
+        "a stick beats a {c} drum",
+        "a {c} drum is played with one stick",
+        "a {c} drum is struck in a steady beat",
+    ),
+    "bird": (
+        "a {c} bird chirps on a branch",
+        "a little {c} bird sings on a branch",
+        "a {c} songbird sits on a branch and tweets",
+    ),
     "door": ("a {c} door opens and slams shut", "a {c} door swings open and bangs shut", "a {c} door slams"),
 }
 SOUNDS: dict[str, tuple[str, ...]] = {
@@ -162,6 +263,6 @@ SOUNDS: dict[str, tuple[str, ...]] = {
     "door": ("The slam is loud.", "A door slams.", "The sound of a slamming door."),
 }
 CLOSERS: tuple[str, ...] = (
-    "The whole clip is one continuous take.", "There is no cut.", "The image is sharp and clear.", "The clip looks calm and natural.",
+    "The whole clip is one continuous take.", "There is no cut.", "The image is sharp and clear.", "The clip has a natural feel.",
     "Everything happens in a single shot.", "The mood of the scene is quiet.", "The picture is cleanly composed.",
 )  # fmt: skip

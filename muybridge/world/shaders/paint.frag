@@ -75,7 +75,7 @@ void main() {
     float depth = smoothstep(1.50, 0.95, rest.z) * inside;
     albedo *= 1.0 - 0.9 * depth;
 
-    float gloss = (0.055 + 0.05 * fine.y + 0.12 * lips) * (1.0 - inside) * (1.0 - hairy);
+    float gloss = (0.055 + 0.05 * fine.y + 0.12 * lips) * (1.0 - inside) * (1.0 - hairy) * (1.0 - min(scalp * crown * 1.1, 1.0)); // no gloss marks painted hair
     out_color = vec4(sqrt(clamp(albedo, 0.0, 1.0)), gloss * 4.0);
     out_mask_a = vec4(0.0);
     out_mask_b = vec4(0.0);

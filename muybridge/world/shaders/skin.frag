@@ -27,6 +27,8 @@ void main() {
     color += key_color * shine * paint.a * 0.25 * shadow + rim_color * rim * (0.5 + 0.5 * max(-n.z, 0.0)) * occlusion;
     out_color = vec4(finish(fogged(color, world)), 1.0);
     float head = step(5.95, rest.y);
-    out_mask_a = vec4(1.0, head * step(0.05, rest.z) * (1.0 - step(8.12, rest.y)), max(lips, inside) * step(1.0, rest.z), 0.0);
+    float roots = (1.0 - smoothstep(0.04, 0.20, paint.a)) * step(7.0, rest.y); // hair painted on the scalp
+    float face = head * step(0.05, rest.z) * (1.0 - step(8.12, rest.y)) * (1.0 - roots);
+    out_mask_a = vec4(1.0, face, max(lips, inside) * step(1.0, rest.z), roots);
     out_mask_b = vec4(0.0, is_second.x, 0.0, 0.0);
 }
