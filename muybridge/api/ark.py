@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 PROTOCOL = "ark"
 KEPT_S = 7 * 86_400.0
 MAX_PAGE = 500
+EXAMPLE = {
+    "model": "doubao-seedance-2-0-260128",
+    "content": [{"type": "text", "text": "A horse at full gallop."}],
+    "resolution": "720p",
+    "duration": 5,
+}
 STATUS = {
     "queued": "queued",
     "in_progress": "running",
@@ -188,7 +194,7 @@ def router(service: Service) -> APIRouter:
         urls = {a.kind: service.media_url(job, a.kind, base) for a in job.artifacts}
         return to_body(job, service.public_id(job, PROTOCOL), urls)
 
-    @api.post("", summary="Create a task")
+    @api.post("", summary="Create a task", openapi_extra=wire.takes(EXAMPLE))
     async def create(http: Request) -> Response:
         key = await wire.caller(service, http)
         body = await face.read_body(http)

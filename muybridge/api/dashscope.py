@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from muybridge.jobs.job import Job
 
 PROTOCOL = "dashscope"
+EXAMPLE = {
+    "model": "happyhorse-1.1-t2v",
+    "input": {"prompt": "A horse at full gallop, its hooves drum on hard sand."},
+    "parameters": {"resolution": "720P", "ratio": "16:9", "duration": 5},
+}
 MAX_LISTED = 10_000  # jobs of one window that a list looks at
 
 
@@ -45,7 +50,11 @@ def router(service: Service) -> APIRouter:
     def answered(body: Mapping[str, Any]) -> JSONResponse:
         return JSONResponse({"request_id": str(uuid.uuid4()), **body})
 
-    @api.post("/services/aigc/{group}/video-synthesis", summary="Submit a task")
+    @api.post(
+        "/services/aigc/{group}/video-synthesis",
+        summary="Submit a task",
+        openapi_extra=wire.takes(EXAMPLE, X_DashScope_Async="enable"),
+    )
     async def submit(group: str, http: Request) -> Response:
         key = await wire.caller(service, http)
         if group not in ("video-generation", "image2video"):

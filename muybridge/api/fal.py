@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from muybridge.jobs.job import Job
 
 PROTOCOL = "fal"
+EXAMPLE = {"prompt": "A horse at full gallop, its hooves drum on hard sand.", "duration": 5, "resolution": "720p"}
 PROXY_HOSTS = {  # a fixed list: otherwise this would be an open proxy
     "queue.fal.run": "/fal/queue",
     "queue.falrun.com": "/fal/queue",
@@ -106,7 +107,7 @@ def router(service: Service) -> APIRouter:
         key = await wire.caller(service, http, "Key")
         return await face.in_thread(service.get, key, request_id, PROTOCOL)
 
-    @api.post("/queue/{owner}/{app}/{sub:path}", summary="Queue a request")
+    @api.post("/queue/{owner}/{app}/{sub:path}", summary="Queue a request", openapi_extra=wire.takes(EXAMPLE))
     async def submit(
         owner: str,
         app: str,
@@ -196,7 +197,7 @@ def router(service: Service) -> APIRouter:
         after = await face.in_thread(service.cancel, key, request_id, PROTOCOL)
         return JSONResponse({"status": "CANCELLATION_REQUESTED"}, 200 if after.status == "cancelled" else 202)
 
-    @api.post("/run/{path:path}", summary="Run a request and wait for its output")
+    @api.post("/run/{path:path}", summary="Run a request and wait for its output", openapi_extra=wire.takes(EXAMPLE))
     async def run(path: str, http: Request) -> Response:
         start_s = wire.header_number(http, "x-fal-request-timeout")  # how long it may wait to be started
         now = time.monotonic()

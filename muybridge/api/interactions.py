@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from muybridge.jobs.job import Job
 
 PROTOCOL = "veo"
+EXAMPLE = {"model": "gemini-omni-1.2-flash", "input": "A horse at full gallop.", "background": True}
 TASKS = ("text_to_video", "image_to_video", "reference_to_video", "edit", "extend")
 STATUS = {
     "queued": "in_progress",
@@ -183,7 +184,8 @@ def add_routes(api: APIRouter, service: Service, caller: Caller) -> None:
     for version, is_shown in (("v1beta", True), ("v1", False)):
         root = f"/{version}/interactions"
         more: dict[str, Any] = {"include_in_schema": is_shown}
-        api.add_api_route(root, create, methods=["POST"], summary="Create an interaction", **more)
+        asked = {"openapi_extra": wire.takes(EXAMPLE), **more}
+        api.add_api_route(root, create, methods=["POST"], summary="Create an interaction", **asked)
         api.add_api_route(f"{root}/{{interaction_id}}", get, methods=["GET"], summary="Get an interaction", **more)
         api.add_api_route(f"{root}/{{interaction_id}}", delete, methods=["DELETE"], summary="Delete it", **more)
         api.add_api_route(f"{root}/{{interaction_id}}/cancel", cancel, methods=["POST"], summary="Cancel it", **more)

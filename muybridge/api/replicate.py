@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 PROTOCOL = "replicate"
 PAGE = 100
 MAX_WAIT_S = 60.0
+EXAMPLE: dict[str, Any] = {"input": {"prompt": "A horse at full gallop.", "duration": 5, "resolution": "720p"}}
+VERSIONED = {"version": "alibaba/happyhorse-1.1", **EXAMPLE}
 EVENTS = ("start", "output", "logs", "completed")
 STATUS = {
     "queued": "starting",
@@ -73,8 +75,8 @@ _FILE = re.compile(r"https?://[^/]+(?:/replicate)?/v1/files/(file-[0-9a-f]{32})\
 def to_request(given: Mapping[str, Any]) -> dict[str, Any]:
     """The canonical request of a prediction's `input`."""
     request: dict[str, Any] = {"prompt": wire.field(given, "prompt", str, "")}
-    for ours, theirs in NAMES:
-        if source := next((s for name in theirs if (s := wire.field(given, name, str, ""))), ""):
+    for ours, spellings in NAMES:
+        if source := next((s for name in spellings if (s := wire.field(given, name, str, ""))), ""):
             request[ours] = source
     if pictures := wire.strings(given, "reference_images") or wire.strings(given, "images"):
         request["references"] = wire.references(pictures)
@@ -232,12 +234,14 @@ def router(service: Service) -> APIRouter:
             answer["status"] = "starting"
         return JSONResponse(answer, 201, service.model(job.model).headers())
 
-    @api.post("/models/{owner}/{name}/predictions", status_code=201, summary="Run a model")
+    @api.post(
+        "/models/{owner}/{name}/predictions", status_code=201, summary="Run a model", openapi_extra=wire.takes(EXAMPLE)
+    )
     async def by_model(owner: str, name: str, http: Request) -> Response:
         key = await wire.caller(service, http)
         return await create(f"{owner}/{name}", await face.read_body(http), http, key)
 
-    @api.post("/predictions", status_code=201, summary="Run a version")
+    @api.post("/predictions", status_code=201, summary="Run a version", openapi_extra=wire.takes(VERSIONED))
     async def by_version(http: Request) -> Response:
         key = await wire.caller(service, http)
         body = await face.read_body(http)

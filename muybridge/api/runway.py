@@ -30,6 +30,9 @@ HAPPYHORSE_RATIOS = (
     "1280:720", "720:1280", "960:960", "1108:832", "832:1108",
     "1920:1080", "1080:1920", "1440:1440", "1662:1248", "1248:1662",
 )  # fmt: skip
+TEXT = {"model": "happyhorse_1_0", "promptText": "A horse at full gallop.", "ratio": "1280:720", "duration": 5}
+IMAGE = {"model": "happyhorse_1_0", "promptImage": "https://example.com/horse.png", "resolution": "720p"}
+VIDEO = {"model": "happyhorse_1_0", "promptText": "in snow", "promptVideo": "https://example.com/horse.mp4"}
 STATUS = {
     "queued": "PENDING",
     "in_progress": "RUNNING",
@@ -170,15 +173,15 @@ def router(service: Service) -> APIRouter:
         cost = {"credits": credits_of(job.quote.get("cost"))}
         return JSONResponse({"id": service.public_id(job, PROTOCOL), "estimatedCost": cost}, headers=model.headers())
 
-    @api.post("/text_to_video", summary="Text to video")
+    @api.post("/text_to_video", summary="Text to video", openapi_extra=wire.takes(TEXT))
     async def text_to_video(http: Request) -> Response:
         return await submit("text_to_video", http)
 
-    @api.post("/image_to_video", summary="Image to video")
+    @api.post("/image_to_video", summary="Image to video", openapi_extra=wire.takes(IMAGE))
     async def image_to_video(http: Request) -> Response:
         return await submit("image_to_video", http)
 
-    @api.post("/video_to_video", summary="Edit a video")
+    @api.post("/video_to_video", summary="Edit a video", openapi_extra=wire.takes(VIDEO))
     async def video_to_video(http: Request) -> Response:
         return await submit("video_to_video", http)
 
@@ -196,7 +199,9 @@ def router(service: Service) -> APIRouter:
         await face.in_thread(service.delete if job.ended else service.cancel, key, task_id, PROTOCOL)
         return Response(status_code=204)
 
-    @api.post("/uploads", summary="Start an ephemeral upload")
+    @api.post(
+        "/uploads", summary="Start an upload", openapi_extra=wire.takes({"filename": "a.png", "type": "ephemeral"})
+    )
     async def start_upload(http: Request) -> Response:
         key = await wire.caller(service, http)
         body = await face.read_body(http)

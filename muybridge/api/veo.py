@@ -41,6 +41,7 @@ NAMES = {  # HTTP status: Google's name
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }
+EXAMPLE = {"instances": [{"prompt": "A horse at full gallop."}], "parameters": {"durationSeconds": 4}}
 RPC_CODES = {"cancelled": 1, "invalid_input": 3, "media_invalid": 3, "media_fetch": 3, "timeout": 4, "capacity": 14}
 _OWN_FILE = re.compile(r"https?://[^/]+/v1(?:beta)?/files/([0-9a-z]{26})(?::download)?(?:\?.*)?\Z")
 
@@ -208,7 +209,9 @@ def router(service: Service) -> APIRouter:
         name = metadata["operation"] + service.public_id(job, PROTOCOL)
         return JSONResponse({"name": name}, headers=service.model(model).headers())
 
-    @api.post("/v1beta/models/{model}:predictLongRunning", summary="Start a Veo operation")
+    @api.post(
+        "/v1beta/models/{model}:predictLongRunning", summary="Start an operation", openapi_extra=wire.takes(EXAMPLE)
+    )
     async def predict(model: str, http: Request) -> Response:
         return await start("", model, http)
 
@@ -220,7 +223,7 @@ def router(service: Service) -> APIRouter:
         base = face.base_url(http, service.config.public_url)
         return JSONResponse(to_operation(job, name, mldev_response(job, base)))
 
-    @api.post("/v1beta1/publishers/google/models/{model}:predictLongRunning", summary="Start an operation (Vertex)")
+    @api.post("/v1beta1/publishers/google/models/{model}:predictLongRunning", openapi_extra=wire.takes(EXAMPLE))
     async def vertex_predict(model: str, http: Request) -> Response:
         return await start("publishers/google/", model, http)
 

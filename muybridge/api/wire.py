@@ -178,7 +178,7 @@ def ingested(service: Service, key: Key, request: Mapping[str, Any]) -> tuple[di
 
     clip = service.media(key, source, "video")
     info = probe(clip)
-    frame = service.media(key, links.last_frame_png(clip.read_bytes()), "image")
+    frame = service.media(key, links.frame_png(clip.read_bytes()), "image")
     out |= {"image": str(frame), "extra": {"continues": str(clip)}}
     out.setdefault("ratio", nearest_ratio(info.width, info.height))
     return out, {"source_seconds": round(info.duration_s, 3)}
@@ -233,6 +233,21 @@ def header_number(http: Request, name: str) -> float:
     if not value > 0:
         raise InvalidRequest(f"The header {name} is {str(text)[:40]!r}; give seconds above 0.", name)
     return value
+
+
+def takes(example: Mapping[str, Any], **headers: str) -> dict[str, Any]:
+    """`openapi_extra` of a route that reads a JSON object: an example of it, and headers that it needs."""
+    content = {"application/json": {"schema": {"type": "object"}, "example": dict(example)}}
+    asked = [
+        {
+            "name": name.replace("_", "-"),
+            "in": "header",
+            "required": True,
+            "schema": {"type": "string", "enum": [value]},
+        }
+        for name, value in headers.items()
+    ]
+    return {"requestBody": {"required": True, "content": content}, **({"parameters": asked} if asked else {})}
 
 
 def jobs_since(service: Service, key: Key, protocol: str, since: float) -> Iterator[Job]:

@@ -25,6 +25,8 @@ PROTOCOL = "xai"
 TICKS_PER_USD = 10**10
 TIERS = {"480p": 480, "720p": 720, "1080p": 1080}
 RATIOS = ("1:1", "16:9", "9:16", "4:3", "3:4", "3:2", "2:3")
+TEXT = {"model": "grok-imagine-video", "prompt": "A horse at full gallop.", "duration": 6, "resolution": "720p"}
+CLIP = {"model": "grok-imagine-video", "prompt": "in snow", "video": {"url": "https://example.com/horse.mp4"}}
 ERRORS = {  # canonical class: (HTTP status, code)
     "auth": (400, "Client specified an invalid argument"),
     "permission": (403, "The caller does not have permission to execute the specified operation"),
@@ -127,15 +129,15 @@ def router(service: Service) -> APIRouter:
         headers = service.model(job.model).headers()
         return JSONResponse({"request_id": service.public_id(job, PROTOCOL)}, headers=headers)
 
-    @api.post("/generations", summary="Text, image or references to video")
+    @api.post("/generations", summary="Text, image or references to video", openapi_extra=wire.takes(TEXT))
     async def generate(http: Request) -> Response:
         return await submit("generations", http)
 
-    @api.post("/edits", summary="Edit a video")
+    @api.post("/edits", summary="Edit a video", openapi_extra=wire.takes(CLIP))
     async def edit(http: Request) -> Response:
         return await submit("edits", http)
 
-    @api.post("/extensions", summary="Extend a video")
+    @api.post("/extensions", summary="Extend a video", openapi_extra=wire.takes(CLIP))
     async def extend(http: Request) -> Response:
         return await submit("extensions", http)
 
