@@ -49,6 +49,7 @@ FACES: tuple[Face, ...] = (
     Face("muybridge.api.runway", twin="/runway", owns=("/runway",)),
     Face("muybridge.api.replicate", twin="/replicate", owns=("/v1/predictions", "/replicate")),
     Face("muybridge.api.ark", twin="/ark", owns=("/api/v3", "/ark")),
+    Face("muybridge.api.characters", twin="/openai"),
     Face("muybridge.api.events"),
     Face("muybridge.api.links"),
     Face("muybridge.api.webhooks"),

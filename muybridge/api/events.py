@@ -13,8 +13,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from muybridge.api import ids, video
-from muybridge.api.face import in_thread, protocol_route
-from muybridge.api.native import as_caller
+from muybridge.api.face import as_caller, in_thread, protocol_route
 from muybridge.api.video import render
 from muybridge.errors import InvalidRequest, NotFound
 from muybridge.jobs.job import TERMINAL, Event, Job

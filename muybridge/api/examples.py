@@ -13,12 +13,20 @@ _MEDIA: dict[str, Any] = {
 _FILE: dict[str, Any] = {"type": "string", "format": "binary"}
 
 CREATE_FIELDS: dict[str, Any] = {
-    "prompt": {**_TEXT, "description": "What is seen, heard and said; words in quotation marks are spoken.", "maxLength": 5000},
+    "prompt": {
+        **_TEXT,
+        "description": "What is seen, heard and said; words in quotation marks are spoken.",
+        "maxLength": 5000,
+    },
     "model": {**_TEXT, "description": "A served model, or an alias such as sora-2.", "example": "sora-2"},
     "seconds": {"description": "3 to 15; OpenAI's clients send text.", "anyOf": [_TEXT, _NUMBER], "example": "4"},
     "size": {**_TEXT, "description": "WIDTHxHEIGHT, or 256p, 480p, 720p, 1080p.", "example": "1280x720"},
     "input_reference": {**_MEDIA, "description": "The first frame (OpenAI's name for `image`)."},
-    "task": {**_TEXT, "enum": ["t2v", "i2v", "r2v", "edit", "a2v"], "description": "Usually inferred; refused when it does not fit."},
+    "task": {
+        **_TEXT,
+        "enum": ["t2v", "i2v", "r2v", "edit", "a2v"],
+        "description": "Usually inferred; refused when it does not fit what was given.",
+    },
     "image": {**_MEDIA, "description": "First frame."},
     "last_image": {**_MEDIA, "description": "Last frame."},
     "references": {
@@ -27,22 +35,54 @@ CREATE_FIELDS: dict[str, Any] = {
         "maxItems": 9,
         "items": {"anyOf": [_TEXT, {"type": "object"}]},
     },
+    "characters": {
+        "description": 'Kept characters, as references: `[{"id": "char_..."}]`.',
+        "type": "array",
+        "items": {"type": "object", "properties": {"id": {"type": "string"}}},
+    },
     "video": {**_MEDIA, "description": "The clip to edit."},
     "audio": {**_MEDIA, "description": "A voice track that drives the lips."},
-    "ratio": {**_TEXT, "description": "Used with a tier size.", "example": "16:9"},
-    "negative_prompt": _TEXT,
-    "seed": {"type": "integer", "minimum": 0, "maximum": 2147483647},
-    "language": {**_TEXT, "enum": ["en", "zh", "yue", "ja", "ko", "de", "fr"]},
-    "audio_mode": {**_TEXT, "enum": ["generate", "keep", "none"]},
-    "dialogue": {"type": "array", "items": {"type": "object"}, "description": "Lines: text, speaker, language, start_s ..."},
-    "beats": {"type": "array", "items": {"type": "object"}, "description": "What happens when: text, start_s, end_s."},
-    "num_inference_steps": {"type": "integer", "minimum": 1, "maximum": 100},
-    "guidance_scale": {**_NUMBER, "minimum": 0, "maximum": 20},
-    "watermark": {"type": "boolean"},
-    "priority": {**_TEXT, "enum": ["batch", "normal", "interactive"]},
-    "webhook": {"description": "A URL, or `{\"url\", \"secret\"}`, told when this video ends.", "anyOf": [_TEXT, {"type": "object"}]},
-    "metadata": {"type": "object", "additionalProperties": {"type": "string"}, "description": "Your labels, given back."},
-}  # fmt: skip
+    "ratio": {**_TEXT, "description": "Used with a tier size: 16:9, 9:16, 1:1, 4:3 ...", "example": "16:9"},
+    "negative_prompt": {**_TEXT, "description": "What should not be seen or heard.", "maxLength": 5000},
+    "seed": {"type": "integer", "minimum": 0, "maximum": 2147483647, "description": "Random unless given."},
+    "language": {
+        **_TEXT,
+        "enum": ["en", "zh", "yue", "ja", "ko", "de", "fr"],
+        "description": "Of the speech; usually told by the words.",
+    },
+    "audio_mode": {
+        **_TEXT,
+        "enum": ["generate", "keep", "none"],
+        "description": "Make the sound with the picture, keep the input's, or none.",
+    },
+    "dialogue": {
+        "type": "array",
+        "items": {"type": "object"},
+        "description": "Lines: text, speaker, language, register, start_s, end_s.",
+    },
+    "beats": {
+        "type": "array",
+        "items": {"type": "object"},
+        "description": "What happens when: text, start_s, end_s.",
+    },
+    "num_inference_steps": {"type": "integer", "minimum": 1, "maximum": 100, "description": "Denoising steps."},
+    "guidance_scale": {**_NUMBER, "minimum": 0, "maximum": 20, "description": "1 is no guidance."},
+    "watermark": {"type": "boolean", "description": "Default true."},
+    "priority": {
+        **_TEXT,
+        "enum": ["batch", "normal", "interactive"],
+        "description": "Interactive jobs overtake batch jobs at their next step.",
+    },
+    "webhook": {
+        "description": 'A URL, or `{"url", "secret"}`, told when this video ends.',
+        "anyOf": [_TEXT, {"type": "object"}],
+    },
+    "metadata": {
+        "type": "object",
+        "additionalProperties": {"type": "string"},
+        "description": "Your labels, given back: at most 16 texts.",
+    },
+}
 
 
 def body(
@@ -65,9 +105,10 @@ def body(
     return {"requestBody": {"required": True, "content": content}, "parameters": [header]}
 
 
-PIXEL = (
-    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAEAAAABACAIAAAAlC+aJAAAAS0lEQVR42u3PQQkAAAgAsetfWiP4FgYrsGpeS0BAQEBAQEBA"
-    "QEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBgswD+BQFxAAAAAABJRU5ErkJggg=="
+PICTURE = (  # 64 x 64, one colour
+    "data:image/png;base64,"
+    "iVBORw0KGgoAAAANSUhEUgAAAEAAAABACAIAAAAlC+aJAAAAT0lEQVR42u3PQQkAAAgEsItjRCMaywi+hcEKLNP1WgQEBAQEBAQE"
+    "BAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQELgsA5oFL7wUmagAAAABJRU5ErkJggg=="
 )
 VIDEO_SAMPLE: dict[str, Any] = {
     "id": "video_0193f1a7c5d24e6f8a9b0c1d2e3f4a5b", "object": "video", "created_at": 1795247000, "completed_at": None,
@@ -89,10 +130,10 @@ CREATE = body(
             "language": "en",
             "metadata": {"order": "42"},
         },
-        "first frame": {"prompt": "The picture comes alive.", "image": PIXEL},
+        "first frame": {"prompt": "The picture comes alive.", "image": PICTURE},
         "references": {
             "prompt": "[Image 1] waves.",
-            "references": [{"type": "image", "image": PIXEL, "name": "Image 1"}],
+            "references": [{"type": "image", "image": PICTURE, "name": "Image 1"}],
         },
     },
 )
@@ -114,6 +155,8 @@ EXTENSION = body(
     ("video",),
     {"extension": {"prompt": "She turns around.", "seconds": "4", "video": {"id": VIDEO_SAMPLE["id"]}}},
 )
+CHARACTER = body({"name": _TEXT, "video": _MEDIA}, ["name", "video"], ("video",), {})
+CHARACTER["requestBody"]["content"].pop("application/json", None)
 FILE = body({"file": _FILE, "purpose": _TEXT, "kind": {**_TEXT, "enum": ["image", "video", "audio"]}}, ["file"], (), {})
 FILE["requestBody"]["content"].pop("application/json", None)
 

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 
-from muybridge.api.face import in_thread, protocol_route
-from muybridge.api.native import as_caller
+from muybridge.api.face import as_caller, in_thread, protocol_route
 from muybridge.api.video import render
 from muybridge.errors import MuybridgeError
 from muybridge.jobs.job import Charge, Job, NewJob

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import itertools
 import re
 import tempfile
 import time
@@ -106,8 +107,8 @@ def byte_range(header: str, size: int) -> tuple[int, int] | None:
     return (start, end) if start < end else (None if start >= size else (0, size))
 
 
-def last_frame_png(clip: bytes) -> bytes:
-    """The last frame of an MP4 of our own making, as PNG."""
+def frame_png(clip: bytes, first: bool = False) -> bytes:
+    """The last (or first) frame of an MP4 of our own making, as PNG."""
     from muybridge.media import ClipReader, write_image  # loads PyAV: only when it is needed
 
     with tempfile.TemporaryDirectory() as folder:
@@ -115,7 +116,7 @@ def last_frame_png(clip: bytes) -> bytes:
         source.write_bytes(clip)
         reader = ClipReader(source, sound=False)
         frame_YXC = None
-        for frame_YXC in reader.frames():  # noqa: B007  (only the last one counts)
+        for frame_YXC in itertools.islice(reader.frames(), 1 if first else None):  # noqa: B007  (the last one counts)
             pass
         reader.close()
         if frame_YXC is None:

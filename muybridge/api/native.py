@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp
 
-from muybridge.api import examples, links, video
-from muybridge.api.face import base_url, direct, in_thread, plain_body, protocol_route, read_body, text_of
+from muybridge.api import characters, examples, links, video
+from muybridge.api.face import as_caller, base_url, direct, in_thread, plain_body, protocol_route, read_body, text_of
 from muybridge.api.video import render
 from muybridge.errors import InvalidRequest
 from muybridge.jobs.job import Job
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from muybridge.api.service import Service
 
 __all__ = ["render", "router"]
-T = TypeVar("T")
 
 PATH = "/v1/videos"
 DEFAULT_MODEL = "sora-2"  # for callers in the OpenAI dialect that name none; others get the model served first
@@ -116,6 +115,8 @@ async def submit(
         job = service.repeated(key, protocol, name, raw, once) if slow else None
         if job is None:
             if slow:
+                if known := characters.references(service, key, body):
+                    wanted["references"] = [*wanted.get("references", ()), *known]
                 wanted = service.ingest(key, change(key, wanted) if change else wanted)
             job = service.submit(
                 key,
@@ -132,14 +133,10 @@ async def submit(
             )
         return answer(service, request, job, rate)
 
-    slow = change is not None or any(n in body for n in (*video.MEDIA_FIELDS, "input_reference", "references"))
+    slow = change is not None or any(
+        n in body for n in (*video.MEDIA_FIELDS, "input_reference", "references", "characters")
+    )
     return await (in_thread(work, limiter=service.ingest_slots) if slow else service.lane.run(work))
-
-
-async def as_caller(service: Service, request: Request, work: Callable[[Key], T]) -> T:
-    """Authenticate and do `work` in one hop to a thread: neither may block the event loop."""
-    header = request.headers.get("authorization")
-    return await in_thread(lambda: work(service.authenticate(header)))
 
 
 def answer(service: Service, request: Request, job: Job, rate: tuple[int, int, float] | None = None) -> Response:
@@ -178,7 +175,7 @@ def webhook_of(body: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def _priority(body: Mapping[str, Any]) -> int:
     name = body.get("priority", "normal")
-    if name not in PRIORITIES:
+    if not isinstance(name, str) or name not in PRIORITIES:
         raise InvalidRequest(f"priority is {str(name)[:40]!r}; choose one of {', '.join(PRIORITIES)}.", "priority")
     return PRIORITIES[name]
 

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from muybridge.api import examples, links, replicate
-from muybridge.api.face import in_thread, protocol_route, read_body, text_of
-from muybridge.api.native import as_caller, submit
+from muybridge.api.face import as_caller, in_thread, protocol_route, read_body, text_of
+from muybridge.api.native import submit
 from muybridge.api.uploads import Upload, as_kind
 from muybridge.api.video import render
 from muybridge.errors import InvalidRequest
@@ -65,7 +65,7 @@ def _videos(routes: APIRouter, service: Service) -> None:
 
         def go_on(key: Key, wanted: dict[str, Any]) -> dict[str, Any]:
             clip = service.media(key, source, "video")
-            frame = service.media(key, links.last_frame_png(clip.read_bytes()), "image")
+            frame = service.media(key, links.frame_png(clip.read_bytes()), "image")
             return {**wanted, "image": frame, "extra": {"continues": str(clip)}}
 
         fields = {k: v for k, v in _like_parent(body, parent).items() if k != "video"}

@@ -397,7 +397,7 @@ class Service:
 
     def _last_frame(self, key: Key, job: Job) -> Path:
         """The last frame of a clip that was published without one."""
-        data = links.last_frame_png(self.artifacts.get(self.artifact(job, "video").key))
+        data = links.frame_png(self.artifacts.get(self.artifact(job, "video").key))
         return self.uploads.add(key.tenant, io.BytesIO(data), f"{job.id}-last", "image", len(data)).path
 
     def fetch_policy(self, kind: str) -> FetchPolicy:

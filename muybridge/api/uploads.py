@@ -52,6 +52,7 @@ class Uploads:
         kind: MediaKind | None,
         max_bytes: int,
         file_id: str | None = None,
+        purpose: str = "vision",
     ) -> Upload:
         """Keep what `file` holds once it is checked; `kind` None sniffs it. Raises MediaInvalid.
 
@@ -60,7 +61,7 @@ class Uploads:
         with self._room() as room:
             source = room / "source"
             _save(file, source, max_bytes)
-            return self._ingest(tenant, source, filename, kind, file_id)
+            return self._ingest(tenant, source, filename, kind, file_id, purpose)
 
     def fetch(self, tenant: str, url: str, kind: MediaKind, policy: FetchPolicy) -> Upload:
         """Download, check and keep a URL's file. Raises MediaFetch, MediaInvalid."""
@@ -93,20 +94,30 @@ class Uploads:
         """Remove uploads made before a moment, unless a job that has not ended needs their path; how many went."""
         removed = 0
         for record in self.root.glob("*/file-*/upload.json"):
-            if record.stat().st_mtime < before and not any(str(p) in in_use for p in record.parent.iterdir()):
+            if record.stat().st_mtime >= before or any(str(p) in in_use for p in record.parent.iterdir()):
+                continue
+            if json.loads(record.read_text(encoding="utf-8"))["purpose"] != "character":
                 shutil.rmtree(record.parent, ignore_errors=True)
                 removed += 1
         return removed
 
     def _ingest(
-        self, tenant: str, source: Path, filename: str, kind: MediaKind | None, file_id: str | None = None
+        self,
+        tenant: str,
+        source: Path,
+        filename: str,
+        kind: MediaKind | None,
+        file_id: str | None = None,
+        purpose: str = "vision",
     ) -> Upload:
         from muybridge.ingest import ingest  # loads PyAV: only when a file really comes
 
         made = ingest(source, kind or sniff_kind(source), source.parent / "made")
         file_id = file_id or f"file-{secrets.token_hex(16)}"
         facts = {"width": made.width, "height": made.height, "duration_s": made.duration_s, "sha256": made.sha256}
-        upload = Upload(file_id, tenant, made.kind, filename, made.size_bytes, Path(made.path.name), time.time(), facts)
+        upload = Upload(
+            file_id, tenant, made.kind, filename, made.size_bytes, Path(made.path.name), time.time(), facts, purpose
+        )
         record = json.dumps({**asdict(upload), "path": made.path.name})
         (made.path.parent / "upload.json").write_text(record, encoding="utf-8")
         final = self._folder(tenant) / file_id

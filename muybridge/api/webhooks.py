@@ -20,9 +20,8 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from muybridge.api import ids
-from muybridge.api.face import protocol_route, read_body, text_of
+from muybridge.api.face import as_caller, protocol_route, read_body, text_of
 from muybridge.api.fetch import FetchPolicy, check_url, exchange
-from muybridge.api.native import as_caller
 from muybridge.api.video import render
 from muybridge.errors import InvalidRequest, MediaFetch, MuybridgeError, NotFound
 from muybridge.jobs.job import Delivery, Job, new_id
@@ -196,7 +195,7 @@ def add(service: Service, key: Key, body: Mapping[str, Any]) -> dict[str, Any]:
     if not url:
         raise InvalidRequest("url is missing; give the https URL that receives the events.", "url")
     events = body.get("events") or []
-    if not isinstance(events, list) or set(events) - set(EVENTS):
+    if not isinstance(events, list) or any(event not in EVENTS for event in events):
         raise InvalidRequest(f"events must be a list out of {', '.join(EVENTS)}; empty means all.", "events")
     check_url(url, service.fetch_policy("webhook"))
     if len(all_of(service, key)) >= MAX_ENDPOINTS:
