@@ -81,9 +81,12 @@ class Engine:
         """Operations, bytes and seconds of a request at this size."""
         return cost(request, self.parts.size)
 
-    def encode(self, request: Request, window: Window | None = None) -> GenerationState:
-        """Text, pictures and sound to latents; the state before the first step."""
-        return pipeline.encode(self.parts, request, self._plan(request), window)
+    def encode(self, request: Request, window: Window | None = None, plan: Plan | None = None) -> GenerationState:
+        """Text, pictures and sound to latents; the state before the first step.
+
+        `window` places the clip on a longer programme; `plan` says when what is said, from the clip's start.
+        """
+        return pipeline.encode(self.parts, request, plan or self._plan(request), window)
 
     def step(self, state: GenerationState) -> GenerationState:
         """One denoising step; coordinates, masks and clean tokens are built once a stage."""

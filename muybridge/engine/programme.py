@@ -1,0 +1,149 @@
+"""A programme longer than one shot: window after window on the programme's clock, in memory that does not grow.
+
+Each window starts from latents of the one before: the picture of its first frame encoded anew (a causal clip's first
+latent stands for one frame), then `overlap_units` latents and their sound carried over as they are. Frames go to the
+sink as soon as they are final. Sound is joined over one frame in which both windows agree on what is heard.
+
+Legend: T frames, Y X rows/columns, C channels, S samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from muybridge.engine.clip import Clip
+from muybridge.engine.conditions import frames_to_tensor
+from muybridge.engine.engine import Engine, Progress
+from muybridge.engine.state import GenerationState
+from muybridge.engine.windows import plan_windows
+from muybridge.request import Beat, Request
+from muybridge.shapes import FPS, STRIDE_T, Window, sample_at_frame
+
+if TYPE_CHECKING:
+    from muybridge.speech.pacing import Plan
+
+Frames = NDArray[np.uint8]
+Waveform = NDArray[np.float32]
+
+
+class Sink(Protocol):
+    """Where finished frames and their sound go; `media.ClipWriter` is one."""
+
+    def add(self, frames_TYXC: Frames, waveform_CS: Waveform | None = None) -> None: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Carried:
+    """What a window hands to the next: latents that they share, and the sound of their last shared frame."""
+
+    first_frame_YXC: Frames
+    video_BCTYX: Tensor
+    audio_BAC: Tensor
+    last_sound_CS: Waveform | None
+
+
+def generate_programme(
+    engine: Engine,
+    request: Request,
+    seconds: float,
+    sink: Sink,
+    *,
+    plan: Plan | None = None,
+    beats: Sequence[Beat] = (),
+    on_step: Callable[[int, int, Progress], None] | None = None,
+) -> tuple[Window, ...]:
+    """Make `seconds` of programme and give it to `sink` piece by piece; returns the windows.
+
+    `plan` and `beats` have times on the programme. `request` holds everything else; its own seconds do not count.
+    `on_step` sees (window, number of windows, progress in the window) and may raise to stop.
+    """
+    ends = () if plan is None else tuple(line.end_s for line in plan.lines)
+    windows = plan_windows(seconds, ends)
+    carried: Carried | None = None
+    for index, window in enumerate(windows):
+        part = _request_of(request, window, beats)
+        state = engine.encode(part, window, None if plan is None else _plan_of(plan, window))
+        if carried is not None:
+            state = _begin_from(engine, state, carried)
+
+        def step(progress: Progress, index: int = index) -> None:
+            if on_step is not None:
+                on_step(index, len(windows), progress)
+
+        state = engine.denoise(state, lambda _, progress: step(progress))
+        clip = engine.decode(state)
+        is_last = index == len(windows) - 1
+        _deliver(sink, clip, window, carried, is_last)
+        carried = None if is_last else _carry(clip, state, windows[index + 1], window)
+    return windows
+
+
+def _request_of(request: Request, window: Window, beats: Sequence[Beat]) -> Request:
+    """The window's own request: its length, and the beats that touch it on its own clock."""
+    start, length = window.start_frame / FPS, window.clock.seconds
+    inside = [
+        Beat(b.text, max(0.0, b.start_s - start), min(length, b.end_s - start))
+        for b in beats
+        if b.start_s < start + length and b.end_s > start
+    ]
+    image = request.image if window.start_unit == 0 else None
+    return request.replace(seconds=length, beats=tuple(inside), image=image, last_image=None)
+
+
+def _plan_of(plan: Plan, window: Window) -> Plan:
+    """The lines of a programme that touch the window, on the window's clock, phones cut at its edges."""
+    start, length = window.start_frame / FPS, window.clock.seconds
+    lines = []
+    for line in plan.lines:
+        phones = tuple(p.moved(-start) for p in line.phones if p.end_s > start and p.start_s < start + length)
+        if phones:
+            lines.append(replace(line, phones=phones, start_s=phones[0].start_s, end_s=phones[-1].end_s))
+    return replace(plan, lines=tuple(lines), seconds=length)
+
+
+def _begin_from(engine: Engine, state: GenerationState, carried: Carried) -> GenerationState:
+    """The state with its first latents known from the window before."""
+    first = frames_to_tensor(carried.first_frame_YXC[None]).to(engine.parts.device)
+    frames = {0: engine.parts.video_codec.encode(first).cpu()}
+    frames |= {i + 1: carried.video_BCTYX[:, :, i : i + 1] for i in range(carried.video_BCTYX.shape[2])}
+    conditions = replace(state.conditions, frames=frames, overlap_audio_BAC=carried.audio_BAC)
+    return replace(state, conditions=conditions)
+
+
+def _carry(clip: Clip, state: GenerationState, following: Window, window: Window) -> Carried:
+    """What `following` shares with `window`: latents start+1 .. start+overlap and their 4*overlap+1 frames of sound."""
+    begin = following.start_unit - window.start_unit
+    frame = begin * STRIDE_T
+    video = state.latents["video"][:, :, begin + 1 : begin + 1 + following.overlap_units].cpu()
+    audio = state.latents["audio"][:, frame : frame + following.overlap_units * STRIDE_T + 1].cpu()
+    last = None
+    if clip.waveform_CS is not None:
+        last = clip.waveform_CS[:, sample_at_frame(len(clip.frames_TYXC) - 1, clip.sample_rate) :]
+    return Carried(clip.frames_TYXC[frame].copy(), video, audio, last)
+
+
+def _deliver(sink: Sink, clip: Clip, window: Window, carried: Carried | None, is_last: bool) -> None:
+    """Hand over the frames that no window before had, and the sound up to the last shared frame.
+
+    The last frame's sound waits for the next window and is cross-faded with it, so no seam is a step in the waveform.
+    """
+    skip = 0 if carried is None else window.overlap_units * STRIDE_T + 1
+    frames = clip.frames_TYXC[skip:]
+    if clip.waveform_CS is None:
+        sink.add(frames)
+        return
+    rate, total = clip.sample_rate, len(clip.frames_TYXC)
+    first = max(0, skip - 1)  # the frame whose sound was held back
+    end = total if is_last else total - 1
+    sound = clip.waveform_CS[:, sample_at_frame(first, rate) : sample_at_frame(end, rate)].copy()
+    if carried is not None and carried.last_sound_CS is not None:
+        length = carried.last_sound_CS.shape[1]
+        rise = np.sin(np.linspace(0, np.pi / 2, length, dtype=np.float32)) ** 2
+        sound[:, :length] = carried.last_sound_CS * (1 - rise) + sound[:, :length] * rise
+    sink.add(frames, sound)

@@ -1,0 +1,87 @@
+"""Long programmes: every frame once, on the programme's clock, from carried latents, in flat memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from muybridge.config import TINY, ModelConfig
+from muybridge.engine import Engine, random_components
+from muybridge.engine.programme import generate_programme
+from muybridge.request import Beat, Request
+from muybridge.shapes import STRIDE_T, sample_at_frame
+
+SMALL = ModelConfig(
+    name="small",
+    num_layers=2,
+    hidden_size=64,
+    head_dim=32,
+    num_heads_kv=1,
+    text_in_channels=16,
+    mm_layers=(0,),
+    gelu7_layers=(0,),
+    num_roles=TINY.num_roles,
+)
+
+
+class Collect:
+    """A sink that keeps everything and the size of the largest piece."""
+
+    def __init__(self) -> None:
+        self.frames: list[NDArray[np.uint8]] = []
+        self.sound: list[NDArray[np.float32]] = []
+
+    def add(self, frames_TYXC: NDArray[np.uint8], waveform_CS: NDArray[np.float32] | None = None) -> None:
+        self.frames.append(frames_TYXC)
+        assert waveform_CS is not None
+        self.sound.append(waveform_CS)
+
+
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield Engine(random_components("tiny", shape=SMALL))
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("seconds", [10.0, 33.24])
+def test_frames_and_sound_are_exactly_as_long_as_asked(engine: Engine, seconds: float) -> None:
+    sink = Collect()
+    request = Request("a scene", size="64x64", seconds=3, num_inference_steps=1)
+    windows = generate_programme(engine, request, seconds, sink)
+    num_frames = sum(len(f) for f in sink.frames)
+    assert num_frames == round(seconds * 25)
+    assert sum(s.shape[1] for s in sink.sound) == sample_at_frame(num_frames, 24000)
+    assert windows[-1].start_frame + windows[-1].clock.num_frames == num_frames
+    assert max(len(f) for f in sink.frames) <= 15 * 25 + STRIDE_T
+
+
+def test_a_window_starts_from_the_latents_and_the_sound_of_the_one_before(engine: Engine) -> None:
+    sink = Collect()
+    request = Request("a scene", size="64x64", seconds=3, num_inference_steps=2)
+    windows = generate_programme(engine, request, 20.0, sink)
+    assert len(windows) == 2
+    # Alone, the second window would differ everywhere; carried, its sound goes on without a step at the seam.
+    joined = np.concatenate(sink.sound, 1)[0]
+    seam = sink.sound[0].shape[1]
+    inner = np.abs(np.diff(joined))
+    assert inner[seam - 1] <= 3 * np.quantile(inner, 0.99)
+
+
+def test_progress_counts_windows_and_can_stop(engine: Engine) -> None:
+    seen: list[tuple[int, int]] = []
+
+    def stop(index: int, count: int, _: object) -> None:
+        seen.append((index, count))
+        if index == 1:
+            raise KeyboardInterrupt
+
+    request = Request("a scene", size="64x64", seconds=3, num_inference_steps=1)
+    with pytest.raises(KeyboardInterrupt):
+        generate_programme(engine, request, 20.0, Collect(), beats=(Beat("turns", 1.0, 17.0),), on_step=stop)
+    assert seen == [(0, 2), (1, 2)]
