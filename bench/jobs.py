@@ -228,7 +228,8 @@ class Chaos:
         for process in self.workers:
             process.terminate()
         for process in self.workers:
-            process.join()
+            process.join(30.0)
+            assert not process.is_alive(), f"worker {process.pid} did not drain"
         store.close()
 
     def open(self) -> Store:

@@ -58,7 +58,11 @@ class Store:
         """Open and migrate a store: a file path, `sqlite:///path?synchronous=full` or `postgresql://...`."""
         patience_s = settings.pop("patience_s", 30.0)
         database = Database(str(url), load_queries(), patience_s)
-        database.migrate()
+        try:
+            database.migrate()
+        except BaseException:
+            database.close()
+            raise
         return Store(database, **settings)
 
     def close(self) -> None:
