@@ -1,6 +1,6 @@
 """How fast the world is drawn: frames per second by size, with and without masks, and seconds to build a scene.
 
-    python bench/world.py [--frames 40]
+python bench/world.py [--frames 40]
 """
 
 from __future__ import annotations

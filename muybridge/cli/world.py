@@ -32,4 +32,8 @@ def preview(
     from muybridge.world.sheet import preview as draw
 
     facts = draw(output, seed, count, split, size, size, cast=cast)
-    typer.echo(json.dumps({"output": str(output), "samples": facts}, ensure_ascii=False) if as_json else f"{count} samples in {output}")
+    typer.echo(
+        json.dumps({"output": str(output), "samples": facts}, ensure_ascii=False)
+        if as_json
+        else f"{count} samples in {output}"
+    )

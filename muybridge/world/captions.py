@@ -1,6 +1,8 @@
-"""Words for a scene: English captions of 5 to 200 words with wide paraphrase, short prompts in seven languages, attributes.
+"""Words for a scene: English captions of 5 to 200 words with wide paraphrase, short prompts in seven languages,
+attributes.
 
-Every statement is true of the scene; what a caption leaves out is free. Templates whose hash belongs to the test split are
+Every statement is true of the scene; what a caption leaves out is free. Templates whose hash belongs to the test
+split are
 used by test captions only.
 """
 
@@ -22,7 +24,7 @@ LANGUAGES = ("en", "zh", "yue", "ja", "ko", "de", "fr")
 
 
 def light_side(scene: Scene) -> str:
-    """"left", "right", "front" or "behind", as the viewer sees the key light."""
+    """ "left", "right", "front" or "behind", as the viewer sees the key light."""
     azimuth = (scene.light.azimuth_deg + 180) % 360 - 180
     if abs(azimuth) < 20:
         return "front"
@@ -32,12 +34,12 @@ def light_side(scene: Scene) -> str:
 
 
 def person_word(human: Human) -> str:
-    """"man" or "woman"."""
+    """ "man" or "woman"."""
     return "man" if human.identity.masculine > 0.5 else "woman"
 
 
 def age_word(human: Human) -> str:
-    """"young", "middle-aged" or "elderly"."""
+    """ "young", "middle-aged" or "elderly"."""
     return "young" if human.identity.age < 0.4 else "middle-aged" if human.identity.age < 0.72 else "elderly"
 
 
@@ -50,9 +52,12 @@ def attributes(scene: Scene) -> dict[str, Any]:
     """The facts an adherence evaluation asks for: plain values, all true of the scene."""
     people = [
         {
-            "person": person_word(h), "age": age_word(h), "hair_style": h.look.hair_style, "hair_color": h.look.hair_color,
-            "garment": h.look.garment, "color": h.look.color, "pattern": h.look.pattern, "beard": h.look.beard, "glasses": h.look.glasses,
-            "hat": h.look.hat, "expressions": list(moods(h)), "actions": [[s.start_s, s.end_s, s.what] for s in h.gestures],
+            "person": person_word(h), "age": age_word(h), "hair_style": h.look.hair_style,
+            "hair_color": h.look.hair_color,
+            "garment": h.look.garment, "color": h.look.color, "pattern": h.look.pattern, "beard": h.look.beard,
+            "glasses": h.look.glasses,
+            "hat": h.look.hat, "expressions": list(moods(h)), "actions": [[s.start_s, s.end_s,
+            s.what] for s in h.gestures],
         }
         for h in scene.people
     ]  # fmt: skip
@@ -128,7 +133,15 @@ def _noun(w: _Writer, human: Human, detail: float) -> str:
 
 def _when(w: _Writer, span: Span, seconds: float) -> str:
     a, b = max(span.start_s, 0.0), min(span.end_s, seconds)
-    return w.pick((f"from {a:.1f} to {b:.1f} s", f"({a:.1f}-{b:.1f} s)", f"between {a:.1f} s and {b:.1f} s", f"at {a:.1f} s", f"{a:.1f}-{b:.1f} s:"))
+    return w.pick(
+        (
+            f"from {a:.1f} to {b:.1f} s",
+            f"({a:.1f}-{b:.1f} s)",
+            f"between {a:.1f} s and {b:.1f} s",
+            f"at {a:.1f} s",
+            f"{a:.1f}-{b:.1f} s:",
+        )
+    )
 
 
 def _beats(w: _Writer, scene: Scene, human: Human, subject: str, timed: bool) -> list[str]:
@@ -165,7 +178,13 @@ def _where(w: _Writer, scene: Scene) -> str:
 
 def _light(w: _Writer, scene: Scene) -> list[str]:
     side = w.pick(wording.LIGHT_SIDES[light_side(scene)])
-    lines = [f"The scene is {side}." if side.startswith("lit") or side == "backlit" else f"{side[0].upper()}{side[1:]}." if side.startswith("the") else f"It is shot {side}."]
+    lines = [
+        f"The scene is {side}."
+        if side.startswith("lit") or side == "backlit"
+        else f"{side[0].upper()}{side[1:]}."
+        if side.startswith("the")
+        else f"It is shot {side}."
+    ]
     if scene.light.tint != "neutral":
         lines.append(w.pick(wording.TINTS[scene.light.tint]))
     if scene.light.change != "steady":
@@ -175,7 +194,11 @@ def _light(w: _Writer, scene: Scene) -> list[str]:
 
 def _change(w: _Writer, scene: Scene) -> str:
     text = w.pick(wording.CHANGES[scene.light.change])
-    when = f"from {scene.light.start_s:.1f} to {scene.light.end_s:.1f} s " if w.chance(0.4) and scene.light.change != "flickers" else ""
+    when = (
+        f"from {scene.light.start_s:.1f} to {scene.light.end_s:.1f} s "
+        if w.chance(0.4) and scene.light.change != "flickers"
+        else ""
+    )
     return f"{when}{text}."[0].upper() + f"{when}{text}."[1:]
 
 
@@ -221,8 +244,19 @@ def _sentence(w: _Writer, scene: Scene) -> str:
     where = _where(w, scene)
     if scene.people:
         who, frame = _subjects(w, scene, 0.1), w.pick(wording.FRAMINGS[scene.framing])
-        verb = w.pick(("stands", "is", "can be seen")) if len(scene.people) == 1 else w.pick(("stand", "are", "can be seen"))
-        lead = w.pick((f"{_article(frame)} of {who} {where}.", f"{who} {verb} {where}.", f"{where}, {who} {verb} before the camera.", f"{frame}: {who}, {where}."))
+        verb = (
+            w.pick(("stands", "is", "can be seen"))
+            if len(scene.people) == 1
+            else w.pick(("stand", "are", "can be seen"))
+        )
+        lead = w.pick(
+            (
+                f"{_article(frame)} of {who} {where}.",
+                f"{who} {verb} {where}.",
+                f"{where}, {who} {verb} before the camera.",
+                f"{frame}: {who}, {where}.",
+            )
+        )
     else:
         lead = w.pick((f"{_thing(w, scene.things[0])} {where}.", f"{where}, {_thing(w, scene.things[0])}."))
     lines = [lead[0].upper() + lead[1:]]
@@ -251,7 +285,16 @@ def _paragraph(w: _Writer, scene: Scene) -> str:
     lines: list[str] = []
     if scene.people:
         frame, who = w.pick(wording.FRAMINGS[scene.framing]), _subjects(w, scene, 0.45)
-        lead = w.pick((f"{_article(frame)} shows {who} {where}.", f"{where}, {who} is seen in {_article(frame)}." if len(scene.people) == 1 else f"{where}, {who} are seen in {_article(frame)}.", f"the clip shows {who} {where}, framed as {_article(frame)}.", f"{who} {where}, {frame}."))
+        lead = w.pick(
+            (
+                f"{_article(frame)} shows {who} {where}.",
+                f"{where}, {who} is seen in {_article(frame)}."
+                if len(scene.people) == 1
+                else f"{where}, {who} are seen in {_article(frame)}.",
+                f"the clip shows {who} {where}, framed as {_article(frame)}.",
+                f"{who} {where}, {frame}.",
+            )
+        )
         lines.append(lead[0].upper() + lead[1:])
     for thing in scene.things:
         text = _thing(w, thing) + (" in the background" if scene.people else f" {where}")
@@ -273,12 +316,20 @@ def _paragraph(w: _Writer, scene: Scene) -> str:
 
 
 def _about(w: _Writer, scene: Scene, human: Human) -> list[str]:
-    subject = f"the {person_word(human)}" if _alone(scene, human) else f"the person on the {'left' if human.x < 0 else 'right'}"
+    subject = (
+        f"the {person_word(human)}"
+        if _alone(scene, human)
+        else f"the person on the {'left' if human.x < 0 else 'right'}"
+    )
     he = "he" if person_word(human) == "man" else "she"
     lines = []
     if w.chance(0.4):
         eyes = {"dark": "dark brown"}.get(human.identity.iris, human.identity.iris)
-        lines.append(f"{he.capitalize()} has {eyes} eyes." if _alone(scene, human) else f"{subject[0].upper()}{subject[1:]} has {eyes} eyes.")
+        lines.append(
+            f"{he.capitalize()} has {eyes} eyes."
+            if _alone(scene, human)
+            else f"{subject[0].upper()}{subject[1:]} has {eyes} eyes."
+        )
     lines += _beats(w, scene, human, subject, w.chance(0.75))
     if not human.expressions and w.chance(0.4):
         lines.append(f"{subject[0].upper()}{subject[1:]} {w.pick(wording.EXPRESSIONS['neutral'])}.")
@@ -306,5 +357,9 @@ def prompt(scene: Scene, language: str = "en") -> str:
         action = table["acts"].get(acts[0], "") if acts and kind != "pair" else ""
     else:
         subject, action = table["things"][scene.things[0].kind], ""
-    text = str(table["template"].format(place=place, hour=hour, subject=subject, action=f"{table['joint']}{action}" if action else ""))
+    text = str(
+        table["template"].format(
+            place=place, hour=hour, subject=subject, action=f"{table['joint']}{action}" if action else ""
+        )
+    )
     return text + (table["weathers"][scene.weather] if scene.weather != "clear" else "")

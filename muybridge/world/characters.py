@@ -1,7 +1,9 @@
 """Who a person is: identity (face, body, skin, eyes) and look (hair, beard, clothes, accessories), drawn from a seed.
 
-An identity never changes in a clip; a look may be edited. Face shape is a vector over symmetric axes: the left and right
-halves of a target move together and the two ends of one axis never act at once. Coarse ethnic labels of the data are mixed
+An identity never changes in a clip; a look may be edited. Face shape is a vector over symmetric axes: the left and
+right
+halves of a target move together and the two ends of one axis never act at once. Coarse ethnic labels of the data are
+mixed
 evenly and not exposed in words. Adults only.
 """
 
@@ -31,8 +33,8 @@ HAIR_COLORS: dict[str, RGB] = {
     "pink": (0.75, 0.22, 0.42),
 }
 HAIR_STYLES = (
-    "buzz cut", "short hair", "swept hair", "side-parted hair", "bob", "bangs", "long hair", "long wavy hair", "curly hair",
-    "afro", "ponytail", "bun",
+    "buzz cut", "short hair", "swept hair", "side-parted hair", "bob", "bangs", "long hair", "long wavy hair",
+    "curly hair", "afro", "ponytail", "bun",
 )  # fmt: skip
 CLOTHES_COLORS: dict[str, RGB] = {
     "white": (0.82, 0.82, 0.80),
@@ -157,7 +159,11 @@ def sample_identity(seed: int) -> Identity:
     red = np.clip(np.array(skin) * [0.95, 0.55, 0.62] + rng.normal(0, 0.012, 3), 0.02, 0.7)
     dark_eyes = ancestry[0] + ancestry[1] > 0.6
     iris = str(rng.choice(("dark", "brown") if dark_eyes and rng.random() < 0.85 else tuple(IRIS_COLORS)))
-    brow = (float(rng.uniform(0.65, 1.0) + 0.35 * masculine), float(rng.uniform(0.3, 1.0)), float(rng.uniform(0.6, 0.95)))
+    brow = (
+        float(rng.uniform(0.65, 1.0) + 0.35 * masculine),
+        float(rng.uniform(0.3, 1.0)),
+        float(rng.uniform(0.6, 0.95)),
+    )
     return Identity(
         seed=seed,
         masculine=round(masculine, 4),
@@ -169,7 +175,7 @@ def sample_identity(seed: int) -> Identity:
         skin=skin,
         lips=tuple(red.round(4).tolist()),
         iris=iris,
-        brow=tuple(round(value, 4) for value in brow),
+        brow=(round(brow[0], 4), round(brow[1], 4), round(brow[2], 4)),
         freckles=round(float(max(rng.normal(-0.5, 0.6), 0)), 4),
     )
 

@@ -20,7 +20,8 @@ _NATURAL = tuple(HAIR_COLORS)[:8]
 
 @dataclass(frozen=True)
 class Edit:
-    """`before` and `after` differ in `factor` only; `masks` names what may change, `instruction` asks for it in words."""
+    """`before` and `after` differ in `factor` only; `masks` names what may change, `instruction` asks for it in
+    words."""
 
     factor: str
     before: Scene
@@ -44,7 +45,12 @@ def _article(word: str) -> str:
 
 def _hair_color(scene: Scene, rng: np.random.Generator, look: Look) -> tuple[Scene, str, tuple[str, ...]]:
     new = _other(rng, _NATURAL, look.hair_color)
-    words = (f"Change the hair colour to {new}.", f"Make the hair {new}.", f"Dye the person's hair {new}.", f"Give them {new} hair.")
+    words = (
+        f"Change the hair colour to {new}.",
+        f"Make the hair {new}.",
+        f"Dye the person's hair {new}.",
+        f"Give them {new} hair.",
+    )
     return _with_look(scene, hair_color=new), str(rng.choice(words)), ("hair", "face")
 
 
@@ -60,23 +66,39 @@ def _hair_words(style: str) -> str:
 
 def _clothes_color(scene: Scene, rng: np.random.Generator, look: Look) -> tuple[Scene, str, tuple[str, ...]]:
     new = _other(rng, tuple(CLOTHES_COLORS), look.color)
-    words = (f"Make the {look.garment} {new}.", f"Change the colour of the {look.garment} to {new}.", f"Recolour the clothes {new}.")
+    words = (
+        f"Make the {look.garment} {new}.",
+        f"Change the colour of the {look.garment} to {new}.",
+        f"Recolour the clothes {new}.",
+    )
     return _with_look(scene, color=new), str(rng.choice(words)), ("clothes",)
 
 
 def _garment(scene: Scene, rng: np.random.Generator, look: Look) -> tuple[Scene, str, tuple[str, ...]]:
     new = _other(rng, tuple(GARMENT_CUTS), look.garment)
-    words = (f"Replace the {look.garment} with {_article(new)}.", f"Dress the person in {_article(new)} instead.", f"Swap the {look.garment} for {_article(new)}.")
+    words = (
+        f"Replace the {look.garment} with {_article(new)}.",
+        f"Dress the person in {_article(new)} instead.",
+        f"Swap the {look.garment} for {_article(new)}.",
+    )
     return _with_look(scene, garment=new), str(rng.choice(words)), ("clothes", "person")
 
 
 def _glasses(scene: Scene, rng: np.random.Generator, look: Look) -> tuple[Scene, str, tuple[str, ...]]:
-    words = ("Remove the glasses.", "Take the glasses off.") if look.glasses else ("Add glasses.", "Put glasses on the person.", "Let the person wear glasses.")
+    words = (
+        ("Remove the glasses.", "Take the glasses off.")
+        if look.glasses
+        else ("Add glasses.", "Put glasses on the person.", "Let the person wear glasses.")
+    )
     return _with_look(scene, glasses=not look.glasses), str(rng.choice(words)), ("face", "hair")
 
 
 def _place(scene: Scene, rng: np.random.Generator, _look: Look) -> tuple[Scene, str, tuple[str, ...]]:
-    same_roof = tuple(OUTDOOR) if scene.place in OUTDOOR else ("living room", "kitchen", "office", "library", "classroom", "studio", "cafe")
+    same_roof = (
+        tuple(OUTDOOR)
+        if scene.place in OUTDOOR
+        else ("living room", "kitchen", "office", "library", "classroom", "studio", "cafe")
+    )
     new = _other(rng, same_roof, scene.place)
     words = (f"Move the scene to a {new}.", f"Replace the background with a {new}.", f"Put the person in a {new}.")
     return scene.replace(place=new), str(rng.choice(words)), ("background",)
@@ -84,7 +106,10 @@ def _place(scene: Scene, rng: np.random.Generator, _look: Look) -> tuple[Scene, 
 
 def _hour(scene: Scene, rng: np.random.Generator, _look: Look) -> tuple[Scene, str, tuple[str, ...]]:
     new = _other(rng, ("day", "sunset", "night"), scene.hour)
-    words = (f"Make it {new} instead." if new == "night" else f"Change the time of day to {new}.", f"Relight the scene as {new}.")
+    words = (
+        f"Make it {new} instead." if new == "night" else f"Change the time of day to {new}.",
+        f"Relight the scene as {new}.",
+    )
     return scene.replace(hour=new), str(rng.choice(words)), ("background", "person")
 
 
@@ -104,7 +129,8 @@ def _mood(scene: Scene, rng: np.random.Generator, _look: Look) -> tuple[Scene, s
 
 
 FACTORS: dict[str, Callable[[Scene, np.random.Generator, Look], tuple[Scene, str, tuple[str, ...]]]] = {
-    "hair colour": _hair_color, "hair style": _hair_style, "clothes colour": _clothes_color, "garment": _garment, "glasses": _glasses,
+    "hair colour": _hair_color, "hair style": _hair_style, "clothes colour": _clothes_color, "garment": _garment,
+    "glasses": _glasses,
     "place": _place, "hour": _hour, "weather": _weather, "expression": _mood,
 }  # fmt: skip
 
@@ -144,5 +170,11 @@ def references(human: Human, count: int, seed: int, split: str = "train") -> tup
             motion_seed=int(rng.integers(1 << 20)),
         )
         light = dataclasses.replace(drawn.light, change="steady", tint="neutral")
-        stills.append(drawn.replace(people=(posed,), light=LightTrack(**vars(light)), camera=CameraTrack(azimuth_deg=drawn.camera.azimuth_deg)))
+        stills.append(
+            drawn.replace(
+                people=(posed,),
+                light=LightTrack(**vars(light)),
+                camera=CameraTrack(azimuth_deg=drawn.camera.azimuth_deg),
+            )
+        )
     return tuple(stills)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import resources
+from typing import Any
 
 import moderngl
 
-from ..errors import NotInstalled
+from muybridge.errors import NotInstalled
 
 
 @cache
 def context() -> moderngl.Context:
     """Headless context on EGL (a GPU where there is one, Mesa's llvmpipe else). Raises NotInstalled without EGL."""
     try:
-        made = moderngl.create_context(standalone=True, backend="egl", require=330)
+        options: dict[str, Any] = {"backend": "egl"}  # typed as a dict upstream, taken as a keyword
+        made = moderngl.create_context(standalone=True, require=330, **options)
     except Exception as failure:  # moderngl and glcontext raise bare Exception and RuntimeError here
         raise NotInstalled(
             f"No EGL context ({failure}). On Debian: apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri libgl1"

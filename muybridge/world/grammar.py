@@ -1,7 +1,8 @@
 """Draw scenes from a seed: what may stand where, and which draws belong to training and which to evaluation.
 
 Every factor has its own random stream keyed by (seed, factor), so replacing one factor leaves all others as they were.
-Splits are decided by hashes of what is drawn: an identity, a combination or a caption template that evaluation may use never
+Splits are decided by hashes of what is drawn: an identity, a combination or a caption template that evaluation may
+use never
 occurs in training.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -47,7 +49,8 @@ WHERE: dict[str, tuple[str, ...]] = {
 }
 # strides, bounces, waves, ... per second
 PACES: dict[str, tuple[float, float]] = {
-    "horse": (1.7, 2.4), "ball": (1.3, 2.3), "waves": (0.24, 0.4), "car": (0.7, 1.5), "bell": (0.8, 1.4), "metronome": (1.0, 3.0),
+    "horse": (1.7, 2.4), "ball": (1.3, 2.3), "waves": (0.24, 0.4), "car": (0.7, 1.5), "bell": (0.8, 1.4),
+    "metronome": (1.0, 3.0),
     "fire": (1.0, 2.5), "drum": (1.0, 3.5), "bird": (0.8, 2.5), "door": (0.4, 0.6),
 }  # fmt: skip
 
@@ -81,15 +84,17 @@ def combination(place: str, look: Look) -> str:
     return f"{place}|{look.hair_color}|{look.color}|{look.garment}"
 
 
-def _spans(rng: np.random.Generator, seconds: float, choices: tuple[str, ...], most: int, shortest_s: float) -> tuple[Span, ...]:
+def _spans(
+    rng: np.random.Generator, seconds: float, choices: tuple[str, ...], most: int, shortest_s: float
+) -> tuple[Span, ...]:
     """Up to `most` spans that do not overlap, in order."""
-    count = int(min(rng.integers(0, most + 1), max(1, int(seconds / (shortest_s + 0.3)))))
+    count = min(int(rng.integers(0, most + 1)), max(1, int(seconds / (shortest_s + 0.3))))
     if count == 0:
         return ()
     edges = np.linspace(0.1, seconds - 0.05, count + 1)
     spans = []
     last = ""
-    for start, end in zip(edges[:-1], edges[1:], strict=True):
+    for start, end in pairwise(edges):
         room = float(end - start)
         if room < shortest_s:
             continue
@@ -157,13 +162,24 @@ def sample_thing(seed: int, kind: str, seconds: float) -> Thing:
 def _light(rng: np.random.Generator, seconds: float, indoor: bool) -> LightTrack:
     side = float(rng.choice((-1, 1)))
     kind = rng.random()
-    azimuth = side * float(rng.uniform(25, 75)) if kind < 0.75 else side * float(rng.uniform(110, 160)) if kind < 0.85 else float(rng.uniform(-12, 12))
+    azimuth = (
+        side * float(rng.uniform(25, 75))
+        if kind < 0.75
+        else side * float(rng.uniform(110, 160))
+        if kind < 0.85
+        else float(rng.uniform(-12, 12))
+    )
     start = round(float(rng.uniform(0.1, 0.4)) * seconds, 2)
     return LightTrack(
         azimuth_deg=round(azimuth, 1),
         elevation_deg=round(float(rng.uniform(18, 58)), 1),
         strength=round(float(rng.uniform(0.85, 1.25)), 3),
-        tint=str(rng.choice(("neutral", "warm", "cool", "red", "green", "violet"), p=(0.55, 0.15, 0.12, 0.06, 0.06, 0.06) if indoor else (0.8, 0.1, 0.1, 0, 0, 0))),
+        tint=str(
+            rng.choice(
+                ("neutral", "warm", "cool", "red", "green", "violet"),
+                p=(0.55, 0.15, 0.12, 0.06, 0.06, 0.06) if indoor else (0.8, 0.1, 0.1, 0, 0, 0),
+            )
+        ),
         change=str(rng.choice(LIGHT_CHANGES, p=(0.72, 0.05, 0.05, 0.04, 0.05, 0.05, 0.04))),
         start_s=start,
         end_s=round(min(seconds, start + float(rng.uniform(0.8, 2.5))), 2),
@@ -186,7 +202,11 @@ def _camera(rng: np.random.Generator, seconds: float) -> CameraTrack:
 def _weather(rng: np.random.Generator, place: str, hour: str) -> str:
     if place not in OUTDOOR:
         return "clear"
-    odds = {"snowfield": (0.55, 0.0, 0.38, 0.07), "mountains": (0.65, 0.12, 0.13, 0.1), "desert": (0.94, 0.0, 0.0, 0.06)}
+    odds = {
+        "snowfield": (0.55, 0.0, 0.38, 0.07),
+        "mountains": (0.65, 0.12, 0.13, 0.1),
+        "desert": (0.94, 0.0, 0.0, 0.06),
+    }
     p = odds.get(place, (0.72, 0.15, 0.05, 0.08))
     if hour == "overcast":
         p = (p[0] * 0.5, p[1] + p[0] * 0.3, p[2] + p[0] * 0.1, p[3] + p[0] * 0.1)
@@ -196,14 +216,23 @@ def _weather(rng: np.random.Generator, place: str, hour: str) -> str:
     return str(rng.choice(("clear", "rain", "snow", "fog"), p=[value / total for value in p]))
 
 
-def sample_scene(seed: int, split: str = "train", seconds: float | None = None, cast: str | None = None, **fields: Any) -> Scene:
+def sample_scene(
+    seed: int,
+    split: str = "train",
+    seconds: float | None = None,
+    cast: str | None = None,
+    **fields: Any,  # noqa: ANN401 - any field of Scene
+) -> Scene:
     """A scene of the split; the same arguments give the same scene.
 
     cast: "person", "pair", "thing", a name of THINGS (alone) or "person and NAME". `fields` replaces any field of Scene
-    (place="beach", camera=CameraTrack("orbit left"), ...) and leaves every other factor as drawn. Raises InvalidRequest.
+    (place="beach", camera=CameraTrack("orbit left"),
+    ...) and leaves every other factor as drawn. Raises InvalidRequest.
     """
     if seconds is None:
-        seconds = round(float(_stream(seed, "seconds").choice((2.0, 3.0, 4.0, 5.0, 6.0), p=(0.2, 0.25, 0.2, 0.25, 0.1))), 2)
+        seconds = round(
+            float(_stream(seed, "seconds").choice((2.0, 3.0, 4.0, 5.0, 6.0), p=(0.2, 0.25, 0.2, 0.25, 0.1))), 2
+        )
     casting = _stream(seed, "cast")
     if cast is None:
         cast = str(casting.choice(("person", "pair", "thing", "person and"), p=(0.68, 0.10, 0.16, 0.06)))
@@ -211,13 +240,19 @@ def sample_scene(seed: int, split: str = "train", seconds: float | None = None, 
     if cast in THINGS:
         kind, cast = cast, "thing"
     elif cast.startswith("person and"):
-        kind = cast.removeprefix("person and").strip() or str(casting.choice(("waves", "fire", "ball", "car", "bell", "drum", "door", "horse")))
+        kind = cast.removeprefix("person and").strip() or str(
+            casting.choice(("waves", "fire", "ball", "car", "bell", "drum", "door", "horse"))
+        )
         cast = "both"
     elif cast == "thing":
         kind = str(casting.choice(THINGS, p=(0.22, 0.12, 0.08, 0.09, 0.11, 0.07, 0.08, 0.09, 0.08, 0.06)))
     for attempt in range(64):  # the combination of place and look must belong to the split
         scene = _draw(seed if attempt == 0 else seed + (attempt << 40), split, seconds, cast, kind, fields)
-        if not scene.people or split_of("combination", combination(scene.place, scene.people[0].look)) == split or split != "train":
+        if (
+            not scene.people
+            or split_of("combination", combination(scene.place, scene.people[0].look)) == split
+            or split != "train"
+        ):
             break
     return check(scene)
 

@@ -1,7 +1,9 @@
 """Hair and hats as shells that grow from the head: strands fall from the crown, leave the scalp and hang.
 
-A grid of P strands around the head by R points along each strand, in three nested shells; the fragment shader breaks the
-shells into single hairs. The scalp under each grid point is found once on the base mesh and bound to its triangle, so the
+A grid of P strands around the head by R points along each strand, in three nested shells; the fragment shader breaks
+the
+shells into single hairs. The scalp under each grid point is found once on the base mesh and bound to its triangle,
+so the
 hair follows every identity. Angles in degrees: azimuth 0 is the front, 90 the character's left; polar 0 is straight up.
 """
 
@@ -91,7 +93,7 @@ def head_triangles() -> Ints:
     region = body.regions_K5[corners].mean(1)
     middle = body.vertices_V3[body.source_K[corners]].mean(1)
     head = (middle[:, 1] > 4.6) & (np.abs(middle[:, 0]) < 1.6) & (region[:, 4] < 0.4) & (region[:, 1] < 0.4)
-    return body.source_K[corners[head]]
+    return np.asarray(body.source_K[corners[head]])
 
 
 Rays = tuple[tuple[float, float, float, float], ...]
@@ -128,7 +130,7 @@ def _cast(rays: Rays, nearest: bool = False) -> tuple[Ints, Floats]:
 
 def _points(vertices_V3: Floats, rays: Rays) -> Floats:
     triple, bary = _cast(rays)
-    return (vertices_V3[triple] * bary[..., None]).sum(1)
+    return np.asarray((vertices_V3[triple] * bary[..., None]).sum(1))
 
 
 def on_head(vertices_V3: Floats, azimuth: Floats, polar: Floats) -> Floats:
@@ -142,7 +144,7 @@ def on_neck(vertices_V3: Floats, azimuth: Floats, height: Floats) -> Floats:
     pairs = zip(np.round(height, 3).tolist(), np.round(azimuth, 3).tolist(), strict=True)
     rays = tuple((y, 0.1, a, 90.0) for y, a in pairs)
     triple, bary = _cast(rays, nearest=True)
-    return (vertices_V3[triple] * bary[..., None]).sum(1)
+    return np.asarray((vertices_V3[triple] * bary[..., None]).sum(1))
 
 
 def _body_radius(vertices_V3: Floats) -> tuple[NDArray[np.float64], float, float]:
@@ -167,8 +169,20 @@ def _body_radius(vertices_V3: Floats) -> tuple[NDArray[np.float64], float, float
 def _strand_profile(cut: Cut, azimuth: Floats) -> Floats:
     """Free length [P] in dm by azimuth."""
     folded = np.abs((azimuth + 180) % 360 - 180)
-    length = np.interp(folded, (0, 30, 38, 46, 62, 95, 115, 180),
-                       (cut.fringe, cut.fringe, max(0.6 * cut.fringe, 0.25 * cut.flank), 0.85 * cut.flank, cut.flank, cut.flank, cut.back, cut.back))
+    length = np.interp(
+        folded,
+        (0, 30, 38, 46, 62, 95, 115, 180),
+        (
+            cut.fringe,
+            cut.fringe,
+            max(0.6 * cut.fringe, 0.25 * cut.flank),
+            0.85 * cut.flank,
+            cut.flank,
+            cut.flank,
+            cut.back,
+            cut.back,
+        ),
+    )
     return length.astype(np.float32)  # fmt: skip
 
 
@@ -185,8 +199,8 @@ def _normals(grid_PR3: Floats) -> tuple[Floats, Floats]:
     return normal.astype(np.float32), along.astype(np.float32)
 
 
-def _scalp_grid(vertices_V3: Floats, cut: Cut, azimuth: Floats, extend: float = 0.0) -> tuple[Floats, Floats, Floats]:
-    line = hairline(azimuth) + extend
+def _scalp_grid(vertices_V3: Floats, azimuth: Floats) -> tuple[Floats, Floats, Floats]:
+    line = hairline(azimuth)
     share = np.linspace(0.02, 1.0, ON_SCALP) ** 0.85
     polar_PR = line[:, None] * share[None]
     azimuth_PR = np.repeat(azimuth[:, None], ON_SCALP, 1)
@@ -202,7 +216,7 @@ def grow(vertices_V3: Floats, style: str, seed: int, under_hat: bool = False) ->
         cut = replace(cut, lift=0.05, side=0.06, quiff=0.0, fringe=0.0, knot="")
     rng = np.random.default_rng([0x4A, seed])
     azimuth = np.linspace(-180, 180, STRANDS, endpoint=False).astype(np.float32)
-    points, outward, share = _scalp_grid(vertices_V3, cut, azimuth)
+    points, outward, share = _scalp_grid(vertices_V3, azimuth)
     folded = np.abs(azimuth)
     top = np.clip(1 - share, 0, 1)[None] ** 0.6
     around = np.interp(folded, (0, 50, 90, 180), (1, 0.9, 1, 1))[:, None]
@@ -234,7 +248,9 @@ def _lumps(rng: np.random.Generator) -> Floats:
     row = np.linspace(0, 1, ON_SCALP)[None]
     total = np.zeros((STRANDS, ON_SCALP))
     for count in (3, 5, 8, 12):
-        total += np.cos(count * turn + rng.uniform(0, 6.3) + 4 * row * rng.normal()) * np.sin(np.pi * row * rng.uniform(1, 4) + rng.uniform(0, 3))
+        total += np.cos(count * turn + rng.uniform(0, 6.3) + 4 * row * rng.normal()) * np.sin(
+            np.pi * row * rng.uniform(1, 4) + rng.uniform(0, 3)
+        )
     return (total * np.clip(row * 3, 0, 1) / 1.4).astype(np.float32)
 
 
@@ -246,7 +262,8 @@ def _hang(
     last = grid[:, -1]
     step = (length / FREE)[:, None]
     out = directions(azimuth, np.full(len(azimuth), 90.0, np.float32))
-    rows, point = [], last.copy()
+    rows: list[Floats] = []
+    point = last.copy()
     sector = ((azimuth % 360) / 7.5).astype(int) % 48
     folded = np.abs(azimuth)
     phase = rng.uniform(0, 0.6)
@@ -262,9 +279,9 @@ def _hang(
         point = point + out * grow_by[:, None].astype(np.float32)
         blocked = short & (reach - away > 0.30)  # lies on the shoulder: stop falling
         point[:, 1] = np.where(blocked, rows[-1][:, 1] if rows else last[:, 1], point[:, 1])
-        waved = point + out * (cut.wave * np.sin(5.5 * share * max(length.max(), 1) / 1.6 + azimuth * 0.11 + phase) * share)[
-            :, None
-        ].astype(np.float32)
+        waved = point + out * (
+            cut.wave * np.sin(5.5 * share * max(length.max(), 1) / 1.6 + azimuth * 0.11 + phase) * share
+        )[:, None].astype(np.float32)
         rows.append(waved.astype(np.float32))
         point = point.astype(np.float32)
     return np.concatenate([grid, np.stack(rows, 1)], 1)
@@ -284,7 +301,8 @@ def shell(full: Floats, length: Floats, level: float, rooted: bool = True) -> tu
     drop = np.clip((CENTRE[1] - 1.0 - full[..., 1]) / 1.4, 0, 1)
     hang = np.stack([0.85 * drop, free * np.minimum(length, 2)[:, None]], -1).astype(np.float32)
     if not rooted:
-        hang = np.full_like(hang, 0.5) * [1, 0]
+        hang = np.full_like(hang, 0.5)
+        hang[..., 1] = 0
     flat = (full, normal, tangent, strand, hang)
     return tuple(part.reshape(-1, part.shape[-1]).astype(np.float32) for part in flat)
 
@@ -303,7 +321,7 @@ def tube(path_R3: Floats, radius_R: Floats, columns: int = 20) -> Floats:
     side /= np.maximum(np.linalg.norm(side, axis=1, keepdims=True), 1e-6)
     other = np.cross(along, side)
     ring = np.cos(angle)[:, None, None] * side + np.sin(angle)[:, None, None] * other
-    return (path_R3[None] + ring * radius_R[None, :, None]).astype(np.float32)
+    return np.asarray((path_R3[None] + ring * radius_R[None, :, None]), np.float32)
 
 
 def _knot(vertices_V3: Floats, cut: Cut, rng: np.random.Generator) -> tuple[list[tuple[Floats, ...]], list[Ints]]:
@@ -350,4 +368,5 @@ def join(parts: list[tuple[Floats, ...]], indices: list[Ints]) -> HairMesh:
     offsets = np.cumsum([0, *[len(part[0]) for part in parts]])[:-1]
     triangles = np.concatenate([faces + offset for faces, offset in zip(indices, offsets, strict=True)])
     columns = [np.concatenate([part[k] for part in parts]) for k in range(5)]
-    return HairMesh(*columns, triangles_F3=triangles.astype(np.int32))
+    position, normal, tangent, strand, hang = columns
+    return HairMesh(position, normal, tangent, strand, hang, triangles.astype(np.int32))

@@ -1,6 +1,7 @@
 """The horse: an articulated body in a transverse gallop, after Muybridge's plates of 1878 and 1887.
 
-Footfalls: hind, other hind, fore, leading fore, then a suspension with the legs gathered under the body. Each hoof stands
+Footfalls: hind, other hind, fore, leading fore, then a suspension with the legs gathered under the body. Each hoof
+stands
 on the ground for a fifth of the stride and moves back at exactly the horse's speed, so nothing slides. Lengths in
 decimetres; the horse runs to +x with its mid-body at x = 0; mirror x for the other way.
 """
@@ -8,6 +9,7 @@ decimetres; the horse runs to +x with its mid-body at x = 0; mirror x for the ot
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -74,7 +76,7 @@ def _knee(root: Floats, foot: Floats, upper: float, lower: float, forward: float
     a = np.arccos(np.clip((upper**2 + length**2 - lower**2) / (2 * upper * length), -1, 1))
     base = np.arctan2(d[1], d[0])
     angle = base + a * forward
-    return root + np.array([np.cos(angle) * upper, np.sin(angle) * upper, 0.0])
+    return np.asarray(root + np.array([np.cos(angle) * upper, np.sin(angle) * upper, 0.0]))
 
 
 def _bend(points: list[Floats], radii: list[float], count: int) -> tuple[Floats, Floats]:
@@ -104,7 +106,8 @@ def mesh(gallop: Gallop, coat: str, t_s: float) -> tuple[Floats, Ints]:
         dx, dy = x, y - 12.4
         return np.array([c * dx - si * dy, 12.4 + lift + si * dx + c * dy, z])
 
-    trunk = [(-9.0, 12.7, 0.5), (-8.5, 12.9, 1.7), (-7.3, 13.0, 2.65), (-5.4, 13.1, 2.95), (-3.0, 12.9, 2.75), (-0.5, 12.55, 2.8),
+    trunk = [(-9.0, 12.7, 0.5), (-8.5, 12.9, 1.7), (-7.3, 13.0, 2.65), (-5.4, 13.1, 2.95), (-3.0, 12.9, 2.75), (-0.5,
+        12.55, 2.8),
              (2.2, 12.35, 3.0), (4.6, 12.6, 3.1), (6.4, 12.9, 2.7), (7.8, 13.0, 1.7), (8.4, 13.0, 0.5)]  # fmt: skip
     path = np.array([on_body(x, y) for x, y, _ in trunk])
     radius = np.array([r for *_, r in trunk])
@@ -129,17 +132,25 @@ def _head(s: Solids, on_body: object, body: RGB, dark: RGB, nod: float, phase: f
 
     def at(x: float, y: float, z: float = 0.0) -> Floats:
         dx, dy = x - 5.4, y - 14.0
-        return root + np.array([c * dx - si * dy, si * dx + c * dy, z])
+        return np.asarray(root + np.array([c * dx - si * dy, si * dx + c * dy, z]))
 
     neck = [at(5.0, 13.3), at(7.4, 15.0), at(9.4, 16.7), at(11.0, 18.2), at(11.7, 18.9)]
     path, radius = _bend(neck, [2.9, 2.2, 1.65, 1.3, 1.05], 16)
     s.tube(path, radius, body, "fur", 16, 0.55)
-    skull = [at(11.0, 18.9), at(11.9, 18.75), at(13.2, 17.8), at(14.6, 16.55), at(15.9, 15.35), at(16.4, 14.85), at(16.7, 14.6)]
+    skull = [
+        at(11.0, 18.9),
+        at(11.9, 18.75),
+        at(13.2, 17.8),
+        at(14.6, 16.55),
+        at(15.9, 15.35),
+        at(16.4, 14.85),
+        at(16.7, 14.6),
+    ]
     path, radius = _bend(skull, [0.7, 1.22, 1.25, 0.92, 0.74, 0.68, 0.3], 18)
     s.tube(path, radius, body, "fur", 14, 0.66)
     s.ball(at(12.9, 17.4), (1.15, 1.2, 0.78), body, "fur", 8, 12)
     s.ball(at(16.3, 14.75), (0.62, 0.55, 0.50), (body[0] * 0.35, body[1] * 0.35, body[2] * 0.35), "fur", 8, 10)
-    for z in (-1, 1):
+    for z in (-1.0, 1.0):
         s.ball(at(13.0, 18.15, 0.72 * z), (0.26, 0.26, 0.16), (0.004, 0.003, 0.003), rings=8, columns=10)
         s.ball(at(16.5, 14.85, 0.40 * z), (0.16, 0.2, 0.12), (0.006, 0.005, 0.005), rings=6, columns=8)
         ear = [at(11.5, 19.6, 0.45 * z), at(11.5, 20.4, 0.55 * z), at(11.75, 21.2, 0.5 * z)]
@@ -147,13 +158,20 @@ def _head(s: Solids, on_body: object, body: RGB, dark: RGB, nod: float, phase: f
     crest = np.array([at(11.8, 20.0), at(10.6, 19.6), at(9.2, 18.3), at(7.7, 16.9), at(6.2, 15.9), at(4.6, 15.6)])
     fine = np.linspace(0, 5, 21)
     line = np.stack([np.interp(fine, np.arange(6), crest[:, k]) for k in range(3)], 1)
-    for k, (a, b) in enumerate(zip(line[:-1], line[1:], strict=True)):
+    for k, (a, b) in enumerate(pairwise(line)):
         blow = 0.9 + 0.35 * np.sin(k * 1.7 + 2 * np.pi * phase)
         for z in (-0.34, 0.0, 0.34):
             hang = np.array([-blow - 0.5, -1.0 - 0.35 * np.sin(k * 2.3) + 0.4 * blow, 0.0])
             up = np.array([0.0, 0.22, z])
             points = [a + up, b + up, b + up + hang, a + up + hang]
-            s.add(points, np.repeat([[0.1, 0.6, 0.7 if z >= 0 else -0.7]], 4, 0), np.zeros((4, 2)), [(0, 1, 2), (0, 2, 3)], dark, "fur")
+            s.add(
+                points,
+                np.repeat([[0.1, 0.6, 0.7 if z >= 0 else -0.7]], 4, 0),
+                np.zeros((4, 2)),
+                [(0, 1, 2), (0, 2, 3)],
+                dark,
+                "fur",
+            )
     s.ball(at(12.4, 19.5), (0.55, 0.35, 0.3), dark, "fur", 6, 8)
 
 
@@ -162,7 +180,14 @@ def _tail(s: Solids, on_body: object, dark: RGB, phase: float) -> None:
     t = np.linspace(0, 1, 14)
     wave = 0.5 * np.sin(2 * np.pi * (phase - 0.8 * t)) * t
     for z in (-0.25, 0.0, 0.25):
-        path = np.stack([root[0] - 7.4 * t, root[1] + 0.9 * np.sin(2.2 * t) - 4.0 * t**1.7 + wave + 0.4 * z, np.full_like(t, z) * (1 + 1.6 * t)], 1)
+        path = np.stack(
+            [
+                root[0] - 7.4 * t,
+                root[1] + 0.9 * np.sin(2.2 * t) - 4.0 * t**1.7 + wave + 0.4 * z,
+                np.full_like(t, z) * (1 + 1.6 * t),
+            ],
+            1,
+        )
         s.tube(path, 0.30 + 0.42 * np.sin(np.pi * t**0.7) * (1 - 0.6 * t), dark, "fur", 8)
 
 
@@ -191,8 +216,21 @@ def _leg(s: Solids, gallop: Gallop, leg: int, t_s: float, on_body: object, body:
     shin = np.clip((np.arange(16) - 9) / 4, 0, 1)[:, None]
     tint = (1 - shin) * np.array(body) + shin * np.array(dark)
     s.tube(path, radius, np.repeat(tint, 10, 0).astype(np.float32), "fur", 10, 0.8)
-    s.ball(knee, (0.66, 0.74, 0.58) if hind else (0.62, 0.66, 0.56), tuple((0.6 * np.array(body) + 0.4 * np.array(dark)).tolist()), "fur", 8, 10)
+    s.ball(
+        knee,
+        (0.66, 0.74, 0.58) if hind else (0.62, 0.66, 0.56),
+        tuple((0.6 * np.array(body) + 0.4 * np.array(dark)).tolist()),
+        "fur",
+        8,
+        10,
+    )
     s.ball(fetlock, (0.52, 0.52, 0.46), dark, "fur", 8, 10)
     way = (foot - fetlock) / max(float(np.linalg.norm(foot - fetlock)), 1e-6)
     s.tube([fetlock, fetlock + way * (pastern_len - 0.75)], [0.44, 0.46], dark, "fur", 10)
-    s.tube([fetlock + way * (pastern_len - 0.85), foot + np.array([0.18, 0.02, 0])], [0.52, 0.74], (0.045, 0.038, 0.032), "plain", 10)
+    s.tube(
+        [fetlock + way * (pastern_len - 0.85), foot + np.array([0.18, 0.02, 0])],
+        [0.52, 0.74],
+        (0.045, 0.038, 0.032),
+        "plain",
+        10,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 
@@ -20,14 +21,27 @@ def _ground(s: Solids, color: RGB, material: str, scale: float = 24.0, near: flo
         s.quad((-width, 0, z0), (2 * width, 0, 0), (0, 0, z1 - z0), color, material, scale)
 
 
-def _hills(s: Solids, rng: Rng, z: float, tall: float, color: RGB, material: str = "plain", rough: float = 1.0, base: float = -6.0) -> None:
+def _hills(
+    s: Solids,
+    rng: Rng,
+    z: float,
+    tall: float,
+    color: RGB,
+    material: str = "plain",
+    rough: float = 1.0,
+    base: float = -6.0,
+) -> None:
     """A ridge across the whole width at depth z."""
     waves = [(rng.uniform(0.4, 1), rng.uniform(0, 6.3)) for _ in range(9)]
 
     def height(x: Floats, depth: Floats) -> Floats:
         total = np.zeros_like(x)
         for k, (a, phase) in enumerate(waves):
-            sharp = np.abs(np.sin(x * (0.0022 * (k + 1)) * rough + phase)) if rough > 1 else np.sin(x * 0.002 * (k + 1) + phase)
+            sharp = (
+                np.abs(np.sin(x * (0.0022 * (k + 1)) * rough + phase))
+                if rough > 1
+                else np.sin(x * 0.002 * (k + 1) + phase)
+            )
             total = total + a * sharp / (k + 1)
         profile = np.sin(np.clip((z + 90 - depth) / 180, 0, 1) * np.pi)
         return base + tall * (0.45 + 0.4 * total) * profile
@@ -39,10 +53,26 @@ def _tree(s: Solids, rng: Rng, x: float, z: float, tall: float, kind: str = "bro
     material = kind if kind != "broadleaf" else str(rng.choice(["broadleaf", "broadleaf 2"]))
     tone = rng.uniform(0.30, 0.48)
     warm = rng.uniform(0.9, 1.25)
-    s.card((x, -0.4, z), tall * (0.8 if kind == "broadleaf" else 0.62), tall, (tone * warm, tone, tone * 0.9), material, sway=tall * 0.012)
+    s.card(
+        (x, -0.4, z),
+        tall * (0.8 if kind == "broadleaf" else 0.62),
+        tall,
+        (tone * warm, tone, tone * 0.9),
+        material,
+        sway=tall * 0.012,
+    )
 
 
-def _scatter(s: Solids, rng: Rng, count: int, z: tuple[float, float], kind: str, tall: tuple[float, float], gap: float = 12.0, spread: float = 0.9) -> None:
+def _scatter(
+    s: Solids,
+    rng: Rng,
+    count: int,
+    z: tuple[float, float],
+    kind: str,
+    tall: tuple[float, float],
+    gap: float = 12.0,
+    spread: float = 0.9,
+) -> None:
     """Cards from far to near; none stands on the person's axis close by."""
     depths = np.sort(rng.uniform(z[0], z[1], count))
     for depth in depths:
@@ -60,7 +90,9 @@ def _tufts(s: Solids, rng: Rng, count: int, color: RGB, tall: float = 2.6, near:
 
 
 def _house(s: Solids, rng: Rng, x: float, z: float, wide: float, tall: float, deep: float, night: bool) -> None:
-    color = _pick(rng, (0.46, 0.24, 0.16), (0.52, 0.48, 0.42), (0.36, 0.38, 0.42), (0.58, 0.50, 0.36), (0.45, 0.32, 0.28))
+    color = _pick(
+        rng, (0.46, 0.24, 0.16), (0.52, 0.48, 0.42), (0.36, 0.38, 0.42), (0.58, 0.50, 0.36), (0.45, 0.32, 0.28)
+    )
     material, emission = ("facade lit", 1.25) if night else ("facade", 0.0)
     paint: RGB = (0.5, 0.5, 0.5) if night else color
     s.box((x, tall / 2, z), (wide, tall, deep), paint, material, 60.0, emission)
@@ -85,31 +117,73 @@ def street(s: Solids, rng: Rng, night: bool) -> Place:
             _tree(s, rng, x + 28, -90, float(rng.uniform(38, 52)))
         sign = _pick(rng, (0.9, 0.15, 0.25), (0.1, 0.6, 0.9), (0.95, 0.6, 0.1), (0.2, 0.8, 0.4))
         s.box((x + 18, 15, -113.6), (20, 4, 1), sign, emission=1.6 if night else 0.0)
-        s.quad((x + 9, 1, -114.2), (18, 0, 0), (0, 9.5, 0), (0.9, 0.75, 0.45) if night else (0.12, 0.15, 0.18), "plain", emission=1.0 if night else 0.0)
+        s.quad(
+            (x + 9, 1, -114.2),
+            (18, 0, 0),
+            (0, 9.5, 0),
+            (0.9, 0.75, 0.45) if night else (0.12, 0.15, 0.18),
+            "plain",
+            emission=1.0 if night else 0.0,
+        )
     for x in rng.uniform(-150, 150, 3):
-        parked_car(s, float(x), -76, _pick(rng, (0.5, 0.04, 0.04), (0.05, 0.1, 0.3), (0.5, 0.5, 0.52), (0.03, 0.03, 0.03)), night)
+        parked_car(
+            s,
+            float(x),
+            -76,
+            _pick(rng, (0.5, 0.04, 0.04), (0.05, 0.1, 0.3), (0.5, 0.5, 0.52), (0.03, 0.03, 0.03)),
+            night,
+        )
     return Place(*s.mesh(), False, haze=0.0006, gloss=0.1, lamp=(14.0, 30.0, 10.0) if night else None)
 
 
 def parked_car(s: Solids, x: float, z: float, color: RGB, lights: bool = False) -> None:
     """A saloon seen from the side, 44 dm long, its nose to +x."""
-    outline = [(-21, 3.4), (-21.6, 6.4), (-20, 8.6), (-12, 9.3), (-7, 13.6), (5, 13.8), (11.5, 9.6), (19.5, 8.2), (21.4, 6), (21, 3.4)]
+    outline = [
+        (-21, 3.4),
+        (-21.6, 6.4),
+        (-20, 8.6),
+        (-12, 9.3),
+        (-7, 13.6),
+        (5, 13.8),
+        (11.5, 9.6),
+        (19.5, 8.2),
+        (21.4, 6),
+        (21, 3.4),
+    ]
     for side in (-1, 1):
         face = np.array([(x + px, py, z + side * 8.4 * (0.86 if py > 10 else 1.0)) for px, py in outline])
         middle = np.array([[x, 7.0, z + side * 8.8]])
         fan = [(k, (k + 1) % len(outline), len(outline)) for k in range(len(outline))]
-        s.add(np.concatenate([face, middle]), np.repeat([[0, 0.15, side]], len(outline) + 1, 0), np.zeros((len(outline) + 1, 2)), fan, color)
+        s.add(
+            np.concatenate([face, middle]),
+            np.repeat([[0, 0.15, side]], len(outline) + 1, 0),
+            np.zeros((len(outline) + 1, 2)),
+            fan,
+            color,
+        )
         glass = [(-10.6, 9.6), (-6.4, 13.1), (-1, 13.2), (-1, 9.6)], [(0, 9.6), (0, 13.2), (4.8, 13.2), (9.8, 9.6)]
         for pane in glass:
             points = [(x + px, py, z + side * 8.75) for px, py in pane]
-            s.add(points, np.repeat([[0, 0.3, side]], 4, 0), np.zeros((4, 2)), [(0, 1, 2), (0, 2, 3)], (0.03, 0.04, 0.05))
+            s.add(
+                points, np.repeat([[0, 0.3, side]], 4, 0), np.zeros((4, 2)), [(0, 1, 2), (0, 2, 3)], (0.03, 0.04, 0.05)
+            )
         for wheel in (-13.5, 13.5):
-            s.tube([(x + wheel, 3.3, z + side * 6.8), (x + wheel, 3.3, z + side * 9.0)], [3.3, 3.3], (0.02, 0.02, 0.02), columns=18)
-            s.tube([(x + wheel, 3.3, z + side * 9.0), (x + wheel, 3.3, z + side * 9.1)], [1.9, 1.9], (0.5, 0.5, 0.52), columns=14)
+            s.tube(
+                [(x + wheel, 3.3, z + side * 6.8), (x + wheel, 3.3, z + side * 9.0)],
+                [3.3, 3.3],
+                (0.02, 0.02, 0.02),
+                columns=18,
+            )
+            s.tube(
+                [(x + wheel, 3.3, z + side * 9.0), (x + wheel, 3.3, z + side * 9.1)],
+                [1.9, 1.9],
+                (0.5, 0.5, 0.52),
+                columns=14,
+            )
         s.ball((x + 20.6, 6.6, z + side * 6), (0.8, 0.8, 1.2), (1.0, 0.95, 0.8), emission=2.5 if lights else 0.4)
         s.ball((x - 21.2, 6.8, z + side * 6), (0.5, 0.7, 1.2), (0.8, 0.03, 0.02), emission=1.5 if lights else 0.2)
     ring = [*outline, outline[0]]
-    for (x0, y0), (x1, y1) in zip(ring[:-1], ring[1:], strict=True):
+    for (x0, y0), (x1, y1) in pairwise(ring):
         shade = (0.04, 0.05, 0.06) if min(y0, y1) > 9.2 and abs(y0 - y1) > 2 else color
         s.quad((x + x0, y0, z + 8.4), (x1 - x0, y1 - y0, 0), (0, 0, -16.8), shade)
 
@@ -133,9 +207,9 @@ def park(s: Solids, rng: Rng, night: bool) -> Place:
     return Place(*s.mesh(), False, haze=0.0008, lamp=(-x * 0.8, 30.0, -12.0) if night else None)
 
 
-def beach(s: Solids, rng: Rng, night: bool) -> Place:
+def beach(s: Solids, rng: Rng, _night: bool) -> Place:
     def shore(x: Floats, z: Floats) -> Floats:
-        return np.where(z < -30, (z + 30) * 0.035, 0.0) + 0.0 * x
+        return np.asarray(np.where(z < -30, (z + 30) * 0.035, 0.0) + 0.0 * x)
 
     s.terrain(FAR, 260, -260, shore, (0.66, 0.53, 0.35), "sand", 26, 40)
     s.quad((-FAR, -8, -260), (2 * FAR, 0, 0), (0, 0, -FAR), (0.05, 0.2, 0.3), "plain")
@@ -144,11 +218,18 @@ def beach(s: Solids, rng: Rng, night: bool) -> Place:
         if rng.random() < 0.75:
             _tree(s, rng, x + float(rng.normal(0, 8)), float(rng.uniform(-70, -36)), float(rng.uniform(60, 85)), "palm")
     for k in range(5):
-        s.ball((float(rng.uniform(-60, 60)), 0.2, float(rng.uniform(-55, -20))), (rng.uniform(1, 4), rng.uniform(0.6, 2), rng.uniform(1, 3)), (0.26, 0.23, 0.21), "rock", lumps=0.3, seed=k)
+        s.ball(
+            (float(rng.uniform(-60, 60)), 0.2, float(rng.uniform(-55, -20))),
+            (rng.uniform(1, 4), rng.uniform(0.6, 2), rng.uniform(1, 3)),
+            (0.26, 0.23, 0.21),
+            "rock",
+            lumps=0.3,
+            seed=k,
+        )
     return Place(*s.mesh(), False, water=(-1.0, -46.0), haze=0.0005)
 
 
-def forest(s: Solids, rng: Rng, night: bool) -> Place:
+def forest(s: Solids, rng: Rng, _night: bool) -> Place:
     _ground(s, (0.14, 0.12, 0.06), "dirt", 18)
     s.quad((-FAR, 0, -300), (2 * FAR, 0, 0), (0, 200, 0), (0.035, 0.06, 0.03), "leaves", 60)
     s.quad((-FAR, 0, -301), (2 * FAR, 0, 0), (0, 160, 0), (0.02, 0.035, 0.02))
@@ -157,20 +238,37 @@ def forest(s: Solids, rng: Rng, night: bool) -> Place:
         x = float(rng.uniform(-12, 12) + rng.choice([-1, 1]) * rng.uniform(12, 30 + 0.5 * abs(depth)))
         lean = rng.normal(0, 1.5)
         thick = float(rng.uniform(1.6, 4.0))
-        s.tube([(x, -1, depth), (x + lean * 0.4, 30, depth), (x + lean, 130, depth)], [thick * 1.3, thick, thick * 0.7], _pick(rng, (0.20, 0.14, 0.09), (0.28, 0.24, 0.19)), "bark", 10)
+        s.tube(
+            [(x, -1, depth), (x + lean * 0.4, 30, depth), (x + lean, 130, depth)],
+            [thick * 1.3, thick, thick * 0.7],
+            _pick(rng, (0.20, 0.14, 0.09), (0.28, 0.24, 0.19)),
+            "bark",
+            10,
+        )
     for depth in np.sort(rng.uniform(-120, -16, 24)):
         x = float(rng.choice([-1, 1]) * rng.uniform(9, 60))
-        s.ball((x, 1.5, depth), (rng.uniform(4, 9), rng.uniform(3, 6), rng.uniform(3, 6)), (0.40, 0.52, 0.36), "leaves", 9, 14, 0.3, int(rng.integers(99)), sway=0.2, repeat=3)
+        s.ball(
+            (x, 1.5, depth),
+            (rng.uniform(4, 9), rng.uniform(3, 6), rng.uniform(3, 6)),
+            (0.40, 0.52, 0.36),
+            "leaves",
+            9,
+            14,
+            0.3,
+            int(rng.integers(99)),
+            sway=0.2,
+            repeat=3,
+        )
     _tufts(s, rng, 40, (0.3, 0.42, 0.28), 3.2)
     return Place(*s.mesh(), False, haze=0.0022)
 
 
-def mountains(s: Solids, rng: Rng, night: bool) -> Place:
+def mountains(s: Solids, rng: Rng, _night: bool) -> Place:
     _ground(s, (0.26, 0.30, 0.16), "grass", 30)
 
     def snowcap(p: Floats) -> Floats:
         rise = np.clip((p[:, 1] - 120) / 60, 0, 1)[:, None]
-        return (1 - rise) * np.array([0.20, 0.19, 0.20]) + rise * np.array([0.80, 0.82, 0.86])
+        return np.asarray((1 - rise) * np.array([0.20, 0.19, 0.20]) + rise * np.array([0.80, 0.82, 0.86]))
 
     waves = [(rng.uniform(0.5, 1), rng.uniform(0, 6.3), rng.uniform(0, 6.3)) for _ in range(8)]
 
@@ -185,18 +283,32 @@ def mountains(s: Solids, rng: Rng, night: bool) -> Place:
     _scatter(s, rng, 60, (-330, -150), "conifer", (40, 70), 10, 0.9)
     _scatter(s, rng, 14, (-150, -50), "conifer", (40, 62), 16)
     for k in range(8):
-        s.ball((float(rng.choice([-1, 1]) * rng.uniform(12, 70)), 0.0, float(rng.uniform(-80, -14))), rng.uniform(2, 6, 3), (0.32, 0.31, 0.30), "rock", lumps=0.3, seed=k)
+        s.ball(
+            (float(rng.choice([-1, 1]) * rng.uniform(12, 70)), 0.0, float(rng.uniform(-80, -14))),
+            rng.uniform(2, 6, 3),
+            (0.32, 0.31, 0.30),
+            "rock",
+            lumps=0.3,
+            seed=k,
+        )
     _tufts(s, rng, 30, (0.46, 0.48, 0.34), 2.4)
     return Place(*s.mesh(), False, haze=0.0009)
 
 
-def snowfield(s: Solids, rng: Rng, night: bool) -> Place:
+def snowfield(s: Solids, rng: Rng, _night: bool) -> Place:
     _ground(s, (0.78, 0.81, 0.86), "snow", 40)
     _hills(s, rng, -560, 90, (0.72, 0.77, 0.85), "snow", 2.0)
     _scatter(s, rng, 46, (-420, -70), "conifer", (36, 75), 16, 0.9)
     for k in range(9):
         x = float(rng.choice([-1, 1]) * rng.uniform(10, 60))
-        s.ball((x, -1.5, float(rng.uniform(-60, -16))), (rng.uniform(6, 14), 3, rng.uniform(4, 7)), (0.80, 0.83, 0.88), "snow", lumps=0.1, seed=k)
+        s.ball(
+            (x, -1.5, float(rng.uniform(-60, -16))),
+            (rng.uniform(6, 14), 3, rng.uniform(4, 7)),
+            (0.80, 0.83, 0.88),
+            "snow",
+            lumps=0.1,
+            seed=k,
+        )
     if rng.random() < 0.5:
         s.box((-36, 7, -70), (26, 14, 20), (0.22, 0.13, 0.07), "wood", 10)
         s.quad((-51, 12, -58), (30, 0, 0), (0, 10, -12), (0.82, 0.85, 0.9), "snow", 20)
@@ -204,16 +316,18 @@ def snowfield(s: Solids, rng: Rng, night: bool) -> Place:
     return Place(*s.mesh(), False, haze=0.0012)
 
 
-def desert(s: Solids, rng: Rng, night: bool) -> Place:
+def desert(s: Solids, rng: Rng, _night: bool) -> Place:
     def dunes(x: Floats, z: Floats) -> Floats:
         away = np.clip((-z - 60) / 140, 0, 1)
-        return away * (9 * np.sin(x * 0.013 + z * 0.02) + 14 * np.abs(np.sin(x * 0.006 - z * 0.009 + 1.3)) + 5)
+        return np.asarray(
+            away * (9 * np.sin(x * 0.013 + z * 0.02) + 14 * np.abs(np.sin(x * 0.006 - z * 0.009 + 1.3)) + 5)
+        )
 
     s.terrain(FAR, 260, -FAR, dunes, _pick(rng, (0.66, 0.42, 0.20), (0.70, 0.52, 0.30)), "sand", 30, 80)
-    for k in range(3):
+    for _ in range(3):
         x = float(rng.uniform(-500, 500))
         s.box((x, 60, -820), (rng.uniform(120, 220), 150, 90), (0.42, 0.21, 0.11), "rock", 90)
-    for k in range(9):
+    for _ in range(9):
         z = float(rng.uniform(-150, -18))
         x = float(rng.choice([-1, 1]) * rng.uniform(12, 40 + 0.5 * abs(z)))
         tall = float(rng.uniform(9, 24))
@@ -221,13 +335,26 @@ def desert(s: Solids, rng: Rng, night: bool) -> Place:
         s.tube([(x, -1, z), (x, tall * 0.9, z), (x, tall, z)], [1.5, 1.4, 0.4], green, "plaster", 10)
         for side in (-1, 1):
             y = tall * rng.uniform(0.35, 0.6)
-            s.tube([(x, y, z), (x + side * 3.2, y + 0.4, z), (x + side * 3.6, y + tall * 0.3, z)], [0.9, 0.9, 0.7], green, "plaster", 8)
+            s.tube(
+                [(x, y, z), (x + side * 3.2, y + 0.4, z), (x + side * 3.6, y + tall * 0.3, z)],
+                [0.9, 0.9, 0.7],
+                green,
+                "plaster",
+                8,
+            )
     for k in range(7):
-        s.ball((float(rng.choice([-1, 1]) * rng.uniform(9, 60)), 0.0, float(rng.uniform(-70, -12))), rng.uniform(1, 5, 3), (0.45, 0.26, 0.15), "rock", lumps=0.3, seed=k)
+        s.ball(
+            (float(rng.choice([-1, 1]) * rng.uniform(9, 60)), 0.0, float(rng.uniform(-70, -12))),
+            rng.uniform(1, 5, 3),
+            (0.45, 0.26, 0.15),
+            "rock",
+            lumps=0.3,
+            seed=k,
+        )
     return Place(*s.mesh(), False, haze=0.0006)
 
 
-def meadow(s: Solids, rng: Rng, night: bool) -> Place:
+def meadow(s: Solids, rng: Rng, _night: bool) -> Place:
     _ground(s, (0.27, 0.34, 0.12), "grass", 26)
     _hills(s, rng, -700, 120, (0.20, 0.30, 0.13), "grass")
     _hills(s, rng, -420, 50, (0.22, 0.31, 0.11), "grass")
@@ -238,7 +365,13 @@ def meadow(s: Solids, rng: Rng, night: bool) -> Place:
         s.box((0, y, -72), (1200, 0.9, 0.5), (0.38, 0.29, 0.19), "wood", 9)
     _tufts(s, rng, 60, (0.5, 0.56, 0.36), 2.6)
     for _ in range(60):
-        s.ball((float(rng.uniform(-60, 60)), 1.0, float(rng.uniform(-65, 0))), (0.35, 0.3, 0.35), _pick(rng, (0.9, 0.8, 0.1), (0.8, 0.15, 0.12), (0.8, 0.8, 0.85), (0.45, 0.2, 0.7)), rings=5, columns=7)
+        s.ball(
+            (float(rng.uniform(-60, 60)), 1.0, float(rng.uniform(-65, 0))),
+            (0.35, 0.3, 0.35),
+            _pick(rng, (0.9, 0.8, 0.1), (0.8, 0.15, 0.12), (0.8, 0.8, 0.85), (0.45, 0.2, 0.7)),
+            rings=5,
+            columns=7,
+        )
     return Place(*s.mesh(), False, haze=0.0007)
 
 
@@ -256,7 +389,7 @@ def rooftop(s: Solids, rng: Rng, night: bool) -> Place:
     return Place(*s.mesh(), False, haze=0.0008)
 
 
-def garden(s: Solids, rng: Rng, night: bool) -> Place:
+def garden(s: Solids, rng: Rng, _night: bool) -> Place:
     _ground(s, (0.17, 0.30, 0.09), "grass", 16)
     s.box((0, 10, -46), (FAR, 20, 6), (0.30, 0.42, 0.26), "leaves", 12)
     s.box((0, 9.6, -47), (FAR, 19, 5), (0.03, 0.06, 0.02))
@@ -264,8 +397,21 @@ def garden(s: Solids, rng: Rng, night: bool) -> Place:
     for k in range(16):
         x, z = float(rng.choice([-1, 1]) * rng.uniform(8, 44)), float(rng.uniform(-42, -10))
         size = float(rng.uniform(3, 5.5))
-        s.ball((x, size * 0.7, z), (size, size * 0.8, size), (0.5, 0.62, 0.42), "leaves", 10, 14, 0.25, k, sway=0.1, repeat=3)
-        tint = _pick(rng, (0.85, 0.12, 0.16), (0.9, 0.55, 0.65), (0.9, 0.75, 0.15), (0.85, 0.85, 0.88), (0.45, 0.2, 0.7))
+        s.ball(
+            (x, size * 0.7, z),
+            (size, size * 0.8, size),
+            (0.5, 0.62, 0.42),
+            "leaves",
+            10,
+            14,
+            0.25,
+            k,
+            sway=0.1,
+            repeat=3,
+        )
+        tint = _pick(
+            rng, (0.85, 0.12, 0.16), (0.9, 0.55, 0.65), (0.9, 0.75, 0.15), (0.85, 0.85, 0.88), (0.45, 0.2, 0.7)
+        )
         for _ in range(9):
             d = rng.normal(0, 1, 3)
             d = d / np.linalg.norm(d) * size * np.array([1, 0.8, 1])
@@ -274,9 +420,9 @@ def garden(s: Solids, rng: Rng, night: bool) -> Place:
     return Place(*s.mesh(), False, haze=0.0005)
 
 
-def lakeside(s: Solids, rng: Rng, night: bool) -> Place:
+def lakeside(s: Solids, rng: Rng, _night: bool) -> Place:
     def bank(x: Floats, z: Floats) -> Floats:
-        return np.where(z < -22, (z + 22) * 0.05, 0.0) + 0.0 * x
+        return np.asarray(np.where(z < -22, (z + 22) * 0.05, 0.0) + 0.0 * x)
 
     s.terrain(FAR, 260, -200, bank, (0.26, 0.27, 0.14), "grass", 22, 40)
     _hills(s, rng, -640, 190, (0.10, 0.17, 0.14), "grass", 2.0, base=-4)

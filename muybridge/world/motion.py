@@ -20,10 +20,14 @@ def _both(name: str, weight: float) -> dict[str, float]:
 
 EXPRESSION_UNITS: dict[str, dict[str, float]] = {
     "neutral": {},
-    "happy": {**_both("mouthSmile", 0.85), **_both("cheekSquint", 0.6), **_both("eyeSquint", 0.35), **_both("mouthDimple", 0.3)},
-    "sad": {**_both("mouthFrown", 0.9), "browInnerUp": 1.0, **_both("eyeLookDown", 0.25), "mouthShrugLower": 0.45, **_both("eyeBlink", 0.18)},
-    "angry": {**_both("browDown", 1.0), **_both("noseSneer", 0.7), **_both("mouthPress", 0.55), **_both("eyeSquint", 0.4), **_both("mouthFrown", 0.4)},
-    "surprised": {"browInnerUp": 1.0, **_both("browOuterUp", 1.0), **_both("eyeWide", 1.0), "jawOpen": 0.28, "mouthFunnel": 0.15},
+    "happy": {**_both("mouthSmile", 0.85), **_both("cheekSquint", 0.6), **_both("eyeSquint", 0.35),
+    **_both("mouthDimple", 0.3)},
+    "sad": {**_both("mouthFrown", 0.9), "browInnerUp": 1.0, **_both("eyeLookDown", 0.25), "mouthShrugLower": 0.45,
+    **_both("eyeBlink", 0.18)},
+    "angry": {**_both("browDown", 1.0), **_both("noseSneer", 0.7), **_both("mouthPress", 0.55), **_both("eyeSquint",
+    0.4), **_both("mouthFrown", 0.4)},
+    "surprised": {"browInnerUp": 1.0, **_both("browOuterUp", 1.0), **_both("eyeWide", 1.0), "jawOpen": 0.28,
+    "mouthFunnel": 0.15},
 }  # fmt: skip
 
 
@@ -80,7 +84,12 @@ def _look(units: Floats, human: Human, t_s: float) -> None:
     """Gaze with small saccades: the eyes' own units."""
     step = int(t_s / 0.7)
     rng = np.random.default_rng([0x6A2E, human.motion_seed, step])
-    x = float(rng.normal(0, 0.09)) + {"camera": -human.yaw * 0.9, "left": -0.75, "right": 0.75, "other": float(np.sign(-human.x or 1)) * 0.8}[human.gaze]
+    x = (
+        float(rng.normal(0, 0.09))
+        + {"camera": -human.yaw * 0.9, "left": -0.75, "right": 0.75, "other": float(np.sign(-human.x or 1)) * 0.8}[
+            human.gaze
+        ]
+    )
     y = float(rng.normal(0, 0.05))
     for gesture in human.gestures:
         share = _hold(gesture, t_s)
@@ -101,7 +110,7 @@ def _align(start: Floats, end: Floats) -> Floats:
     a, b = start / np.linalg.norm(start), end / np.linalg.norm(end)
     v, c = np.cross(a, b), float(a @ b)
     k = np.array([[0, -v[2], v[1]], [v[2], 0, -v[0]], [-v[1], v[0], 0]])
-    return (np.eye(3) + k + k @ k / max(1 + c, 1e-4)).astype(np.float32)
+    return np.asarray((np.eye(3) + k + k @ k / max(1 + c, 1e-4)), np.float32)
 
 
 def _arm(person: Person, side: str, upper: Floats, fore: Floats, turns: dict[str, Floats]) -> None:
@@ -113,10 +122,15 @@ def _arm(person: Person, side: str, upper: Floats, fore: Floats, turns: dict[str
 
 
 def pose_at(person: Person, human: Human, units: Floats, t_s: float, energy: float = 0.0) -> Pose:
-    """Bones and sway of one frame; `units` is this frame's row of face_units, `energy` 0..1 livens the head (speech)."""
+    """Bones and sway of one frame; `units` is this frame's row of face_units, `energy` 0..1 livens the head
+    (speech)."""
     idle = wobble(human.motion_seed, t_s, 0.45)
     speak = wobble(human.motion_seed + 7, t_s, 1.6)
-    yaw, pitch, roll = 0.030 * idle[0] + 0.05 * energy * speak[0], 0.020 * idle[1] + 0.05 * energy * speak[1], 0.015 * idle[2] + 0.03 * energy * speak[2]
+    yaw, pitch, roll = (
+        0.030 * idle[0] + 0.05 * energy * speak[0],
+        0.020 * idle[1] + 0.05 * energy * speak[1],
+        0.015 * idle[2] + 0.03 * energy * speak[2],
+    )
     body_yaw, lean, lift = 0.02 * idle[3], 0.008 * idle[4], 0.03 * np.sin(2 * np.pi * t_s / 3.6 + human.motion_seed)
     raise_arm, swing = 0.0, 0.0
     for gesture in human.gestures:
@@ -174,5 +188,9 @@ def yaw_speed(human: Human, t_s: float) -> float:
     for gesture in human.gestures:
         if gesture.what == "shake head":
             length = max(gesture.end_s - gesture.start_s, 0.2)
-            total += 0.5 * _hold(gesture, t_s) * np.cos(2 * np.pi * (t_s - gesture.start_s) * max(2, round(length * 1.5)) / length)
+            total += (
+                0.5
+                * _hold(gesture, t_s)
+                * np.cos(2 * np.pi * (t_s - gesture.start_s) * max(2, round(length * 1.5)) / length)
+            )
     return float(total)

@@ -11,7 +11,6 @@ from functools import cache
 import moderngl
 import numpy as np
 import scipy.sparse
-
 from numpy.typing import NDArray
 
 from . import accessories, anatomy, garments, gl, hair, textures
@@ -114,7 +113,9 @@ class Person:
         faces = inverse.reshape(every.shape)
         count = len(faces)
         rows, columns = faces.ravel(), np.repeat(np.arange(count), 3)
-        incidence = scipy.sparse.csr_matrix((np.ones(3 * count, np.float32), (rows, columns)), (len(self._weld_V), count))
+        incidence = scipy.sparse.csr_matrix(
+            (np.ones(3 * count, np.float32), (rows, columns)), (len(self._weld_V), count)
+        )
         moving = np.isin(self._weld_V, self.moved_V)
         touched = np.asarray((incidence[moving] != 0).sum(0)).ravel() > 0
         self._touched = faces[touched]
@@ -137,10 +138,13 @@ class Person:
         extra = body.regions_K5[self.used_K][:, (0, 1, 2, 4)].copy()
         self._eye_extra(body, extra)
         fixed = np.concatenate(
-            [body.vertices_V3[source], extra, body.uv_K2[self.used_K], body.bones_V4[source], body.weights_V4[source]], 1
+            [body.vertices_V3[source], extra, body.uv_K2[self.used_K], body.bones_V4[source], body.weights_V4[source]],
+            1,
         ).astype(np.float32)
         self.fixed_buffer = context.buffer(fixed.tobytes())
-        self.index_buffers = {part: context.buffer(face.astype(np.int32).tobytes()) for part, face in self.faces.items()}
+        self.index_buffers = {
+            part: context.buffer(face.astype(np.int32).tobytes()) for part, face in self.faces.items()
+        }
         self.skin_map = self._paint()
         self.arrays = {part: self._array(gl.program("person", part), part) for part in PARTS}
         self.shadow_arrays = {part: self._array(gl.program("person", "depth"), part) for part in ("skin", "cloth")}
@@ -155,15 +159,18 @@ class Person:
         look, who, context = self.look, self.identity, gl.context()
         target = _atlas()
         target.use()
-        target.clear(*(float(c) ** 0.5 for c in who.skin), 0.2)
+        red, green, blue = (float(c) ** 0.5 for c in who.skin)
+        target.clear(red, green, blue, 0.2)
         natural, tint = self._natural(), np.array(HAIR_COLORS[look.hair_color])
         cover = {"none": (0, 0, 0, 0), "stubble": (0.75, 0, 0, 0), "moustache": (0.2, 1, 0, 0),
                  "goatee": (0.2, 0, 1, 0), "full beard": (0, 0, 0, 1)}[look.beard]  # fmt: skip
         textures.noise_texture().use(0)
         program = gl.program("paint", "paint")
         gl.put(program, noise_map=0, skin_color=who.skin, lip_color=who.lips, brow_color=tuple(natural * 0.55 + 0.004),
-               brow_shape=who.brow, beard_color=tuple(natural * 0.6 + 0.004), beard=tuple(map(float, cover)), scalp=0.92,
-               scalp_color=tuple(tint * 0.8 + 0.002), age=who.age, freckles=who.freckles, masculine=who.masculine)  # fmt: skip
+               brow_shape=who.brow, beard_color=tuple(natural * 0.6 + 0.004), beard=tuple(map(float, cover)),
+               scalp=0.92,
+               scalp_color=tuple(tint * 0.8 + 0.002), age=who.age, freckles=who.freckles,
+               masculine=who.masculine)  # fmt: skip
         context.disable(moderngl.DEPTH_TEST)
         self._array(program, "skin").render()
         context.enable(moderngl.DEPTH_TEST)
@@ -174,13 +181,21 @@ class Person:
         return made
 
     def _array(self, program: moderngl.Program, part: str) -> moderngl.VertexArray:
-        columns = {"in_rest": 3, "in_extra": 4, "in_uv": 2, "in_bones": 4, "in_weights": 4}  # the compiler drops unused inputs
+        columns = {
+            "in_rest": 3,
+            "in_extra": 4,
+            "in_uv": 2,
+            "in_bones": 4,
+            "in_weights": 4,
+        }  # the compiler drops unused inputs
         kept = [name for name in columns if name in program]
         layout = " ".join(f"{size}f" if name in program else f"{4 * size}x" for name, size in columns.items())
         shape_layout = "3f 3f" if "in_normal" in program else "3f 12x"
         shape_names = ("in_position", "in_normal") if "in_normal" in program else ("in_position",)
         buffers = [(self.shape_buffer, shape_layout, *shape_names), (self.fixed_buffer, layout, *kept)]
-        return gl.context().vertex_array(program, buffers if "in_position" in program else buffers[1:], self.index_buffers[part])
+        return gl.context().vertex_array(
+            program, buffers if "in_position" in program else buffers[1:], self.index_buffers[part]
+        )
 
     def _eye_extra(self, body: anatomy.Anatomy, extra: Floats) -> None:
         """Eyes: place in eye radii from the eyeball's centre; teeth and tongue: 1 and 0."""
@@ -205,14 +220,20 @@ class Person:
         color = HAIR_COLORS[look.hair_color]
         if look.hat != "none":
             knit = 1.0 if look.hat == "beanie" else 2.0
-            self._add_strands(accessories.hat(self.rest_V3, look.hat), CLOTHES_COLORS[look.hat_color], 0.0, 20.0, knit, True)
+            self._add_strands(
+                accessories.hat(self.rest_V3, look.hat), CLOTHES_COLORS[look.hat_color], 0.0, 20.0, knit, True
+            )
         style = look.hair_style
         if look.hat != "none" and style not in ("bob", "long hair", "long wavy hair", "bangs", "buzz cut", "ponytail"):
             style = "buzz cut"
         curl = hair.CUTS[style].curl
-        self._add_strands(hair.grow(self.rest_V3, style, look.hair_seed, look.hat != "none"), color, curl, 30.0, 0.0, True)
+        self._add_strands(
+            hair.grow(self.rest_V3, style, look.hair_seed, look.hat != "none"), color, curl, 30.0, 0.0, True
+        )
         if look.glasses:
-            self._add_strands(accessories.glasses(self.rest_V3, look.hair_seed), (0.02, 0.018, 0.016), 0.0, 20.0, 3.0, True)
+            self._add_strands(
+                accessories.glasses(self.rest_V3, look.hair_seed), (0.02, 0.018, 0.016), 0.0, 20.0, 3.0, True
+            )
         if self.cut.collar:
             main = CLOTHES_COLORS[look.color]
             tint = main if self.look.garment != "suit" else CLOTHES_COLORS["white"]
@@ -220,7 +241,13 @@ class Person:
             self._add_strands(accessories.collar(self.rest_V3, self.cut.collar), tint, 0.0, 20.0, knit, False)
 
     def _add_strands(
-        self, mesh: hair.HairMesh, color: tuple[float, float, float], curl: float, density: float, knit: float, on_head: bool
+        self,
+        mesh: hair.HairMesh,
+        color: tuple[float, float, float],
+        curl: float,
+        density: float,
+        knit: float,
+        on_head: bool,
     ) -> None:
         context = gl.context()
         data = np.concatenate([mesh.position_N3, mesh.normal_N3, mesh.tangent_N3, mesh.strand_N4, mesh.hang_N2], 1)
@@ -238,14 +265,14 @@ class Person:
         """Positions [m, 3] of the moving vertices under face units [52]."""
         active = np.flatnonzero(units)
         shift = units[active] @ self._units[active] if len(active) else np.zeros(self._units.shape[1], np.float32)
-        return self._base[self._moving_in_weld] + shift.reshape(-1, 3)
+        return np.asarray(self._base[self._moving_in_weld] + shift.reshape(-1, 3))
 
     def landmarks(self, pose: Pose) -> Floats:
         """World positions [L, 3] of LANDMARKS."""
         body = anatomy.load()
         at = self.rest_V3[self.marks] + np.einsum("u,ulc->lc", pose.units, body.units_UV3[:, self.marks])
         bones = np.einsum("lk,lkij->lij", body.weights_V4[self.marks], pose.bones[body.bones_V4[self.marks]])
-        return (np.einsum("lij,lj->li", bones[:, :3, :3], at) + bones[:, :3, 3]).astype(np.float32)
+        return np.asarray((np.einsum("lij,lj->li", bones[:, :3, :3], at) + bones[:, :3, 3]), np.float32)
 
     def update(self, pose: Pose) -> None:
         """Send this frame's face to the device."""
@@ -266,20 +293,41 @@ class Person:
         self.skin_map.use(3)
         textures.strand_texture().use(4)
         gl.put(gl.program("person", "skin"), bones=bones, inflate=0.0, skin_map=3, is_second=flag, **light)
-        gl.put(gl.program("person", "eye"), bones=bones, inflate=0.0, iris_color=IRIS_COLORS[who.iris], is_second=flag, **light)
+        gl.put(
+            gl.program("person", "eye"),
+            bones=bones,
+            inflate=0.0,
+            iris_color=IRIS_COLORS[who.iris],
+            is_second=flag,
+            **light,
+        )
         gl.put(gl.program("person", "mouth"), bones=bones, inflate=0.0, is_second=flag, **light)
-        gl.put(gl.program("person", "lash"), bones=bones, inflate=0.0, lash_color=tuple(natural * 0.3 + 0.003), is_second=flag, **light)
+        gl.put(
+            gl.program("person", "lash"),
+            bones=bones,
+            inflate=0.0,
+            lash_color=tuple(natural * 0.3 + 0.003),
+            is_second=flag,
+            **light,
+        )
         main, other = CLOTHES_COLORS[look.color], CLOTHES_COLORS[look.second_color]
         inner = CLOTHES_COLORS["white"] if look.garment == "suit" else other
-        gl.put(gl.program("person", "cloth"), bones=bones, inflate=cut.inflate, color_a=main, color_b=other, inner_color=inner,
+        gl.put(gl.program("person", "cloth"), bones=bones, inflate=cut.inflate, color_a=main, color_b=other,
+        inner_color=inner,
                tie_color=other, trouser_color=(0.05, 0.06, 0.10) if look.garment not in ("suit", "dress") else main,
                pattern=float(("plain", "striped", "checked", "dotted").index(look.pattern)), neckline=cut.neckline,
-               sleeve=cut.sleeve, front=cut.front, knit=cut.knit, rib=cut.rib, strap=cut.strap, is_second=flag, **light)  # fmt: skip
+               sleeve=cut.sleeve, front=cut.front, knit=cut.knit, rib=cut.rib, strap=cut.strap, is_second=flag,
+               **light)  # fmt: skip
         strands = gl.program("hair", "hair")
-        head, neck, chest = (np.ascontiguousarray(pose.bones[BONE_INDEX[b]].T, np.float32).tobytes() for b in ("head", "neck_01", "spine_03"))
+        head, neck, chest = (
+            np.ascontiguousarray(pose.bones[BONE_INDEX[b]].T, np.float32).tobytes()
+            for b in ("head", "neck_01", "spine_03")
+        )
         gl.put(strands, chest_bone=chest, sway=tuple(pose.sway.tolist()), strand_map=4, is_second=flag, **light)
         for array, color, curl, density, knit, on_head in self.strands:
-            gl.put(strands, head_bone=head if on_head else neck, hair_color=color, curl=curl, density=density, is_knit=knit)
+            gl.put(
+                strands, head_bone=head if on_head else neck, hair_color=color, curl=curl, density=density, is_knit=knit
+            )
             array.render()
         context = gl.context()
         context.enable(moderngl.CULL_FACE)
@@ -289,8 +337,10 @@ class Person:
 
     def release(self) -> None:
         """Free this person's buffers."""
-        for array in (*self.arrays.values(), *self.shadow_arrays.values(), *self.index_buffers.values()):
+        for array in (*self.arrays.values(), *self.shadow_arrays.values()):
             array.release()
+        for indices in self.index_buffers.values():
+            indices.release()
         for array, *_ in self.strands:
             array.release()
         self.skin_map.release()

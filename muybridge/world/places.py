@@ -1,6 +1,7 @@
 """Where a clip plays: twenty places built from solids, indoor and outdoor, each with its own sky, ground and fog.
 
-A person stands at the origin on ground y = 0 and faces +z, where the camera is; the depth of the picture is -z. Lengths in
+A person stands at the origin on ground y = 0 and faces +z,
+where the camera is; the depth of the picture is -z. Lengths in
 decimetres. Every builder takes a generator, so two visits to "a kitchen" are two kitchens.
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -19,7 +21,8 @@ Rng = np.random.Generator
 
 @dataclass(frozen=True)
 class Place:
-    """A built place: mesh [N, 14] and [F, 3], whether it is under a roof, water level or None, ground gloss, fog per dm."""
+    """A built place: mesh [N, 14] and [F, 3], whether it is under a roof, water level or None, ground gloss, fog per
+    dm."""
 
     vertices_N14: Floats
     faces_F3: Ints
@@ -36,7 +39,8 @@ def _pick(rng: Rng, *colors: RGB) -> RGB:
 
 
 def _room(
-    s: Solids, rng: Rng, wall: RGB, wall_material: str, floor: RGB, floor_material: str, depth: float = 26, half: float = 26, scale: float = 16,
+    s: Solids, rng: Rng, wall: RGB, wall_material: str, floor: RGB, floor_material: str, depth: float = 26,
+    half: float = 26, scale: float = 16,
 ) -> None:  # fmt: skip
     high = 27.0
     s.quad((-half, 0, 70), (2 * half, 0, 0), (0, 0, -70 - depth), floor, floor_material, scale)
@@ -50,11 +54,21 @@ def _room(
         s.box((0, high - 0.5, -depth + 0.3), (2 * half, 1.0, 0.6), (0.75, 0.73, 0.7))
 
 
-def _window(s: Solids, x: float, y: float, z: float, wide: float, tall: float, night: bool, curtain: RGB | None) -> None:
+def _window(
+    s: Solids, x: float, y: float, z: float, wide: float, tall: float, night: bool, curtain: RGB | None
+) -> None:
     glass: RGB = (0.01, 0.014, 0.03) if night else (0.62, 0.75, 0.95)
     s.quad((x - wide / 2, y, z + 0.12), (wide, 0, 0), (0, tall, 0), glass, "plain", 30, emission=1.3)
     if not night:
-        s.quad((x - wide / 2, y, z + 0.14), (wide, 0, 0), (0, tall * 0.34, 0), (0.16, 0.28, 0.10), "grass", 12, emission=0.9)
+        s.quad(
+            (x - wide / 2, y, z + 0.14),
+            (wide, 0, 0),
+            (0, tall * 0.34, 0),
+            (0.16, 0.28, 0.10),
+            "grass",
+            12,
+            emission=0.9,
+        )
     frame: RGB = (0.75, 0.73, 0.70)
     for dx in (-wide / 2, 0, wide / 2):
         s.box((x + dx, y + tall / 2, z + 0.25), (0.5, tall + 0.5, 0.4), frame)
@@ -62,7 +76,9 @@ def _window(s: Solids, x: float, y: float, z: float, wide: float, tall: float, n
         s.box((x, y + dy, z + 0.25), (wide + 0.5, 0.5, 0.4), frame)
     if curtain:
         for side in (-1, 1):
-            s.quad((x + side * (wide / 2 + 0.5) - 1.8, y - 3, z + 0.7), (3.6, 0, 0), (0, tall + 4.5, 0), curtain, "curtain")
+            s.quad(
+                (x + side * (wide / 2 + 0.5) - 1.8, y - 3, z + 0.7), (3.6, 0, 0), (0, tall + 4.5, 0), curtain, "curtain"
+            )
 
 
 def _shelf(s: Solids, x: float, z: float, wide: float, tall: float, turn: float = 0.0) -> None:
@@ -74,18 +90,37 @@ def _shelf(s: Solids, x: float, z: float, wide: float, tall: float, turn: float 
 
 def _lamp(s: Solids, x: float, z: float, lit: bool) -> tuple[float, float, float]:
     s.tube([(x, 0, z), (x, 14, z)], [0.2, 0.2], (0.08, 0.07, 0.06))
-    s.tube([(x, 13.4, z), (x, 17, z)], [2.4, 1.4], (0.85, 0.66, 0.38) if lit else (0.6, 0.56, 0.5), emission=1.5 if lit else 0.0, closed=False, columns=20)
+    s.tube(
+        [(x, 13.4, z), (x, 17, z)],
+        [2.4, 1.4],
+        (0.85, 0.66, 0.38) if lit else (0.6, 0.56, 0.5),
+        emission=1.5 if lit else 0.0,
+        closed=False,
+        columns=20,
+    )
     return (x, 15.0, z + 1.0)
 
 
 def _plant(s: Solids, rng: Rng, x: float, z: float, tall: float = 9.0) -> None:
     s.tube([(x, 0, z), (x, 3, z)], [1.2, 1.6], _pick(rng, (0.45, 0.20, 0.10), (0.6, 0.6, 0.6), (0.1, 0.1, 0.12)))
     for k in range(3):
-        s.ball((x + rng.normal(0, 0.8), tall * (0.55 + 0.2 * k), z + rng.normal(0, 0.6)), (2.6 - 0.5 * k,) * 3, (0.55, 0.75, 0.55), "leaves", 10, 14, 0.35, int(rng.integers(99)), repeat=1.5)
+        s.ball(
+            (x + rng.normal(0, 0.8), tall * (0.55 + 0.2 * k), z + rng.normal(0, 0.6)),
+            (2.6 - 0.5 * k,) * 3,
+            (0.55, 0.75, 0.55),
+            "leaves",
+            10,
+            14,
+            0.35,
+            int(rng.integers(99)),
+            repeat=1.5,
+        )
 
 
 def living_room(s: Solids, rng: Rng, night: bool) -> Place:
-    wall = _pick(rng, (0.62, 0.55, 0.45), (0.34, 0.42, 0.44), (0.60, 0.48, 0.40), (0.40, 0.46, 0.36), (0.70, 0.68, 0.64))
+    wall = _pick(
+        rng, (0.62, 0.55, 0.45), (0.34, 0.42, 0.44), (0.60, 0.48, 0.40), (0.40, 0.46, 0.36), (0.70, 0.68, 0.64)
+    )
     _room(s, rng, wall, "plaster", _pick(rng, (0.34, 0.20, 0.11), (0.45, 0.30, 0.18)), "wood", rng.uniform(20, 28))
     z = -19.0
     sofa = _pick(rng, (0.30, 0.10, 0.08), (0.10, 0.16, 0.26), (0.30, 0.29, 0.27), (0.10, 0.22, 0.16))
@@ -94,9 +129,23 @@ def living_room(s: Solids, rng: Rng, night: bool) -> Place:
     s.box((x, 5.6, z + 0.8), (20, 6, 2.4), sofa, "carpet", 8)
     for side in (-1, 1):
         s.box((x + side * 10.2, 3.4, z + 4), (2.2, 6.2, 8), sofa, "carpet", 8)
-        s.ball((x + side * 6, 6.6, z + 3.2), (2.3, 2.0, 1.0), _pick(rng, (0.7, 0.5, 0.1), (0.6, 0.6, 0.55), (0.5, 0.12, 0.1)), "carpet")
+        s.ball(
+            (x + side * 6, 6.6, z + 3.2),
+            (2.3, 2.0, 1.0),
+            _pick(rng, (0.7, 0.5, 0.1), (0.6, 0.6, 0.55), (0.5, 0.12, 0.1)),
+            "carpet",
+        )
     s.quad((x - 5, 13, -19.8), (9, 0, 0), (0, 7, 0), (0.5, 0.5, 0.5), "picture")
-    _window(s, -18 if x > 0 else 18, 7, -19.9, 10, 13, night, _pick(rng, (0.6, 0.5, 0.4), (0.5, 0.2, 0.15), (0.7, 0.7, 0.66)))
+    _window(
+        s,
+        -18 if x > 0 else 18,
+        7,
+        -19.9,
+        10,
+        13,
+        night,
+        _pick(rng, (0.6, 0.5, 0.4), (0.5, 0.2, 0.15), (0.7, 0.7, 0.66)),
+    )
     at = _lamp(s, 13 if x > 0 else -13, -15, night)
     _plant(s, rng, -9 if x > 0 else 9, -16, 10)
     s.quad((-26, 0, -20), (52, 0, 0), (0, 27, 0), wall, "plaster", 16)
@@ -109,15 +158,23 @@ def kitchen(s: Solids, rng: Rng, night: bool) -> Place:
     front = _pick(rng, (0.62, 0.64, 0.64), (0.12, 0.24, 0.30), (0.30, 0.17, 0.09), (0.20, 0.32, 0.24))
     s.box((0, 4.4, -15), (52, 8.8, 6), front, "cupboards", 16)
     s.box((0, 9.1, -14.8), (52, 0.7, 6.8), _pick(rng, (0.12, 0.12, 0.12), (0.6, 0.58, 0.55), (0.38, 0.24, 0.13)))
-    for x in (-19, 19):
+    for x in (-19.0, 19.0):
         s.box((x, 20, -16), (14, 8, 4), front, "cupboards", 14)
     _window(s, 0, 13, -17.9, 12, 9, night, None)
     s.tube([(3, 9.4, -15), (3, 12.6, -15), (3, 13.2, -14), (3, 12.4, -13.2)], [0.25] * 4, (0.5, 0.5, 0.52))
-    for k in range(5):
+    for _ in range(5):
         x = float(rng.uniform(-20, 20))
-        s.tube([(x, 9.4, -14), (x, 11.2 + rng.uniform(0, 2), -14)], [0.9, 0.9], _pick(rng, (0.7, 0.7, 0.68), (0.6, 0.2, 0.1), (0.1, 0.3, 0.4)))
+        s.tube(
+            [(x, 9.4, -14), (x, 11.2 + rng.uniform(0, 2), -14)],
+            [0.9, 0.9],
+            _pick(rng, (0.7, 0.7, 0.68), (0.6, 0.2, 0.1), (0.1, 0.3, 0.4)),
+        )
     for k in range(4):
-        s.ball((-9 + 0.9 * k, 10.1 + 0.3 * (k % 2), -13.6), (0.55,) * 3, [(0.7, 0.1, 0.05), (0.8, 0.5, 0.05), (0.2, 0.5, 0.1), (0.7, 0.3, 0.05)][k])
+        s.ball(
+            (-9 + 0.9 * k, 10.1 + 0.3 * (k % 2), -13.6),
+            (0.55,) * 3,
+            [(0.7, 0.1, 0.05), (0.8, 0.5, 0.05), (0.2, 0.5, 0.1), (0.7, 0.3, 0.05)][k],
+        )
     s.box((-19, 9, -14.6), (9, 18, 6.5), (0.6, 0.61, 0.62))
     s.box((-15.2, 11, -11.2), (0.3, 4, 0.4), (0.3, 0.3, 0.3))
     s.tube([(8, 27, -8), (8, 21, -8)], [0.1, 0.1], (0.05, 0.05, 0.05))
@@ -126,8 +183,16 @@ def kitchen(s: Solids, rng: Rng, night: bool) -> Place:
 
 
 def office(s: Solids, rng: Rng, night: bool) -> Place:
-    _room(s, rng, _pick(rng, (0.62, 0.64, 0.66), (0.70, 0.70, 0.68), (0.38, 0.44, 0.50)), "plain", _pick(rng, (0.20, 0.22, 0.26), (0.28, 0.25, 0.22)), "carpet", 24)
-    for x in (-17, 0, 17):
+    _room(
+        s,
+        rng,
+        _pick(rng, (0.62, 0.64, 0.66), (0.70, 0.70, 0.68), (0.38, 0.44, 0.50)),
+        "plain",
+        _pick(rng, (0.20, 0.22, 0.26), (0.28, 0.25, 0.22)),
+        "carpet",
+        24,
+    )
+    for x in (-17.0, 0.0, 17.0):
         _window(s, x, 8, -24, 13, 14, night, None)
     if night:
         s.quad((-26, 0, -26), (52, 0, 0), (0, 27, 0), (0.5, 0.5, 0.5), "facade lit", 20, emission=1.5)
@@ -136,7 +201,14 @@ def office(s: Solids, rng: Rng, night: bool) -> Place:
         for dx in (-6.5, 6.5):
             s.box((x + dx, 3.6, -13), (0.5, 7.2, 6), (0.15, 0.15, 0.16))
         s.box((x, 10.6, -14.5), (6, 3.8, 0.3), (0.02, 0.02, 0.025))
-        s.quad((x - 2.8, 8.9, -14.3), (5.6, 0, 0), (0, 3.4, 0), (0.25, 0.40, 0.62), "facade" if k else "picture", emission=1.0)
+        s.quad(
+            (x - 2.8, 8.9, -14.3),
+            (5.6, 0, 0),
+            (0, 3.4, 0),
+            (0.25, 0.40, 0.62),
+            "facade" if k else "picture",
+            emission=1.0,
+        )
         s.box((x, 8.2, -14.5), (0.6, 1.4, 0.4), (0.05, 0.05, 0.05))
         s.box((x + 1, 5, -9), (5, 6, 1), (0.03, 0.03, 0.04), "carpet")
     _plant(s, rng, float(rng.choice([-23, 23])), -20, 9)
@@ -159,7 +231,15 @@ def library(s: Solids, rng: Rng, night: bool) -> Place:
 
 
 def classroom(s: Solids, rng: Rng, night: bool) -> Place:
-    _room(s, rng, _pick(rng, (0.70, 0.66, 0.50), (0.50, 0.60, 0.62), (0.68, 0.68, 0.66)), "plain", (0.42, 0.38, 0.32), "tiles", 18)
+    _room(
+        s,
+        rng,
+        _pick(rng, (0.70, 0.66, 0.50), (0.50, 0.60, 0.62), (0.68, 0.68, 0.66)),
+        "plain",
+        (0.42, 0.38, 0.32),
+        "tiles",
+        18,
+    )
     board = _pick(rng, (0.03, 0.13, 0.07), (0.03, 0.035, 0.04))
     s.box((0, 14, -17.7), (34, 12.6, 0.4), (0.36, 0.22, 0.11))
     s.quad((-16.4, 8.4, -17.4), (32.8, 0, 0), (0, 11.4, 0), board, "plaster", 14)
@@ -178,20 +258,40 @@ def classroom(s: Solids, rng: Rng, night: bool) -> Place:
     return Place(*s.mesh(), True)
 
 
-def studio(s: Solids, rng: Rng, night: bool) -> Place:
-    color = _pick(rng, (0.36, 0.36, 0.38), (0.66, 0.66, 0.64), (0.10, 0.22, 0.44), (0.46, 0.10, 0.10), (0.07, 0.07, 0.08), (0.60, 0.42, 0.10), (0.10, 0.32, 0.26))
-    path = [(z, 0.0) for z in (70, 0, -14)] + [(-14 - 8 * np.sin(a), 8 - 8 * np.cos(a)) for a in np.linspace(0.2, np.pi / 2, 7)] + [(-22.0, 45.0)]
-    for (z0, y0), (z1, y1) in zip(path[:-1], path[1:], strict=True):
+def studio(s: Solids, rng: Rng, _night: bool) -> Place:
+    color = _pick(
+        rng,
+        (0.36, 0.36, 0.38),
+        (0.66, 0.66, 0.64),
+        (0.10, 0.22, 0.44),
+        (0.46, 0.10, 0.10),
+        (0.07, 0.07, 0.08),
+        (0.60, 0.42, 0.10),
+        (0.10, 0.32, 0.26),
+    )
+    path = (
+        [(z, 0.0) for z in (70, 0, -14)]
+        + [(-14 - 8 * np.sin(a), 8 - 8 * np.cos(a)) for a in np.linspace(0.2, np.pi / 2, 7)]
+        + [(-22.0, 45.0)]
+    )
+    for (z0, y0), (z1, y1) in pairwise(path):
         s.quad((-60, y0, z0), (120, 0, 0), (0, y1 - y0, z1 - z0), color, "plain", 30)
     return Place(*s.mesh(), True)
 
 
-def stage(s: Solids, rng: Rng, night: bool) -> Place:
+def stage(s: Solids, rng: Rng, _night: bool) -> Place:
     s.quad((-50, 0, 60), (100, 0, 0), (0, 0, -84), (0.20, 0.11, 0.06), "wood", 12)
     cloth = _pick(rng, (0.40, 0.02, 0.03), (0.05, 0.06, 0.25), (0.22, 0.03, 0.22))
     s.quad((-44, 0, -22), (88, 0, 0), (0, 34, 0), cloth, "curtain", 22)
     for side in (-1, 1):
-        s.quad((side * 27 - 8, 0, -13), (16, 0, 0), (0, 34, 0), (cloth[0] * 0.7, cloth[1] * 0.7, cloth[2] * 0.7), "curtain", 18)
+        s.quad(
+            (side * 27 - 8, 0, -13),
+            (16, 0, 0),
+            (0, 34, 0),
+            (cloth[0] * 0.7, cloth[1] * 0.7, cloth[2] * 0.7),
+            "curtain",
+            18,
+        )
     for k, x in enumerate(np.linspace(-20, 20, 5)):
         glow = [(1.0, 0.75, 0.4), (0.9, 0.3, 0.5), (0.4, 0.6, 1.0)][k % 3]
         s.tube([(x, 27, -15), (x, 25.5, -13.8)], [0.9, 1.3], (0.03, 0.03, 0.03))
@@ -206,7 +306,12 @@ def cafe(s: Solids, rng: Rng, night: bool) -> Place:
     s.box((-8, 11, -15), (27, 0.6, 6), (0.45, 0.40, 0.34))
     s.quad((-19, 13, -21.8), (22, 0, 0), (0, 9, 0), (0.03, 0.035, 0.035), "plaster", 14)
     for k in range(12):
-        s.quad((-18 + 7 * (k % 3), 20.5 - 1.7 * (k // 3), -21.7), (float(rng.uniform(2.5, 5.5)), 0, 0), (0, 0.4, 0), (0.6, 0.58, 0.5))
+        s.quad(
+            (-18 + 7 * (k % 3), 20.5 - 1.7 * (k // 3), -21.7),
+            (float(rng.uniform(2.5, 5.5)), 0, 0),
+            (0, 0.4, 0),
+            (0.6, 0.58, 0.5),
+        )
     for x in (-14.0, -5.0, 6.0, 16.0):
         s.tube([(x, 27, -10), (x, 21.4, -10)], [0.08, 0.08], (0.02, 0.02, 0.02))
         s.ball((x, 20.6, -10), (0.9, 1.1, 0.9), (1.0, 0.72, 0.35), emission=2.0)

@@ -22,6 +22,7 @@ from .motion import face_units, pose_at
 from .person import LANDMARKS, Person, Pose
 from .places import Place
 from .scene import FPS, Human, Scene, Thing, check
+from .solids import Solids
 from .spaces import look_at, orthographic, project
 
 Bytes = NDArray[np.uint8]
@@ -31,7 +32,8 @@ SHADOW = 512
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame and its truth. `landmarks_PL3` is (x, y) in pixels and depth in dm; `masks` is None if not asked for."""
+    """One frame and its truth. `landmarks_PL3` is (x, y) in pixels and depth in dm; `masks` is None if not asked
+    for."""
 
     time_s: float
     pixels_YX3: Bytes
@@ -161,13 +163,15 @@ class Set:
         self.people = [Person(human.identity, human.look) for human in scene.people]
         spoken = [*speech_units, *[None] * (len(scene.people) - len(speech_units))]
         self.spoken = spoken
-        self.units = [face_units(h, scene.seconds, scene.num_frames, s) for h, s in zip(scene.people, spoken, strict=True)]
+        self.units = [
+            face_units(h, scene.seconds, scene.num_frames, s) for h, s in zip(scene.people, spoken, strict=True)
+        ]
         self.water = self._water() if self.place.water else None
         feet = [float(p.rest_V3[:13380, 1].min()) for p in self.people]
         self.eye_heights = [p.eye_height - foot for p, foot in zip(self.people, feet, strict=True)]
 
     def _water(self) -> _SolidArray:
-        s = landscapes.Solids()
+        s = Solids()
         s.quad((-2200, 0, 120), (4400, 0, 0), (0, 0, -2200), (0.02, 0.12, 0.17))
         return _SolidArray(*s.mesh(), "water")
 
@@ -210,7 +214,7 @@ class Set:
             person.draw(pose, uniforms, k == 1)
         self._draw_things(uniforms, arrays, t_s)
         self._draw_place(uniforms, light, matrix, t_s)
-        self._draw_effects(uniforms, view, t_s)
+        self._draw_effects(uniforms, view)
         context.copy_framebuffer(canvas.resolved, canvas.drawn)
         for array in extra:
             array.release()
@@ -234,7 +238,9 @@ class Set:
             energy = float(np.clip(near.sum(1).mean(), 0, 1)) if len(near) else 0.0
         return pose_at(self.people[k], human, self.units[k][frame], t_s, energy)
 
-    def _arrays(self, parts: list[tuple[Thing, Floats, Ints, Floats]]) -> tuple[list[tuple[_SolidArray, Floats, Thing]], list[_SolidArray]]:
+    def _arrays(
+        self, parts: list[tuple[Thing, Floats, Ints, Floats]]
+    ) -> tuple[list[tuple[_SolidArray, Floats, Thing]], list[_SolidArray]]:
         arrays: list[tuple[_SolidArray, Floats, Thing]] = []
         extra: list[_SolidArray] = []
         for thing, vertices, faces, model in parts:
@@ -255,15 +261,26 @@ class Set:
 
         lamp = self.place.lamp or (0.0, 0.0, 0.0)
         return {
-            "view_projection": _bytes(matrix), "key_dir": rgb(light.direction), "key_color": rgb(light.key), "sky_color": rgb(light.sky),
-            "ground_color": rgb(light.ground), "rim_color": rgb(light.rim), "lamp_color": rgb(light.lamp), "lamp_pos": (*lamp, 14.0),
-            "fog_color": rgb(light.fog), "fog_density": light.fog_density, "exposure": light.exposure, "eye_pos": rgb(view.eye),
+            "view_projection": _bytes(matrix), "key_dir": rgb(light.direction), "key_color": rgb(light.key),
+            "sky_color": rgb(light.sky),
+            "ground_color": rgb(light.ground), "rim_color": rgb(light.rim), "lamp_color": rgb(light.lamp),
+            "lamp_pos": (*lamp, 14.0),
+            "fog_color": rgb(light.fog), "fog_density": light.fog_density, "exposure": light.exposure,
+            "eye_pos": rgb(view.eye),
             "grade": (1.0, 1.0, 1.0), "noise_map": 0, "shadow_map": 1, "materials": 2, "shadow_strength": light.shadow,
-            "shadow_matrix": _bytes(np.eye(4, dtype=np.float32)), "time": t_s, "wind": self.scene.wind, "zenith": rgb(light.zenith),
+            "shadow_matrix": _bytes(np.eye(4, dtype=np.float32)), "time": t_s, "wind": self.scene.wind,
+            "zenith": rgb(light.zenith),
             "horizon": rgb(light.horizon),
         }  # fmt: skip
 
-    def _shadows(self, uniforms: dict[str, object], light: Light, focus: Focus, poses: list[Pose], arrays: list[tuple[_SolidArray, Floats, Thing]]) -> None:
+    def _shadows(
+        self,
+        uniforms: dict[str, object],
+        light: Light,
+        focus: Focus,
+        poses: list[Pose],
+        arrays: list[tuple[_SolidArray, Floats, Thing]],
+    ) -> None:
         target = _shadow_target()
         half = 6.5 + focus.half_width if self.people else 1.35 * max(focus.half_height, focus.half_width)
         middle = focus.middle.copy()
@@ -289,8 +306,10 @@ class Set:
     def _draw_place(self, uniforms: dict[str, object], light: Light, matrix: Floats, t_s: float) -> None:
         scene = self.scene
         solid = self.ground.program
-        gl.put(solid, model=_bytes(np.eye(4, dtype=np.float32)), gloss=self.place.gloss, wet=float(scene.weather == "rain" and not self.place.indoor),
-               id_a=(0.0, 0.0, 0.0, 0.0), id_b=(0.0, 0.0, 0.0, 0.0), contacts=self._contacts(t_s), **uniforms)  # fmt: skip
+        gl.put(solid, model=_bytes(np.eye(4, dtype=np.float32)), gloss=self.place.gloss,
+        wet=float(scene.weather == "rain" and not self.place.indoor),
+               id_a=(0.0, 0.0, 0.0, 0.0), id_b=(0.0, 0.0, 0.0, 0.0), contacts=self._contacts(t_s),
+                   **uniforms)  # fmt: skip
         self.ground.array.render()
         if self.water and self.place.water:
             level, shore = self.place.water
@@ -300,14 +319,16 @@ class Set:
             run = things.wave_run(waves or calm, t_s) * surf
             shift = np.eye(4, dtype=np.float32)
             shift[1, 3] = level + 0.75 * run
-            gl.put(self.water.program, model=_bytes(shift), shore_z=-30.0 + (level + 0.75 * run) / 0.035 if surf else shore, surf=surf,
+            gl.put(self.water.program, model=_bytes(shift),
+            shore_z=-30.0 + (level + 0.75 * run) / 0.035 if surf else shore, surf=surf,
                    id_b=(0.0, 0.0, float(waves is not None), 0.0), **uniforms)  # fmt: skip
             self.water.array.render()
         sky = gl.program("sky", "sky")
         if not self.place.indoor:
             sun = scene.hour in ("day", "sunset")
             low = direction(scene.light.azimuth_deg + 150, 12.0 if scene.hour == "sunset" else 42.0)
-            gl.put(sky, inverse_view=_bytes(np.linalg.inv(matrix)), sun_tint=tuple(map(float, light.key * (0.5 if sun else 0.25))),
+            gl.put(sky, inverse_view=_bytes(np.linalg.inv(matrix)), sun_tint=tuple(map(float,
+            light.key * (0.5 if sun else 0.25))),
                    sun_dir=tuple(map(float, low)), clouds=light.clouds, stars=light.stars, **uniforms)  # fmt: skip
             _quad("sky", "sky", _SCREEN).render()
 
@@ -331,10 +352,13 @@ class Set:
                 spots.append((x, z, 5.0, 0.55))
         return (spots + [(0.0, 0.0, 1.0, 0.0)] * 6)[:6]
 
-    def _draw_things(self, uniforms: dict[str, object], arrays: list[tuple[_SolidArray, Floats, Thing]], t_s: float) -> None:
+    def _draw_things(
+        self, uniforms: dict[str, object], arrays: list[tuple[_SolidArray, Floats, Thing]], t_s: float
+    ) -> None:
         for array, model, thing in arrays:
             shine = {"bell": 0.5, "car": 0.35, "ball": 0.12, "drum": 0.2}.get(thing.kind, 0.04)
-            gl.put(array.program, model=_bytes(model), gloss=shine, wet=0.0, id_a=(0.0, 0.0, 0.0, 0.0), id_b=(0.0, 0.0, 1.0, 0.0),
+            gl.put(array.program, model=_bytes(model), gloss=shine, wet=0.0, id_a=(0.0, 0.0, 0.0, 0.0), id_b=(0.0,
+                0.0, 1.0, 0.0),
                    contacts=[(0.0, 0.0, 1.0, 0.0)] * 6, **uniforms)  # fmt: skip
             array.array.render()
         for thing in self.scene.things:
@@ -342,14 +366,19 @@ class Set:
                 self._draw_fire(uniforms, thing, t_s)
 
     def _draw_fire(self, uniforms: dict[str, object], thing: Thing, t_s: float) -> None:
-        burst = max((np.exp(-(t_s - t) / 0.10) for t in things.crackles(thing, self.scene.seconds) if t <= t_s), default=0.0)
+        burst = max(
+            (np.exp(-(t_s - t) / 0.10) for t in things.crackles(thing, self.scene.seconds) if t <= t_s), default=0.0
+        )
         base = things._offset(self.scene)
-        for layer, (dx, dz, wide, tall) in enumerate(((0.0, -0.8, 2.9, 8.2), (-0.9, 0.0, 2.2, 6.4), (0.9, 0.5, 2.0, 5.6))):
-            gl.put(gl.program("fire", "fire"), base=(float(base[0]) + dx, 0.6, float(base[2]) + dz), right=(1.0, 0.0, 0.0), extent=(wide, tall),
+        for layer, (dx, dz, wide, tall) in enumerate(
+            ((0.0, -0.8, 2.9, 8.2), (-0.9, 0.0, 2.2, 6.4), (0.9, 0.5, 2.0, 5.6))
+        ):
+            gl.put(gl.program("fire", "fire"), base=(float(base[0]) + dx, 0.6, float(base[2]) + dz), right=(1.0, 0.0,
+                0.0), extent=(wide, tall),
                    burst=float(burst), layer=float(layer), id_b=(0.0, 0.0, 1.0, 0.0), **uniforms)  # fmt: skip
             _quad("fire", "fire", _FLAME).render(moderngl.TRIANGLE_STRIP)
 
-    def _draw_effects(self, uniforms: dict[str, object], view: View, t_s: float) -> None:
+    def _draw_effects(self, uniforms: dict[str, object], view: View) -> None:
         weather = self.scene.weather
         if weather not in ("rain", "snow") or self.place.indoor:
             return
@@ -364,8 +393,10 @@ class Set:
         low = ahead - size / 2 - np.array([0, 0, size[2] * 0.25])
         scale = float(size[0]) / 60
         gl.put(gl.program("fall", "fall"), box_min=tuple(map(float, low)), box_size=tuple(map(float, size)),
-               speed=(-6.0, -95.0, 0.0) if rain else (2.5 * self.scene.wind, -9.0, 0.6), size=(0.022 * scale, 1.1 * scale) if rain else (0.13 * scale, 0.13 * scale),
-               side=tuple(map(float, side)), drop_color=(0.9, 0.95, 1.0) if rain else (1.5, 1.5, 1.5), round_drop=float(not rain),
+               speed=(-6.0, -95.0, 0.0) if rain else (2.5 * self.scene.wind, -9.0, 0.6), size=(0.022 * scale,
+                   1.1 * scale) if rain else (0.13 * scale, 0.13 * scale),
+               side=tuple(map(float, side)), drop_color=(0.9, 0.95, 1.0) if rain else (1.5, 1.5, 1.5),
+                   round_drop=float(not rain),
                alpha=0.34 if rain else 0.9, **uniforms)  # fmt: skip
         _drops(1100).render(moderngl.TRIANGLE_STRIP, vertices=4, instances=1100)
         context.disable(moderngl.BLEND)
@@ -378,7 +409,9 @@ def _masks(canvas: _Canvas) -> dict[str, Bytes]:
     return dict(zip(MASKS, planes, strict=True))
 
 
-def frames(scene: Scene, height: int, width: int, masks: bool = True, speech_units: Sequence[Floats | None] = ()) -> Iterator[Frame]:
+def frames(
+    scene: Scene, height: int, width: int, masks: bool = True, speech_units: Sequence[Floats | None] = ()
+) -> Iterator[Frame]:
     """Stream the scene's frames in order; `speech_units` holds one [T, 52] viseme track (or None) per person."""
     built = Set(scene, speech_units)
     try:

@@ -1,6 +1,7 @@
 """Samples of the world: scene, pictures, words and truth under one index, streamed and resumable.
 
-Sample `index` of a split is a pure function of both, so an interrupted stream resumes at any index and several processes
+Sample `index` of a split is a pure function of both, so an interrupted stream resumes at any index and several
+processes
 may share one by stride.
 """
 
@@ -14,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InvalidRequest
+from muybridge.errors import InvalidRequest
+
 from . import captions, render, things
 from .anatomy import Floats
 from .characters import identity_vector
@@ -59,7 +61,12 @@ def describe(scene: Scene, split: str) -> tuple[str, dict[str, str], dict[str, A
 
 
 def sample(
-    index: int, split: str = "train", height: int = 256, width: int = 256, seconds: float | None = None, **fields: Any
+    index: int,
+    split: str = "train",
+    height: int = 256,
+    width: int = 256,
+    seconds: float | None = None,
+    **fields: Any,  # noqa: ANN401 - any field of Scene
 ) -> Sample:
     """Draw sample `index` of a split; `fields` are those of grammar.sample_scene."""
     scene = sample_scene(seed_of(index, split), split, seconds, **fields)
@@ -83,7 +90,13 @@ def sample(
 
 
 def iterate(
-    start: int = 0, split: str = "train", height: int = 256, width: int = 256, seconds: float | None = None, stride: int = 1, **fields: Any
+    start: int = 0,
+    split: str = "train",
+    height: int = 256,
+    width: int = 256,
+    seconds: float | None = None,
+    stride: int = 1,
+    **fields: Any,  # noqa: ANN401 - any field of Scene
 ) -> Iterator[Sample]:
     """Endless samples start, start + stride, ...; resume with the index after the last one consumed."""
     index = start

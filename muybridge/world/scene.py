@@ -1,6 +1,8 @@
-"""A scene: every fact of a clip as frozen data. Same scene, same bytes; replace one field, render again, and you have an edit.
+"""A scene: every fact of a clip as frozen data. Same scene, same bytes; replace one field, render again, and you
+have an edit.
 
-Seconds are on the clip's clock, lengths are decimetres, angles radians unless a name says degrees. Sides ("left", "right")
+Seconds are on the clip's clock, lengths are decimetres, angles radians unless a name says degrees. Sides ("left",
+"right")
 are the viewer's. `to_json` and `from_json` are exact inverses.
 """
 
@@ -11,17 +13,41 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import InvalidRequest
+from muybridge.errors import InvalidRequest
+
 from .characters import Identity, Look
 
 FPS = 25
 HOURS = ("day", "overcast", "sunset", "night")
 WEATHERS = ("clear", "rain", "snow", "fog")
 FRAMINGS = ("close-up", "medium close-up", "medium shot", "half body")
-MOVES = ("static", "pan left", "pan right", "tilt up", "tilt down", "push in", "pull out", "orbit left", "orbit right", "handheld", "reframe")
+MOVES = (
+    "static",
+    "pan left",
+    "pan right",
+    "tilt up",
+    "tilt down",
+    "push in",
+    "pull out",
+    "orbit left",
+    "orbit right",
+    "handheld",
+    "reframe",
+)
 LIGHT_CHANGES = ("steady", "brightens", "dims", "flickers", "turns warm", "turns blue", "sweeps")
 EXPRESSIONS = ("neutral", "happy", "sad", "angry", "surprised")
-GESTURES = ("nod", "shake head", "wave", "turn left", "turn right", "look up", "look down", "tilt head", "shrug", "lean in")
+GESTURES = (
+    "nod",
+    "shake head",
+    "wave",
+    "turn left",
+    "turn right",
+    "look up",
+    "look down",
+    "tilt head",
+    "shrug",
+    "lean in",
+)
 THINGS = ("horse", "ball", "waves", "car", "bell", "metronome", "fire", "drum", "bird", "door")
 
 
@@ -110,7 +136,7 @@ class Scene:
         """4k + 1 frames, the length that whole video latents have, nearest below seconds * 25 + 1."""
         return 4 * int(self.seconds * FPS / 4) + 1
 
-    def replace(self, **changes: Any) -> Scene:
+    def replace(self, **changes: Any) -> Scene:  # noqa: ANN401 - any field of Scene
         """This scene with some fields changed and everything else bit-identical."""
         return dataclasses.replace(self, **changes)
 
@@ -121,7 +147,8 @@ def check(scene: Scene) -> Scene:
 
     limits = (
         ("place", scene.place, PLACES), ("hour", scene.hour, HOURS), ("weather", scene.weather, WEATHERS),
-        ("framing", scene.framing, FRAMINGS), ("camera.move", scene.camera.move, MOVES), ("light.change", scene.light.change, LIGHT_CHANGES),
+        ("framing", scene.framing, FRAMINGS), ("camera.move", scene.camera.move, MOVES), ("light.change",
+        scene.light.change, LIGHT_CHANGES),
     )  # fmt: skip
     for field, value, allowed in limits:
         if value not in allowed:
@@ -151,7 +178,9 @@ def from_json(text: str) -> Scene:
         return tuple(Span(**item) for item in items)
 
     def human(item: dict[str, Any]) -> Human:
-        who = {key: tuple(value) if isinstance(value, list) else value for key, value in item["identity"].items()}
+        who: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in item["identity"].items()
+        }
         tracks = {key: spans(item[key]) for key in ("expressions", "gestures", "speech")}
         return Human(**{**item, **tracks, "identity": Identity(**who), "look": Look(**item["look"])})
 

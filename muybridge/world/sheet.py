@@ -17,7 +17,15 @@ from .sample import seed_of
 COLUMNS, STILLS = 2, 3
 
 
-def preview(path: Path, start: int = 0, count: int = 12, split: str = "train", height: int = 192, width: int = 192, **fields: Any) -> list[dict[str, Any]]:
+def preview(
+    path: Path,
+    start: int = 0,
+    count: int = 12,
+    split: str = "train",
+    height: int = 192,
+    width: int = 192,
+    **fields: Any,  # noqa: ANN401 - any field of Scene
+) -> list[dict[str, Any]]:
     """Draw samples start..start+count-1, three moments of each with its caption, into a PNG; return their facts."""
     rows: list[Image.Image] = []
     facts: list[dict[str, Any]] = []

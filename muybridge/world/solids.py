@@ -57,9 +57,20 @@ class Solids:
         normal = np.cross(r, u)
         normal /= max(float(np.linalg.norm(normal)), 1e-9)
         points = np.stack([c, c + r, c + r + u, c + u])
-        wide, tall = (1.0, 1.0) if scale is None else (float(np.linalg.norm(r)) / scale, float(np.linalg.norm(u)) / scale)
+        wide, tall = (
+            (1.0, 1.0) if scale is None else (float(np.linalg.norm(r)) / scale, float(np.linalg.norm(u)) / scale)
+        )
         uv = [(0, 0), (wide, 0), (wide, tall), (0, tall)]
-        self.add(points, np.repeat(normal[None], 4, 0), uv, [(0, 1, 2), (0, 2, 3)], color, material, emission, [0, 0, sway, sway])
+        self.add(
+            points,
+            np.repeat(normal[None], 4, 0),
+            uv,
+            [(0, 1, 2), (0, 2, 3)],
+            color,
+            material,
+            emission,
+            [0, 0, sway, sway],
+        )
 
     def box(
         self, centre: ArrayLike, size: ArrayLike, color: RGB, material: str = "plain", scale: float = 10.0,
@@ -88,7 +99,9 @@ class Solids:
         squash: float = 1.0, emission: float = 0.0, closed: bool = True,
     ) -> None:  # fmt: skip
         """A round body along a path; `squash` scales its width across the up direction."""
-        position, normal, uv, faces = tube_mesh(np.asarray(path_R3, np.float32), np.asarray(radius_R, np.float32), columns, squash)
+        position, normal, uv, faces = tube_mesh(
+            np.asarray(path_R3, np.float32), np.asarray(radius_R, np.float32), columns, squash
+        )
         self.add(position, normal, uv, faces, color, material, emission)
         if closed:
             path = np.asarray(path_R3, np.float32)
@@ -97,14 +110,25 @@ class Solids:
                 points = np.concatenate([rim, end[None]])
                 fan = [(k, (k + 1) % columns, columns) for k in range(columns)]
                 flat = np.repeat((way / max(float(np.linalg.norm(way)), 1e-9))[None], columns + 1, 0)
-                self.add(points, flat, np.zeros((columns + 1, 2)), fan, color if isinstance(color, tuple) else color[0], material, emission)
+                self.add(
+                    points,
+                    flat,
+                    np.zeros((columns + 1, 2)),
+                    fan,
+                    color if isinstance(color, tuple) else color[0],
+                    material,
+                    emission,
+                )
 
     def ball(
-        self, centre: ArrayLike, radius: ArrayLike, color: RGB, material: str = "plain", rings: int = 12, columns: int = 18,
+        self, centre: ArrayLike, radius: ArrayLike, color: RGB, material: str = "plain", rings: int = 12,
+        columns: int = 18,
         lumps: float = 0.0, seed: int = 0, emission: float = 0.0, sway: float = 0.0, repeat: float = 2.0,
     ) -> None:  # fmt: skip
         """An ellipsoid; `lumps` makes it uneven, for bushes and rocks."""
-        theta, phi = np.meshgrid(np.linspace(0.02, np.pi - 0.02, rings), np.linspace(0, 2 * np.pi, columns), indexing="ij")
+        theta, phi = np.meshgrid(
+            np.linspace(0.02, np.pi - 0.02, rings), np.linspace(0, 2 * np.pi, columns), indexing="ij"
+        )
         unit = np.stack([np.sin(theta) * np.cos(phi), np.cos(theta), np.sin(theta) * np.sin(phi)], -1).reshape(-1, 3)
         rng = np.random.default_rng([0xBA11, seed])
         swell = np.zeros(len(unit))
@@ -113,12 +137,15 @@ class Solids:
         scale = np.asarray(radius, np.float32) * (1 + lumps * swell[:, None] / 3)
         j, i = np.meshgrid(np.arange(columns - 1), np.arange(rings - 1))
         a = (i * columns + j).ravel()
-        faces = np.concatenate([np.stack([a, a + columns, a + 1], 1), np.stack([a + 1, a + columns, a + columns + 1], 1)])
+        faces = np.concatenate(
+            [np.stack([a, a + columns, a + 1], 1), np.stack([a + 1, a + columns, a + columns + 1], 1)]
+        )
         uv = np.stack([phi.ravel() / np.pi * repeat / 2, theta.ravel() / np.pi * repeat / 2], 1)
         self.add(np.asarray(centre) + unit * scale, unit, uv, faces, color, material, emission, sway)
 
     def terrain(
-        self, width: float, near: float, far: float, height: Callable[[Floats, Floats], Floats], color: RGB | Callable[[Floats], Floats],
+        self, width: float, near: float, far: float, height: Callable[[Floats, Floats], Floats],
+        color: RGB | Callable[[Floats], Floats],
         material: str, scale: float, cells: int = 48,
     ) -> None:  # fmt: skip
         """Ground from x -width..width and z near..far (near > far) at height(x, z)."""
@@ -135,12 +162,35 @@ class Solids:
         shade: RGB | Floats = color(position) if callable(color) else color
         self.add(position, normal.reshape(-1, 3), position[:, (0, 2)] / scale, faces, shade, material)
 
-    def card(self, foot: ArrayLike, width: float, height: float, color: RGB, material: str, sway: float = 0.0, emission: float = 0.0) -> None:
+    def card(
+        self,
+        foot: ArrayLike,
+        width: float,
+        height: float,
+        color: RGB,
+        material: str,
+        sway: float = 0.0,
+        emission: float = 0.0,
+    ) -> None:
         """An upright picture that faces the front, standing on `foot`; its light comes from above and the front."""
         x, y, z = np.asarray(foot, np.float32).tolist()
-        points = [(x - width / 2, y, z), (x + width / 2, y, z), (x + width / 2, y + height, z), (x - width / 2, y + height, z)]
+        points = [
+            (x - width / 2, y, z),
+            (x + width / 2, y, z),
+            (x + width / 2, y + height, z),
+            (x - width / 2, y + height, z),
+        ]
         normal = np.repeat(np.array([[0.0, 0.6, 0.8]]), 4, 0)
-        self.add(points, normal, [(0.004, 0.004), (0.996, 0.004), (0.996, 0.996), (0.004, 0.996)], [(0, 1, 2), (0, 2, 3)], color, material, emission, [0, 0, sway, sway])
+        self.add(
+            points,
+            normal,
+            [(0.004, 0.004), (0.996, 0.004), (0.996, 0.996), (0.004, 0.996)],
+            [(0, 1, 2), (0, 2, 3)],
+            color,
+            material,
+            emission,
+            [0, 0, sway, sway],
+        )
 
     def mesh(self) -> tuple[Floats, Ints]:
         """Vertices [N, 14] and triangles [F, 3]."""
@@ -149,7 +199,9 @@ class Solids:
         return np.concatenate(self._vertices), np.concatenate(self._faces)
 
 
-def tube_mesh(path_R3: Floats, radius_R: Floats, columns: int, squash: float | Floats = 1.0) -> tuple[Floats, Floats, Floats, Ints]:
+def tube_mesh(
+    path_R3: Floats, radius_R: Floats, columns: int, squash: float | Floats = 1.0
+) -> tuple[Floats, Floats, Floats, Ints]:
     """Rings along a path: positions, normals, uv, triangles. `radius` may be [R]; `squash` narrows it sideways."""
     rows = len(path_R3)
     along = np.gradient(path_R3, axis=0)
@@ -159,16 +211,26 @@ def tube_mesh(path_R3: Floats, radius_R: Floats, columns: int, squash: float | F
     up /= np.maximum(np.linalg.norm(up, axis=1, keepdims=True), 1e-9)
     side = np.cross(along, up)
     angle = np.linspace(0, 2 * np.pi, columns, endpoint=False)
-    ring = np.cos(angle)[None, :, None] * up[:, None] + np.sin(angle)[None, :, None] * side[:, None] * np.reshape(squash, (-1, 1, 1))
+    ring = np.cos(angle)[None, :, None] * up[:, None] + np.sin(angle)[None, :, None] * side[:, None] * np.reshape(
+        squash, (-1, 1, 1)
+    )
     position = path_R3[:, None] + ring * radius_R[:, None, None]
-    normal = np.cos(angle)[None, :, None] * up[:, None] * np.reshape(squash, (-1, 1, 1)) + np.sin(angle)[None, :, None] * side[:, None]
+    normal = (
+        np.cos(angle)[None, :, None] * up[:, None] * np.reshape(squash, (-1, 1, 1))
+        + np.sin(angle)[None, :, None] * side[:, None]
+    )
     slope = np.gradient(radius_R) / np.maximum(np.linalg.norm(np.gradient(path_R3, axis=0), axis=1), 1e-6)
     normal = normal - np.clip(slope, -3, 3)[:, None, None] * along[:, None]
     normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-9)
     u = np.repeat((np.arange(columns) / columns * 2)[None], rows, 0)
-    v = np.repeat(np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(path_R3, axis=0), axis=1))])[:, None] / 6, columns, 1)
+    v = np.repeat(
+        np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(path_R3, axis=0), axis=1))])[:, None] / 6, columns, 1
+    )
     i, j = np.meshgrid(np.arange(rows - 1), np.arange(columns), indexing="ij")
     a, b = i * columns + j, i * columns + (j + 1) % columns
-    faces = np.concatenate([np.stack([a, b, a + columns], -1).reshape(-1, 3), np.stack([b, b + columns, a + columns], -1).reshape(-1, 3)])
-    flat = (position.reshape(-1, 3), normal.reshape(-1, 3), np.stack([u, v], -1).reshape(-1, 2))
-    return (*(part.astype(np.float32) for part in flat), faces.astype(np.int32))
+    faces = np.concatenate(
+        [np.stack([a, b, a + columns], -1).reshape(-1, 3), np.stack([b, b + columns, a + columns], -1).reshape(-1, 3)]
+    )
+    uv = np.stack([u, v], -1).reshape(-1, 2).astype(np.float32)
+    flat = position.reshape(-1, 3).astype(np.float32), normal.reshape(-1, 3).astype(np.float32)
+    return flat[0], flat[1], uv, faces.astype(np.int32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 
 import moderngl
@@ -29,7 +30,7 @@ def tile_noise(seed: int, size: int, cells: int, octaves: int = 4, gain: float =
         total += amplitude * (rows[:, i] * (1 - f) + rows[:, j] * f)
         amplitude *= gain
     low, high = np.percentile(total, (0.5, 99.5))
-    return np.clip((total - low) / (high - low), 0, 1).astype(np.float32)
+    return np.asarray(np.clip((total - low) / (high - low), 0, 1), np.float32)
 
 
 @cache
@@ -46,7 +47,8 @@ def noise_texture() -> moderngl.Texture:
 
 @cache
 def strand_texture() -> moderngl.Texture:
-    """Hair along v: coverage of single hairs, their tone, the tone of locks, glitter; 512 x 256, repeating, mipmapped."""
+    """Hair along v: coverage of single hairs, their tone, the tone of locks, glitter; 512 x 256, repeating,
+    mipmapped."""
     rng = np.random.default_rng([0x7E, 99])
 
     def combed(cells: int, keep: float) -> Floats:
@@ -54,7 +56,9 @@ def strand_texture() -> moderngl.Texture:
         line = 0.5 * line + 0.25 * np.roll(line, 1) + 0.25 * np.roll(line, -1)
         bend = (tile_noise(71 + cells, 256, 4, 2) - 0.5) * 512 / cells * 1.6
         at = (np.arange(512)[None] + np.repeat(bend, 2, 1)) % 512
-        return (line[at.astype(int)] * keep + (1 - keep) * np.repeat(tile_noise(90 + cells, 256, 16, 3), 2, 1)).astype(np.float32)
+        return np.asarray(
+            (line[at.astype(int)] * keep + (1 - keep) * np.repeat(tile_noise(90 + cells, 256, 16, 3), 2, 1)), np.float32
+        )
 
     fine, lock = combed(256, 0.75), combed(32, 0.7)
     layers = [0.55 * fine + 0.45 * combed(64, 0.7), fine, lock, combed(128, 0.6)]
@@ -83,11 +87,11 @@ def _ramp() -> tuple[Floats, Floats]:
 def _lines(coordinate: Floats, count: int, width: float) -> Floats:
     """1 on `count` repeating joints of relative width, 0 elsewhere."""
     phase = coordinate * count % 1.0
-    return (np.minimum(phase, 1 - phase) < width / 2).astype(np.float32)
+    return np.asarray(np.minimum(phase, 1 - phase) < width / 2, np.float32)
 
 
 def _wood() -> Floats:
-    y, x = _ramp()
+    _, x = _ramp()
     plank = np.floor(x * 5)
     tone = np.random.default_rng(5).uniform(0.40, 0.56, 5)[plank.astype(int) % 5]
     grain = tile_noise(11, SIZE, 4)
@@ -100,7 +104,9 @@ def _brick() -> Floats:
     row = np.floor(y * 10)
     shift = x + 0.1 * (row % 2)
     joint = np.maximum(_lines(y, 10, 0.12), _lines(shift, 5, 0.06))
-    tone = np.random.default_rng(6).uniform(0.36, 0.60, (10, 6))[row.astype(int) % 10, np.floor(shift * 5).astype(int) % 5]
+    tone = np.random.default_rng(6).uniform(0.36, 0.60, (10, 6))[
+        row.astype(int) % 10, np.floor(shift * 5).astype(int) % 5
+    ]
     return _grey((tone * (0.8 + 0.4 * tile_noise(13, SIZE, 32)) * (1 - joint) + 0.62 * joint).astype(np.float32))
 
 
@@ -120,11 +126,13 @@ def _grass() -> Floats:
     blades = tile_noise(15, SIZE, 32, 3, 0.9)
     patch = tile_noise(16, SIZE, 4)
     shade = 0.22 + 0.5 * blades**1.4
-    return np.stack([shade * (0.88 + 0.35 * patch), shade * (1.02 + 0.1 * patch), shade * 0.72, _flat(1)], -1).astype(np.float32)
+    return np.stack([shade * (0.88 + 0.35 * patch), shade * (1.02 + 0.1 * patch), shade * 0.72, _flat(1)], -1).astype(
+        np.float32
+    )
 
 
 def _sand() -> Floats:
-    y, x = _ramp()
+    y, _ = _ramp()
     ripple = 0.5 + 0.5 * np.sin(2 * np.pi * (9 * y + 1.6 * (tile_noise(17, SIZE, 4) - 0.5)))
     return _grey((0.42 + 0.08 * ripple + 0.08 * tile_noise(18, SIZE, 64, 2)).astype(np.float32))
 
@@ -145,7 +153,10 @@ def _facade(lit: bool) -> Floats:
     else:
         on = (rng.random((6, 6)) < 0.45)[cell] * rng.uniform(0.5, 1.0, (6, 6))[cell]
         warm = np.stack([_flat(1.0), 0.70 + 0.2 * rng.random((6, 6))[cell], 0.36 + 0.3 * rng.random((6, 6))[cell]], -1)
-        rgb = 0.055 * wall[..., None] * (1 - window[..., None]) + (window * (0.02 + on * (1 - 0.5 * bar)))[..., None] * warm
+        rgb = (
+            0.055 * wall[..., None] * (1 - window[..., None])
+            + (window * (0.02 + on * (1 - 0.5 * bar)))[..., None] * warm
+        )
     return np.concatenate([rgb, _flat(1)[..., None]], -1).astype(np.float32)
 
 
@@ -204,7 +215,11 @@ def _palm() -> Floats:
             hit = (np.abs(x - a) < 0.012 + 0.02 * (1 - s)) & (np.abs(y - b + 0.25 * np.abs(x - a)) < 0.030 * (1.1 - s))
             tone = np.where(hit, 0.22 + 0.022 * k + 0.1 * s, tone)
             cover |= hit
-    rgb = np.where(cover[..., None], tone[..., None] * np.array([0.75, 1.1, 0.4]), np.array([0.36, 0.27, 0.18]) * (0.7 + 0.3 * (np.sin(y * 160) > 0))[..., None])
+    rgb = np.where(
+        cover[..., None],
+        tone[..., None] * np.array([0.75, 1.1, 0.4]),
+        np.array([0.36, 0.27, 0.18]) * (0.7 + 0.3 * (np.sin(y * 160) > 0))[..., None],
+    )
     return np.concatenate([rgb, (cover | trunk)[..., None]], -1).astype(np.float32)
 
 
@@ -258,7 +273,9 @@ def _glow() -> Floats:
     """A soft round light: alpha falls with the radius."""
     y, x = _ramp()
     r = np.hypot(x - 0.5, y - 0.5) * 2
-    return np.concatenate([np.ones((SIZE, SIZE, 3)) * 0.5, np.clip(1 - r, 0, 1)[..., None] ** 1.5], -1).astype(np.float32)
+    return np.concatenate([np.ones((SIZE, SIZE, 3)) * 0.5, np.clip(1 - r, 0, 1)[..., None] ** 1.5], -1).astype(
+        np.float32
+    )
 
 
 def _pavement() -> Floats:
@@ -279,15 +296,20 @@ def _keys() -> Floats:
 def _leaves() -> Floats:
     tone, cover = _blobs(9, 420, np.ones((SIZE, SIZE), np.float32), 0.02, 0.045)
     hole = tile_noise(45, SIZE, 8, 3) > 0.30
-    return np.concatenate([tone[..., None] * np.array([0.8, 1.15, 0.45]), (cover * hole)[..., None]], -1).astype(np.float32)
+    return np.concatenate([tone[..., None] * np.array([0.8, 1.15, 0.45]), (cover * hole)[..., None]], -1).astype(
+        np.float32
+    )
 
 
-MATERIALS = {
-    "plain": lambda: _ground(60, 8, 0.46, 0.54), "plaster": lambda: _ground(61, 16, 0.44, 0.56), "wood": _wood, "brick": _brick,
+MATERIALS: dict[str, Callable[[], Floats]] = {
+    "plain": lambda: _ground(60, 8, 0.46, 0.54), "plaster": lambda: _ground(61, 16, 0.44, 0.56), "wood": _wood,
+    "brick": _brick,
     "tiles": _tiles, "carpet": lambda: _ground(62, 64, 0.34, 0.62), "grass": _grass, "sand": _sand,
-    "snow": lambda: _ground(63, 6, 0.44, 0.56, 0.02), "rock": lambda: _ground(64, 8, 0.20, 0.72), "asphalt": lambda: _ground(65, 64, 0.36, 0.58, 0.1),
+    "snow": lambda: _ground(63, 6, 0.44, 0.56, 0.02), "rock": lambda: _ground(64, 8, 0.20, 0.72),
+    "asphalt": lambda: _ground(65, 64, 0.36, 0.58, 0.1),
     "pavement": _pavement, "facade": lambda: _facade(False), "facade lit": lambda: _facade(True),
-    "broadleaf": lambda: _broadleaf(1), "broadleaf 2": lambda: _broadleaf(2), "conifer": lambda: _conifer(23), "palm": _palm,
+    "broadleaf": lambda: _broadleaf(1), "broadleaf 2": lambda: _broadleaf(2), "conifer": lambda: _conifer(23),
+    "palm": _palm,
     "tufts": _tufts, "leaves": _leaves, "books": _books, "curtain": _curtain, "picture": _picture, "glow": _glow,
     "cupboards": _keys, "bark": lambda: _ground(66, 8, 0.25, 0.65), "dirt": lambda: _ground(67, 16, 0.30, 0.66, 0.08),
     "fur": lambda: _ground(68, 32, 0.40, 0.58),

@@ -1,6 +1,7 @@
 """Subjects that sound: each has a mesh per frame and the exact times at which it sounds, from the same formulas.
 
-A drawing is a list of (vertices [N, 14], triangles [F, 3], model matrix [4, 4]); parts that never change shape are built
+A drawing is a list of (vertices [N, 14], triangles [F, 3], model matrix [4,
+4]); parts that never change shape are built
 once. Lengths in decimetres on the ground y = 0; `heading` -1 mirrors left and right.
 """
 
@@ -17,7 +18,7 @@ from .camera import Focus, ease
 from .landscapes import parked_car
 from .scene import Scene, Thing
 from .solids import RGB, Solids
-from .spaces import placed, turn_x, turn_z
+from .spaces import placed, turn_z
 
 COLORS: dict[str, RGB] = {
     "red": (0.62, 0.04, 0.04), "orange": (0.85, 0.27, 0.03), "yellow": (0.85, 0.62, 0.06), "green": (0.06, 0.36, 0.12),
@@ -26,7 +27,8 @@ COLORS: dict[str, RGB] = {
 }  # fmt: skip
 PALETTE: dict[str, tuple[str, ...]] = {
     "horse": tuple(horse.COATS), "ball": ("red", "orange", "yellow", "green", "blue"), "waves": ("blue",),
-    "car": ("red", "yellow", "blue", "white", "black", "green"), "bell": ("golden", "silver"), "metronome": ("brown", "black", "red"),
+    "car": ("red", "yellow", "blue", "white", "black", "green"), "bell": ("golden", "silver"), "metronome": ("brown",
+    "black", "red"),
     "fire": ("orange",), "drum": ("red", "blue", "white", "brown"), "bird": ("blue", "red", "yellow", "brown"),
     "door": ("brown", "green", "blue", "white", "red"),
 }  # fmt: skip
@@ -51,7 +53,11 @@ def _offset(scene: Scene) -> Floats:
 
 def _ticks(thing: Thing, seconds: float) -> list[float]:
     count = int(np.floor((seconds - thing.first_s) * thing.pace)) + 1
-    return [round(thing.first_s + k / thing.pace, 4) for k in range(max(count, 0)) if thing.first_s + k / thing.pace < seconds]
+    return [
+        round(thing.first_s + k / thing.pace, 4)
+        for k in range(max(count, 0))
+        if thing.first_s + k / thing.pace < seconds
+    ]
 
 
 def crackles(thing: Thing, seconds: float) -> list[float]:
@@ -69,15 +75,28 @@ def events(scene: Scene) -> tuple[Event, ...]:
     for thing in scene.things:
         if thing.kind == "horse":
             gallop = horse.Gallop(thing.pace, thing.first_s)
-            found += [Event(t, "hoof", 0.9 if leg.startswith("fore") else 1.0, 0.0, leg) for t, leg in gallop.contacts(scene.seconds)]
+            found += [
+                Event(t, "hoof", 0.9 if leg.startswith("fore") else 1.0, 0.0, leg)
+                for t, leg in gallop.contacts(scene.seconds)
+            ]
         elif thing.kind == "fire":
-            found += [Event(t, "crackle", 0.4 + 0.6 * ((k * 7919) % 13) / 12) for k, t in enumerate(crackles(thing, scene.seconds))]
+            found += [
+                Event(t, "crackle", 0.4 + 0.6 * ((k * 7919) % 13) / 12)
+                for k, t in enumerate(crackles(thing, scene.seconds))
+            ]
         elif thing.kind == "car":
             found.append(Event(round(car_pass_s(thing), 4), "car", 1.0))
         elif thing.kind == "door":
             found += [Event(t, "slam", 1.0) for t in _ticks(thing, scene.seconds)]
         else:
-            name = {"ball": "bounce", "waves": "wave", "bell": "bell", "metronome": "tick", "drum": "drum", "bird": "chirp"}[thing.kind]
+            name = {
+                "ball": "bounce",
+                "waves": "wave",
+                "bell": "bell",
+                "metronome": "tick",
+                "drum": "drum",
+                "bird": "chirp",
+            }[thing.kind]
             found += [Event(t, name, 1.0, float(_offset(scene)[0])) for t in _ticks(thing, scene.seconds)]
     if scene.weather == "rain":
         found.append(Event(0.0, "rain", 1.0, detail=f"until {scene.seconds}"))
@@ -179,9 +198,15 @@ def _draw_bell(thing: Thing, t_s: float) -> list[Part]:
     angle = bell_angle(thing, t_s)
     rate = float(-np.sin(np.pi * (t_s - thing.first_s) * thing.pace))
     # The clapper lags the bell and touches the rim where the bell turns.
-    swing = angle * 1.0 + np.sign(angle) * 0.42 * (1 - abs(rate)) ** 0.5 * (1 if abs(angle) > 0.05 else abs(angle) / 0.05)
+    swing = angle * 1.0 + np.sign(angle) * 0.42 * (1 - abs(rate)) ** 0.5 * (
+        1 if abs(angle) > 0.05 else abs(angle) / 0.05
+    )
     pivot = (0.0, 15.6, 0.0)
-    return [(*frame, np.eye(4, dtype=np.float32)), (*bell, placed(turn_z(angle), pivot)), (*clapper, placed(turn_z(float(swing)), pivot))]
+    return [
+        (*frame, np.eye(4, dtype=np.float32)),
+        (*bell, placed(turn_z(angle), pivot)),
+        (*clapper, placed(turn_z(float(swing)), pivot)),
+    ]
 
 
 @cache
@@ -233,9 +258,15 @@ def _drum(color: str) -> tuple[tuple[Floats, Ints], ...]:
     s.tube([(0, 9.0, 0), (0, 9.18, 0)], [3.9, 3.9], (0.78, 0.76, 0.70), columns=32)
     for k in range(10):
         a = k * np.pi / 5
-        s.tube([(4.12 * np.cos(a), 5.2, 4.12 * np.sin(a)), (4.12 * np.cos(a), 8.9, 4.12 * np.sin(a))], [0.1, 0.1], (0.6, 0.6, 0.62))
+        s.tube(
+            [(4.12 * np.cos(a), 5.2, 4.12 * np.sin(a)), (4.12 * np.cos(a), 8.9, 4.12 * np.sin(a))],
+            [0.1, 0.1],
+            (0.6, 0.6, 0.62),
+        )
     for a in (0.4, 2.5, 4.6):
-        s.tube([(2.5 * np.cos(a), 5, 2.5 * np.sin(a)), (4 * np.cos(a), 0, 4 * np.sin(a))], [0.22, 0.22], (0.5, 0.5, 0.52))
+        s.tube(
+            [(2.5 * np.cos(a), 5, 2.5 * np.sin(a)), (4 * np.cos(a), 0, 4 * np.sin(a))], [0.22, 0.22], (0.5, 0.5, 0.52)
+        )
     stick = Solids()
     stick.tube([(0, 0.22, 0), (6.6, 0.42, 0.0)], [0.14, 0.24], (0.62, 0.42, 0.2), "wood")
     stick.ball((0, 0.22, 0), (0.32, 0.22, 0.22), (0.62, 0.42, 0.2))
@@ -270,7 +301,12 @@ def _bird(color: str) -> tuple[tuple[Floats, Ints], ...]:
     jaw = Solids()
     jaw.tube([(0, 0, 0), (0.72, -0.03, 0)], [0.2, 0.03], (0.70, 0.38, 0.05), columns=8)
     perch = Solids()
-    perch.tube([(-24, 8.6, -0.4), (-8, 10, 0), (4, 10.2, 0), (24, 11.4, 0.6)], [0.7, 0.55, 0.5, 0.35], (0.20, 0.13, 0.08), "bark")
+    perch.tube(
+        [(-24, 8.6, -0.4), (-8, 10, 0), (4, 10.2, 0), (24, 11.4, 0.6)],
+        [0.7, 0.55, 0.5, 0.35],
+        (0.20, 0.13, 0.08),
+        "bark",
+    )
     for x, y in ((-14, 10.2), (-18, 9.4), (12, 11.6), (16, 11.2), (19, 12.0)):
         perch.ball((x, y + 1.0, 0.2), (2.1, 1.4, 1.2), (0.5, 0.62, 0.4), "leaves", repeat=1.0)
     return s.mesh(), head.mesh(), jaw.mesh(), perch.mesh()
@@ -331,7 +367,12 @@ def _logs() -> tuple[Floats, Ints]:
     s = Solids()
     for k in range(6):
         a = k * np.pi / 3
-        s.tube([(3.6 * np.cos(a), 0.4, 3.6 * np.sin(a)), (0.3 * np.cos(a), 2.2, 0.3 * np.sin(a))], [0.62, 0.5], (0.10, 0.06, 0.035), "bark")
+        s.tube(
+            [(3.6 * np.cos(a), 0.4, 3.6 * np.sin(a)), (0.3 * np.cos(a), 2.2, 0.3 * np.sin(a))],
+            [0.62, 0.5],
+            (0.10, 0.06, 0.035),
+            "bark",
+        )
     for k in range(11):
         a = k * 2 * np.pi / 11
         s.ball((5.4 * np.cos(a), 0.4, 5.4 * np.sin(a)), (0.95, 0.7, 0.85), (0.22, 0.21, 0.20), "rock", 7, 9, 0.2, k)
@@ -341,7 +382,7 @@ def _logs() -> tuple[Floats, Ints]:
 
 @cache
 def _static(kind: str, color: str) -> tuple[Floats, Ints]:
-    return {"car": lambda: _car(color), "fire": _logs}[kind]()
+    return _car(color) if kind == "car" else _logs()
 
 
 def draw(scene: Scene, thing: Thing, t_s: float) -> list[Part]:
@@ -357,8 +398,19 @@ def draw(scene: Scene, thing: Thing, t_s: float) -> list[Part]:
         return [(*_static("car", thing.color), placed(flip, (thing.heading * car_x(thing, t_s), 0, -38.0)))]
     if thing.kind == "waves":
         return []  # the water itself, drawn by the renderer
-    maker = {"ball": _draw_ball, "bell": _draw_bell, "metronome": _draw_metronome, "drum": _draw_drum, "bird": _draw_bird, "door": _draw_door}
-    parts = maker[thing.kind](thing, t_s) if thing.kind in maker else [(*_static("fire", thing.color), np.eye(4, dtype=np.float32))]
+    maker = {
+        "ball": _draw_ball,
+        "bell": _draw_bell,
+        "metronome": _draw_metronome,
+        "drum": _draw_drum,
+        "bird": _draw_bird,
+        "door": _draw_door,
+    }
+    parts = (
+        maker[thing.kind](thing, t_s)
+        if thing.kind in maker
+        else [(*_static("fire", thing.color), np.eye(4, dtype=np.float32))]
+    )
     if thing.kind == "door" and scene.people:
         world = placed(np.eye(3, dtype=np.float32), (9.0, 0.0, -14.0))
     return [(vertices, faces, world @ model) for vertices, faces, model in parts]
@@ -367,11 +419,14 @@ def draw(scene: Scene, thing: Thing, t_s: float) -> list[Part]:
 def wave_run(thing: Thing, t_s: float) -> float:
     """How far the sea has run up the beach, 0..1: rises fast to each wave's event, sinks slowly after it."""
     u = _phase(thing, t_s)
-    return float(np.cos(np.pi * min(u / 0.72, 1.0)) * 0.5 + 0.5 if u < 0.72 else 0.5 - 0.5 * np.cos(np.pi * (u - 0.72) / 0.28))
+    return float(
+        np.cos(np.pi * min(u / 0.72, 1.0)) * 0.5 + 0.5 if u < 0.72 else 0.5 - 0.5 * np.cos(np.pi * (u - 0.72) / 0.28)
+    )
 
 
 def focus(scene: Scene, thing: Thing, t_s: float) -> Focus:
     """What the camera frames when the thing is alone."""
+
     def at(x: float, y: float, z: float, half: float) -> Focus:
         return Focus(np.array([x, y, z], np.float32), half, half * 0.9)
 
@@ -380,8 +435,10 @@ def focus(scene: Scene, thing: Thing, t_s: float) -> Focus:
         x = thing.heading * speed * (t_s - scene.seconds / 2)
         return Focus(np.array([x + thing.heading * 2.0, 10.4, 0.0], np.float32), 11.5, 17.5)
     middle = {
-        "ball": (0, 0.5 * GRAVITY / 8 / thing.pace**2 + 1.6, 0, max(4.6, 0.5 * GRAVITY / 4 / thing.pace**2 * 0.62 + 2.6)),
-        "waves": (0, 5.0, -30, 13.0), "car": (0, 10.0, -38, 22.0), "bell": (0, 9.6, 0, 10.6), "metronome": (0, TABLE + 3.9, 0, 5.6),
+        "ball": (0, 0.5 * GRAVITY / 8 / thing.pace**2 + 1.6, 0, max(4.6,
+        0.5 * GRAVITY / 4 / thing.pace**2 * 0.62 + 2.6)),
+        "waves": (0, 5.0, -30, 13.0), "car": (0, 10.0, -38, 22.0), "bell": (0, 9.6, 0, 10.6), "metronome": (0,
+        TABLE + 3.9, 0, 5.6),
         "fire": (0, 4.6, 0, 7.6), "drum": (1.6, 6.8, 0, 7.4), "bird": (0.2, 11.7, 0, 4.6), "door": (0, 11.4, 0, 13.4),
     }[thing.kind]  # fmt: skip
     return at(*middle)

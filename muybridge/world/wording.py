@@ -263,6 +263,7 @@ SOUNDS: dict[str, tuple[str, ...]] = {
     "door": ("The slam is loud.", "A door slams.", "The sound of a slamming door."),
 }
 CLOSERS: tuple[str, ...] = (
-    "The whole clip is one continuous take.", "There is no cut.", "The image is sharp and clear.", "The clip has a natural feel.",
+    "The whole clip is one continuous take.", "There is no cut.", "The image is sharp and clear.",
+    "The clip has a natural feel.",
     "Everything happens in a single shot.", "The mood of the scene is quiet.", "The picture is cleanly composed.",
 )  # fmt: skip
