@@ -1,1 +1,1 @@
-"""Who can generate: our own engine and every remote provider behind one protocol."""
+"""Who can generate: the provider protocol, one file per remote, the catalogue, the router. No torch at import."""
