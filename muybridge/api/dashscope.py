@@ -85,7 +85,9 @@ def router(service: Service) -> APIRouter:
             return answered({"output": {"task_id": task_id, "task_status": "UNKNOWN"}})
         base = face.base_url(http, service.config.public_url)
         url = service.media_url(job, "video", base) if job.status == "completed" else None
-        return answered(to_body(job, task_id, url))
+        answer = answered(to_body(job, task_id, url))
+        answer.headers.update(wire.lifecycle(service, job))
+        return answer
 
     @api.get("/tasks", summary="List tasks")
     @api.get("/tasks/", include_in_schema=False)

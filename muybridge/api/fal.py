@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
@@ -21,6 +21,7 @@ from muybridge.api import face, fal_bodies, fal_storage, fal_webhooks, wire
 from muybridge.errors import InvalidRequest, MuybridgeError, NotFound, Throttled, TimedOut
 
 if TYPE_CHECKING:
+    from muybridge.api.keys import Key
     from muybridge.api.service import Service
     from muybridge.jobs.job import Job
 
@@ -59,7 +60,7 @@ class Forward(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand the untouched body to the inner path."""
         inner = {k: v for k, v in scope.items() if k not in ("route", "router", "endpoint", "path_params", "state")}
-        inner |= {"path": self.path, "raw_path": self.path.encode(), "query_string": self.query.encode()}
+        inner |= {"path": self.path, "raw_path": quote(self.path).encode(), "query_string": self.query.encode()}
         inner["headers"] = [(name, value) for name, value in scope["headers"] if name != b"x-fal-target-url"]
         await self.app(inner, receive, send)
 
@@ -67,12 +68,12 @@ class Forward(Response):
 def inner_path(target: str) -> tuple[str, str]:
     """(path, query) on this server of a fal address. Raises InvalidRequest for any other host."""
     parts = urlsplit(target)
-    mount = PROXY_HOSTS.get(parts.netloc)
-    if parts.scheme != "https" or mount is None or ".." in parts.path.split("/"):
+    mount, path = PROXY_HOSTS.get(parts.netloc), unquote(parts.path)
+    if parts.scheme != "https" or mount is None or ".." in path.split("/"):
         raise InvalidRequest(
             "x-fal-target-url must be an address of fal's queue, run or rest host.", "x-fal-target-url"
         )
-    return mount + parts.path, parts.query
+    return mount + path, parts.query
 
 
 def router(service: Service) -> APIRouter:
@@ -92,7 +93,7 @@ def router(service: Service) -> APIRouter:
     def links(http: Request, app: str, request_id: str) -> dict[str, str]:
         return fal_bodies.urls(face.base_url(http, service.config.public_url), app, request_id)
 
-    async def accept(http: Request, path: str, **more: Any) -> Job:  # noqa: ANN401  (for Service.submit)
+    async def accept(http: Request, path: str, **more: Any) -> tuple[Key, Job]:  # noqa: ANN401  (for Service.submit)
         """Check, fetch, submit. Raises Invalid and other input errors, NotFound for an unknown endpoint."""
         key = await wire.caller(service, http, "Key")
         model, mode = fal_bodies.endpoint(path)
@@ -101,7 +102,7 @@ def router(service: Service) -> APIRouter:
         request = fal_storage.resolved(fal_bodies.to_request(mode, body))
         if http.headers.get("x-fal-queue-priority") == "low":
             more["priority"] = -1
-        return await wire.accept(service, http, key, PROTOCOL, model, request, body, **more)
+        return key, await wire.accept(service, http, key, PROTOCOL, model, request, body, **more)
 
     async def found(http: Request, request_id: str) -> Job:
         key = await wire.caller(service, http, "Key")
@@ -123,9 +124,9 @@ def router(service: Service) -> APIRouter:
             if waiting > fal_max_queue_length:
                 raise Throttled(f"The queue holds {waiting} requests, more than {fal_max_queue_length}.", 5.0)
         try:
-            job = await accept(http, f"{owner}/{app}/{sub}", webhook=hook)
+            _, job = await accept(http, f"{owner}/{app}/{sub}", webhook=hook)
             request_id, position = public(job), await face.in_thread(service.store.position, job.id)
-            headers = service.model(job.model).headers()
+            headers = wire.lifecycle(service, job)
         except MuybridgeError as error:
             if error.code not in fal_bodies.INPUT_ERRORS or fal_webhook:  # a webhook needs a real request behind it
                 raise
@@ -166,7 +167,7 @@ def router(service: Service) -> APIRouter:
         return StreamingResponse(lines(), media_type="text/event-stream", headers={"cache-control": "no-store"})
 
     def outcome(job: Job, http: Request) -> Response:
-        headers = {"x-fal-request-id": public(job)}
+        headers = {"x-fal-request-id": public(job), **wire.lifecycle(service, job)}
         if job.status == "completed":
             url = service.media_url(job, "video", face.base_url(http, service.config.public_url))
             return JSONResponse(fal_bodies.to_body(job, url), headers=headers)
@@ -201,8 +202,7 @@ def router(service: Service) -> APIRouter:
     async def run(path: str, http: Request) -> Response:
         start_s = wire.header_number(http, "x-fal-request-timeout")  # how long it may wait to be started
         now = time.monotonic()
-        job = await accept(http, path)
-        key = await wire.caller(service, http, "Key")
+        key, job = await accept(http, path)
         until = now + min(start_s, service.limits.sync_timeout_s)
         try:
             async for seen in wire.watched(service, key, public(job), PROTOCOL, until):

@@ -11,8 +11,8 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,8 +53,17 @@ def add_routes(api: APIRouter, service: Service) -> None:
     def bearer(http: Request) -> tickets.Ticket:
         return tickets.read(service, http.headers.get("authorization", "").removeprefix("Bearer "))
 
-    async def keep(ticket: tickets.Ticket, number: str, file: bytes | Path, name: str) -> None:
-        await tickets.receive(service, ticket, f"file-{number}", file, name)
+    async def keep(ticket: tickets.Ticket, number: str, name: str) -> None:
+        """All parts that came, as one upload."""
+        try:
+            file = await face.in_thread(parts.join, number)
+            await tickets.receive(service, ticket, f"file-{number}", file, name)
+        finally:
+            await face.in_thread(parts.drop, number)
+
+    async def keep_body(ticket: tickets.Ticket, number: str, http: Request, name: str) -> None:
+        await parts.receive(number, 1, http)
+        await keep(ticket, number, name)
 
     @api.post("/rest/storage/auth/token", summary="Get an upload token")
     async def token(http: Request) -> Response:
@@ -66,7 +75,7 @@ def add_routes(api: APIRouter, service: Service) -> None:
     @api.post("/cdn/files/upload", summary="Upload a file")
     async def upload(http: Request) -> Response:
         ticket, number, name = bearer(http), uuid.uuid4().hex, safe_name(http.headers.get("x-fal-file-name"))
-        await keep(ticket, number, await http.body(), name)
+        await keep_body(ticket, number, http, name)
         return JSONResponse({"access_url": f"{cdn(http)}/files/{number}/{name}"})
 
     @api.post("/rest/storage/upload/initiate", summary="Get an address to send a file to")
@@ -87,7 +96,7 @@ def add_routes(api: APIRouter, service: Service) -> None:
 
     @api.put("/cdn/upload/{number}", summary="Send the file of an initiated upload")
     async def send(number: str, http: Request, ticket: str = "", name: str = "file") -> Response:
-        await keep(granted(number, ticket), number, await http.body(), safe_name(name))
+        await keep_body(granted(number, ticket), number, http, safe_name(name))
         return Response(status_code=200)
 
     @api.put("/cdn/upload/{number}/{part}", summary="Send one part of an initiated upload")
@@ -97,9 +106,7 @@ def add_routes(api: APIRouter, service: Service) -> None:
 
     @api.post("/cdn/upload/{number}/complete", summary="Put the parts of an initiated upload together")
     async def complete_initiated(number: str, ticket: str = "", name: str = "file") -> Response:
-        held = granted(number, ticket)
-        with parts.whole(number) as file:
-            await keep(held, number, file, safe_name(name))
+        await keep(granted(number, ticket), number, safe_name(name))
         return JSONResponse({})
 
     @api.post("/cdn/files/upload/multipart", summary="Start a multipart upload")
@@ -115,9 +122,7 @@ def add_routes(api: APIRouter, service: Service) -> None:
 
     @api.post("/cdn/files/{number}/{name}/multipart/{upload_id}/complete", summary="Put the parts together")
     async def complete(number: str, name: str, upload_id: str, http: Request) -> Response:
-        ticket = bearer(http)
-        with parts.whole(_same(number, upload_id)) as file:
-            await keep(ticket, number, file, safe_name(name))
+        await keep(bearer(http), _same(number, upload_id), safe_name(name))
         return JSONResponse({"access_url": f"{cdn(http)}/files/{number}/{safe_name(name)}"})
 
 
@@ -141,32 +146,36 @@ class Parts:
             )
         folder = self.root / number
         folder.mkdir(parents=True, exist_ok=True)
-        body = await http.body()
-        others = sum(p.stat().st_size for p in folder.iterdir() if p.name != str(part))
-        if others + len(body) > self.max_bytes:
-            raise InvalidRequest(f"The upload is larger than {self.max_bytes} bytes.", "file")
-        (folder / str(part)).write_bytes(body)
-        etag = hashlib.md5(body, usedforsecurity=False).hexdigest()
+        size = sum(p.stat().st_size for p in folder.iterdir() if p.name != str(part))
+        digest = hashlib.md5(usedforsecurity=False)
+        with (folder / str(part)).open("wb") as out:  # straight to disk: parts are large and come in parallel
+            async for piece in http.stream():
+                size += len(piece)
+                if size > self.max_bytes:
+                    raise InvalidRequest(f"The upload is larger than {self.max_bytes} bytes.", "file")
+                digest.update(piece)
+                out.write(piece)
+        etag = digest.hexdigest()
         return JSONResponse({"partNumber": part, "etag": etag}, headers={"etag": f'"{etag}"'})
 
-    @contextmanager
-    def whole(self, number: str) -> Iterator[Path]:
-        """All parts in order as one file, removed afterwards. Raises NotFound when there are none."""
+    def join(self, number: str) -> Path:
+        """All parts in order as one file. Raises NotFound when there are none."""
         folder = self.root / number
-        found = sorted(int(p.name) for p in folder.iterdir()) if folder.is_dir() else []
+        there = folder.iterdir() if number.isalnum() and folder.is_dir() else ()
+        found = sorted(int(p.name) for p in there if p.name != "0")
         if not found:
             raise NotFound(f"Upload {number[:80]!r} has no parts")
-        try:
-            with (folder / "0").open("wb") as out:
-                for part in found:
-                    out.write((folder / str(part)).read_bytes())
-            yield folder / "0"
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-            self._sweep()
+        with (folder / "0").open("wb") as out:
+            for part in found:
+                with (folder / str(part)).open("rb") as piece:
+                    shutil.copyfileobj(piece, out)
+        return folder / "0"
 
-    def _sweep(self) -> None:
-        for folder in self.root.iterdir():
+    def drop(self, number: str) -> None:
+        """Remove the parts of an upload, and what others left lying for a day."""
+        if number.isalnum():
+            shutil.rmtree(self.root / number, ignore_errors=True)
+        for folder in self.root.glob("*"):
             with suppress(FileNotFoundError):
                 if folder.stat().st_mtime < time.time() - DAY_S:
                     shutil.rmtree(folder, ignore_errors=True)

@@ -143,7 +143,8 @@ def add_routes(api: APIRouter, service: Service, caller: Caller) -> None:
                 video["uri"] = veo.file_uri(face.base_url(http, service.config.public_url), job)
             else:
                 video["data"] = base64.b64encode(service.artifacts.get(found.key)).decode()
-        return JSONResponse(to_body(job, service.public_id(job, PROTOCOL), video))
+        body = to_body(job, service.public_id(job, PROTOCOL), video)
+        return JSONResponse(body, headers=wire.lifecycle(service, job))
 
     async def create(http: Request) -> Response:
         key = await caller(service, http)

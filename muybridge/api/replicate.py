@@ -232,7 +232,7 @@ def router(service: Service) -> APIRouter:
         answer = shown(job, http)
         if not job.ended:
             answer["status"] = "starting"
-        return JSONResponse(answer, 201, service.model(job.model).headers())
+        return JSONResponse(answer, 201, wire.lifecycle(service, job))
 
     @api.post(
         "/models/{owner}/{name}/predictions", status_code=201, summary="Run a model", openapi_extra=wire.takes(EXAMPLE)
@@ -261,7 +261,8 @@ def router(service: Service) -> APIRouter:
     @api.get("/predictions/{prediction_id}", summary="Get a prediction")
     async def prediction(prediction_id: str, http: Request) -> Response:
         key = await wire.caller(service, http)
-        return JSONResponse(shown(await face.in_thread(service.get, key, prediction_id, PROTOCOL), http))
+        job = await face.in_thread(service.get, key, prediction_id, PROTOCOL)
+        return JSONResponse(shown(job, http), headers=wire.lifecycle(service, job))
 
     @api.post("/predictions/{prediction_id}/cancel", summary="Cancel a prediction")
     async def cancel(prediction_id: str, http: Request) -> Response:

@@ -190,7 +190,7 @@ def router(service: Service) -> APIRouter:
         key = await wire.caller(service, http)
         job = await face.in_thread(service.get, key, task_id, PROTOCOL)
         url = service.media_url(job, "video", face.base_url(http, service.config.public_url)) if job.artifacts else None
-        return JSONResponse(to_body(job, task_id, url))
+        return JSONResponse(to_body(job, task_id, url), headers=wire.lifecycle(service, job))
 
     @api.delete("/tasks/{task_id}", status_code=204, summary="Cancel or delete a task")
     async def remove(task_id: str, http: Request) -> Response:

@@ -126,8 +126,8 @@ def router(service: Service) -> APIRouter:
         body = await face.read_body(http)
         request = to_request(verb, body)
         job = await wire.accept(service, http, key, PROTOCOL, body["model"], request, body)
-        headers = service.model(job.model).headers()
-        return JSONResponse({"request_id": service.public_id(job, PROTOCOL)}, headers=headers)
+        shown = {"request_id": service.public_id(job, PROTOCOL)}
+        return JSONResponse(shown, headers=wire.lifecycle(service, job))
 
     @api.post("/generations", summary="Text, image or references to video", openapi_extra=wire.takes(TEXT))
     async def generate(http: Request) -> Response:
@@ -148,6 +148,6 @@ def router(service: Service) -> APIRouter:
         base = face.base_url(http, service.config.public_url)
         url = service.media_url(job, "video", base) if job.status == "completed" else None
         status, body = to_body(job, url)
-        return JSONResponse(body, status)
+        return JSONResponse(body, status, wire.lifecycle(service, job))
 
     return api
