@@ -1,4 +1,5 @@
-"""The drawn world: same bytes by seed, edits that stay inside their masks, landmarks and masks that agree with the picture."""
+"""The drawn world: same bytes by seed, edits that stay inside their masks, landmarks and masks that agree with the
+picture."""
 
 from __future__ import annotations
 

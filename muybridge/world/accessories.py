@@ -70,7 +70,7 @@ def hat(vertices_V3: Floats, kind: str) -> HairMesh:
     brim = grid[:, -1:]
     out = directions(azimuth, np.full(STRANDS, 90.0, np.float32))[:, None]
     if kind == "beanie":
-        rows = [brim + out * 0.05, brim + out * 0.05 + [0, 0.28, 0], [*brim, 0, 0.3, 0]]
+        rows = [brim + out * 0.05, brim + out * 0.05 + [0, 0.28, 0], brim + np.array([0, 0.30, 0])]
     else:
         width = (
             np.where(folded < 62, np.cos(np.radians(folded * 90 / 62)) * 0.85, 0)

@@ -380,11 +380,6 @@ def _logs() -> tuple[Floats, Ints]:
     return s.mesh()
 
 
-@cache
-def _static(kind: str, color: str) -> tuple[Floats, Ints]:
-    return _car(color) if kind == "car" else _logs()
-
-
 def draw(scene: Scene, thing: Thing, t_s: float) -> list[Part]:
     """The thing's parts at one time, in world space."""
     world = placed(np.eye(3, dtype=np.float32), _offset(scene))
@@ -395,7 +390,7 @@ def draw(scene: Scene, thing: Thing, t_s: float) -> list[Part]:
         return [(*horse.mesh(gallop, thing.color, t_s), at)]
     if thing.kind == "car":
         flip = np.diag([float(thing.heading), 1, 1]).astype(np.float32)
-        return [(*_static("car", thing.color), placed(flip, (thing.heading * car_x(thing, t_s), 0, -38.0)))]
+        return [(*_car(thing.color), placed(flip, (thing.heading * car_x(thing, t_s), 0, -38.0)))]
     if thing.kind == "waves":
         return []  # the water itself, drawn by the renderer
     maker = {
@@ -409,7 +404,7 @@ def draw(scene: Scene, thing: Thing, t_s: float) -> list[Part]:
     parts = (
         maker[thing.kind](thing, t_s)
         if thing.kind in maker
-        else [(*_static("fire", thing.color), np.eye(4, dtype=np.float32))]
+        else [(*_logs(), np.eye(4, dtype=np.float32))]
     )
     if thing.kind == "door" and scene.people:
         world = placed(np.eye(3, dtype=np.float32), (9.0, 0.0, -14.0))
