@@ -8,19 +8,20 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
 from muybridge.api.fal_bodies import webhook_body
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     from muybridge.api.service import Service
     from muybridge.jobs.job import Delivery, Job
 
 
 def signing_key(service: Service) -> Ed25519PrivateKey:
     """The private key that all processes on one database share; made at first use."""
-    from muybridge.api.service import shared_setting  # late: service and its faces import each other's types
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # late: not needed to start serving
+
+    from muybridge.api.service import shared_setting
 
     made = lambda: Ed25519PrivateKey.generate().private_bytes_raw().hex()  # noqa: E731  (one expression, used once)
     return Ed25519PrivateKey.from_private_bytes(bytes.fromhex(shared_setting(service.store, "fal_webhook_key", made)))
@@ -28,7 +29,7 @@ def signing_key(service: Service) -> Ed25519PrivateKey:
 
 def jwks(service: Service) -> dict[str, Any]:
     """The public key as a JSON Web Key Set (RFC 8037)."""
-    raw = signing_key(service).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    raw = signing_key(service).public_key().public_bytes_raw()
     x = base64.urlsafe_b64encode(raw).decode().rstrip("=")
     return {"keys": [{"kty": "OKP", "crv": "Ed25519", "x": x}]}
 
