@@ -45,10 +45,30 @@ def test_spans_speakers_languages_and_registers() -> None:
         ("a crowd of 10-20 people", []),
         ("5-2 s: backwards", []),
         ('she says "wait 2-3 s: no"', []),
+        ("She nods. Between 0.1 s and 2.1 s she waves.", [(0.1, 2.1)]),
+        ("He leans in from 0.3 to 1.7 s. He turns (1.8-3.1 s).", [(0.3, 1.7), (1.8, 3.1)]),
+        ("At 1.6 s the woman stares.", [(1.6, 3.1)]),
+        ("Between 3 and 5 people walk from 2 to 4 trees.", []),
+        ("[0:00-0:02] rain\n[0:02-0:05] sun", [(0, 2), (2, 5)]),
     ],
 )
 def test_which_numbers_are_spans(prompt: str, spans: list[tuple[float, float]]) -> None:
     assert [(b.start_s, b.end_s) for b in parse_script(prompt).beats] == spans
+
+
+def test_a_time_inside_a_sentence_holds_for_that_sentence() -> None:
+    script = parse_script(
+        'The light is warm. From 1.9 to 3.3 s she looks down. She says "Stop. Now." (3.5-4.6 s). The camera pans. '
+        "4.6-5.0 s: he waves. He smiles. At 2 s a bell rings."
+    )
+    assert [b.text for b in script.beats] == [
+        "she looks down.",
+        'She says "Stop. Now."',
+        "he waves. He smiles.",
+        "a bell rings.",
+    ]
+    assert script.lines[0].start_s == pytest.approx(3.6)
+    assert not re.search(r"\d", script.scene)
 
 
 def test_pauses_before_a_line_are_kept_and_leave_the_scene() -> None:
@@ -57,6 +77,23 @@ def test_pauses_before_a_line_are_kept_and_leave_the_scene() -> None:
     assert "pause" not in script.scene
     plan = plan_speech(script)
     assert plan.lines[1].start_s - plan.lines[0].end_s == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "speaker", "language"),
+    [
+        ("Im Park: Eine alte Frau sagt: „Guten Morgen, wie geht es?“", "Eine alte Frau", "de"),
+        ("Une femme rousse dit en anglais : « Good morning »", "Une femme rousse", "en"),
+        ("公园里，一个女人说：“今天天气很好。”", "一个女人", "zh"),
+        ("公園裏面，一個男人用廣東話講：“今日天氣好好。”", "一個男人", "yue"),
+        ("公園で女性が「こんにちは」と言う。", "公園で女性", "ja"),
+        ('공원에서 한 여자가 "안녕하세요"라고 말한다.', "공원에서 한 여자", "ko"),
+        ('A woman on the left says softly: "Good night."', "A woman on the left", "en"),
+    ],
+)
+def test_speakers_in_seven_languages(prompt: str, speaker: str, language: str) -> None:
+    (line,) = parse_script(prompt).lines
+    assert (line.speaker, line.language) == (speaker, language)
 
 
 def test_lettering_is_not_speech() -> None:

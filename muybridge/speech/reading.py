@@ -211,9 +211,9 @@ def _money(text: str, language: str) -> str:
         words += " " + (one if whole == 1 else many)
         return f"{words} {cardinal(cents, language)}" if cents else words
 
-    amount = r"(\d+(?:[.,]\d+)*)"
+    amount = r"(\d{1,15}(?:[.,]\d{1,4}){0,6})"
     text = re.sub(r"([$€£¥￥₩])\s?" + amount, lambda m: said(m[2], m[1]), text)
-    return re.sub(amount + r"\s?([$€£¥￥₩])", lambda m: said(m[1], m[2]), text)
+    return re.sub(r"(?<![\d.,])" + amount + r"\s?([$€£¥￥₩])", lambda m: said(m[1], m[2]), text)
 
 
 def _times(text: str, language: str) -> str:

@@ -11,20 +11,11 @@ import re
 from dataclasses import dataclass
 
 from muybridge.request import Beat, Line
+from muybridge.speech.beats import QUOTE, find_beats, strip_times
 
 NO_SOUND = "<No prominent background sound>"
 CJK = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
 
-_TIME = r"(?:(\d{1,3}):)?(\d{1,4}(?:\.\d{1,3})?)"
-_SPAN = re.compile(
-    rf"(?:^|(?<=[\s;.,!?\"”」»]))[\[(]?(?:from\s+|at\s+)?{_TIME}\s*(?:s|sec|secs|seconds?)?\s*(?:-|–|—|to|until)\s*"
-    rf"{_TIME}\s*(?:(?P<unit>s|sec|secs|seconds?)(?![a-z]))?\s*(?P<close>[\])])?\s*(?P<colon>[:：,])?",
-    re.IGNORECASE,
-)
-_QUOTE = re.compile(
-    r"“(?P<a>[^”“]{1,2000})”|\"(?P<b>[^\"]{1,2000})\"|「(?P<c>[^」]{1,2000})」|『(?P<d>[^』]{1,2000})』"
-    r"|«\s*(?P<e>[^»]{1,2000}?)\s*»|„(?P<f>[^“”„]{1,2000})[“”]"
-)
 _PAUSE = re.compile(
     r"[\[(<]\s*(?:pause|pauses|silence|beat|停顿|停頓|間|ポーズ|쉼)[^\d\])>]{0,12}(\d{1,2}(?:\.\d{1,3})?)?\s*"
     r"(?:s|sec|seconds?)?\s*[\])>]|\bpaus(?:e|es|ing)\s+(?:for\s+)?(\d{1,2}(?:\.\d{1,3})?)\s*(?:s|sec|seconds?)\b",
@@ -45,13 +36,37 @@ _SPEAKER = re.compile(
     rf"|\b[A-Z][\w'-]+(?: [A-Z][\w'-]+)?)(?:\s+\w+ly)?\s+{_VERBS}\b",
 )
 
+# The same in the other six languages, by the verb (or Japanese particle) that stands before the quotation.
+_SPEAKERS_ELSEWHERE = (
+    re.compile(
+        r"(?P<who>\b(?i:ein|eine|einer|der|die|das|er|sie)\b[^,.;:!?\"„]{0,50}?)\s+"
+        r"(?:sagt|fragt|ruft|flüstert|antwortet|erklärt|schreit|meint)\b"
+    ),
+    re.compile(
+        r"(?P<who>\b(?i:un|une|le|la|l'|il|elle)\b[^,.;:!?\"«]{0,50}?)\s+"
+        r"(?:dit|demande|crie|murmure|répond|explique|chuchote|annonce)\b"
+    ),
+    re.compile(
+        r"(?:^|[，。！？,\s])(?P<who>[\u4e00-\u9fff]{1,12}?)(?:用[\u4e00-\u9fff]{1,3}[语話话文])?"
+        r"(?:大声|大聲|轻声|輕聲|小声|耐心地|慢慢地|平静地|激动地)?(?:说|說|讲|講|话|話|问|問|喊|回答|解释|低语|叫)(?:道)?[：:，,]?\s*$"
+    ),
+    re.compile(
+        r"(?:^|[、。！？\s])(?P<who>[\u3040-\u30ff\u4e00-\u9fff]{1,14}?)[がは](?:[^「『」、。]{0,16}?)[、]?\s*$"
+    ),
+    re.compile(r"(?:^|[,.!?\s])(?P<who>(?:[가-힣]+ ){0,3}[가-힣]+?)(?:이|가|은|는)(?: [가-힣]+){0,3}[,:]?\s*$"),
+)
+
 # word -> language, as prompts name them; the longest is tried first
 LANGUAGE_NAMES: dict[str, str] = {
     "english": "en", "mandarin": "zh", "chinese": "zh", "cantonese": "yue", "japanese": "ja", "korean": "ko",
     "german": "de", "french": "fr", "英语": "en", "英文": "en", "普通话": "zh", "中文": "zh", "国语": "zh",
     "粤语": "yue", "粵語": "yue", "廣東話": "yue", "广东话": "yue", "日语": "ja", "日語": "ja", "日本語": "ja",
     "韩语": "ko", "韓語": "ko", "한국어": "ko", "德语": "de", "法语": "fr", "deutsch": "de", "français": "fr",
-    "anglais": "en", "allemand": "de", "englisch": "en", "französisch": "fr", "영어": "en",
+    "japonais": "ja", "chinois": "zh", "coréen": "ko", "cantonais": "yue", "japanisch": "ja", "chinesisch": "zh",
+    "koreanisch": "ko", "kantonesisch": "yue", "英語": "en", "中国語": "zh", "広東語": "yue", "韓国語": "ko",
+    "德文": "de",    "ドイツ語": "de", "フランス語": "fr", "法文": "fr", "중국어": "zh", "광둥어": "yue", "일본어": "ja",
+    "독일어": "de",
+    "프랑스어": "fr", "anglais": "en", "allemand": "de", "englisch": "en", "französisch": "fr", "영어": "en",
 }  # fmt: skip
 NAME_OF = {
     "en": "English", "zh": "Mandarin", "yue": "Cantonese", "ja": "Japanese", "ko": "Korean", "de": "German",
@@ -174,11 +189,9 @@ class Script:
 def parse_script(prompt: str, language: str | None = None) -> Script:
     """Takes a prompt apart. `language` is used for lines whose language neither a cue nor their script shows."""
     body, dialogue, sound = _sections(prompt)
-    quotes = [
-        (m.start(), m.end(), _unspaced(next(filter(None, m.groups()), "").strip())) for m in _QUOTE.finditer(body)
-    ]
+    quotes = [(m.start(), m.end(), _unspaced(next(filter(None, m.groups()), "").strip())) for m in QUOTE.finditer(body)]
     quotes = [q for q in quotes if _is_speech(body, q, bool(dialogue))]
-    beats = _beats(body)
+    beats = find_beats(_PAUSE.sub(_blank, body))
     lines, gaps, cues, at = [], [], [], 0
     for start, end, said in quotes:
         before, after = body[at:start], body[end : end + 60]
@@ -189,7 +202,7 @@ def parse_script(prompt: str, language: str | None = None) -> Script:
                 speaker=_speaker(before),
                 language=_language_cue(cue) or language or language_of(said),
                 register=infer_register(cue) if infer_register(cue) != "neutral" else None,
-                start_s=next((b.start_s + BEAT_LEAD_S for b in beats if b.start <= start < b.end), None),
+                start_s=next((b.beat.start_s + BEAT_LEAD_S for b in reversed(beats) if b.start <= start < b.end), None),
             )
         )
         gaps.append(_pause(before))
@@ -209,7 +222,7 @@ def parse_script(prompt: str, language: str | None = None) -> Script:
             lines.append(Line(line.text, line.speaker, spoken_in, line.register))
             gaps.append(None)
             cues.append(cue)
-    scene = re.sub(r"\s+", " ", _PAUSE.sub(" ", _SPAN.sub(_span_gone, body))).strip()
+    scene = re.sub(r"\s+", " ", strip_times(_PAUSE.sub(" ", body))).strip()
     return Script(scene, tuple(b.beat for b in beats), tuple(lines), tuple(gaps), sound, tuple(cues))
 
 
@@ -244,7 +257,7 @@ def magihuman_prompt(script: Script) -> str:
     Dialogue stands twice, CJK characters are separated by single spaces, speakers are described in at most five words.
     """
     body = script.scene
-    quoted = [_plain(next(filter(None, m.groups()), "")) for m in _QUOTE.finditer(body)]
+    quoted = [_plain(next(filter(None, m.groups()), "")) for m in QUOTE.finditer(body)]
     for line in script.lines:
         if _plain(line.text) in quoted:
             quoted.remove(_plain(line.text))
@@ -266,17 +279,6 @@ def magihuman_prompt(script: Script) -> str:
 def space_cjk(text: str) -> str:
     """Single spaces between CJK characters, as the open 15B was trained; other text unchanged."""
     return re.sub(rf"(?<=[{CJK}])(?=[{CJK}])", " ", text)
-
-
-@dataclass(frozen=True)
-class _PlacedBeat:
-    beat: Beat
-    start: int
-    end: int
-
-    @property
-    def start_s(self) -> float:
-        return self.beat.start_s
 
 
 def _sections(prompt: str) -> tuple[str, list[tuple[Line, str]], str | None]:
@@ -304,7 +306,7 @@ def _dialogue_line(row: str) -> tuple[Line, str] | None:
     spoken_in = _language_cue(language_words)
     if not spoken_in:
         who = match["who"].strip()
-    quote = _QUOTE.search(match["said"])
+    quote = QUOTE.search(match["said"])
     said = (next(filter(None, quote.groups()), "") if quote else match["said"]).strip()
     said = _unspaced(said)
     if not re.search(r"\w", said):
@@ -312,36 +314,6 @@ def _dialogue_line(row: str) -> tuple[Line, str] | None:
     register = infer_register(match["who"])
     line = Line(said, who.strip() or None, spoken_in, register if register != "neutral" else None)
     return line, match["who"]
-
-
-def _beats(body: str) -> list[_PlacedBeat]:
-    """The spans that are followed by something, outside quotations; those that run backwards are left in the text."""
-    quoted = [(m.start(), m.end()) for m in _QUOTE.finditer(body)]
-    marks = [
-        m
-        for m in _SPAN.finditer(body)
-        if (m["unit"] or m["close"] or m[1] or m[3] or m["colon"] in (":", "："))
-        and not any(a < m.start() < b for a, b in quoted)
-        and _seconds(m[1], m[2]) < _seconds(m[3], m[4])
-    ]
-    beats = []
-    for mark, following in itertools.zip_longest(marks, marks[1:]):
-        end = following.start() if following else len(body)
-        text = _PAUSE.sub(" ", body[mark.end() : end]).strip(" ;,\n\t:：")
-        if text:
-            beats.append(
-                _PlacedBeat(Beat(text, _seconds(mark[1], mark[2]), _seconds(mark[3], mark[4])), mark.start(), end)
-            )
-    return beats
-
-
-def _span_gone(mark: re.Match[str]) -> str:
-    named = mark["unit"] or mark["close"] or mark[1] or mark[3] or mark["colon"] in (":", "：")
-    return " " if named and _seconds(mark[1], mark[2]) < _seconds(mark[3], mark[4]) else mark[0]
-
-
-def _seconds(minutes: str | None, seconds: str) -> float:
-    return 60 * int(minutes or 0) + float(seconds)
 
 
 def _is_speech(body: str, quote: tuple[int, int, str], has_dialogue: bool) -> bool:
@@ -372,11 +344,13 @@ def _clause_after(after: str) -> str:
 
 def _speaker(before: str) -> str | None:
     """The one who speaks, from the words before a quotation."""
-    found = list(_SPEAKER.finditer(_clause(before)))
-    if not found:
-        return None
-    who = re.sub(r"\s+", " ", found[-1]["who"]).strip(" ,")
-    return who if re.search(r"\w", who) else None
+    clause = strip_times(_clause(before))
+    for pattern in (_SPEAKER, *_SPEAKERS_ELSEWHERE):
+        found = list(pattern.finditer(clause))
+        if found:
+            who = re.sub(r"\s+", " ", found[-1]["who"]).strip(" ,")
+            return who if re.search(r"\w", who) else None
+    return None
 
 
 def _language_cue(text: str) -> str | None:
@@ -388,13 +362,18 @@ def _language_cue(text: str) -> str | None:
     return LANGUAGE_NAMES[max(found)[2]]
 
 
+def _blank(mark: re.Match[str]) -> str:
+    """As many spaces, so that places in the text stay the same."""
+    return " " * len(mark[0])
+
+
 def _pause(before: str) -> float | None:
     total = [float(m[1] or m[2] or DEFAULT_PAUSE_S) for m in _PAUSE.finditer(before)]
     return sum(total) if total else None
 
 
 def _without_quotes(text: str) -> str:
-    return _QUOTE.sub(" ", text)
+    return QUOTE.sub(" ", text)
 
 
 def _unspaced(text: str) -> str:
