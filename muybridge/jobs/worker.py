@@ -42,7 +42,7 @@ from muybridge.jobs.store import Store
 log = logging.getLogger("muybridge.worker")
 
 EXIT_OK, EXIT_RESTART = 0, 75  # 75 (EX_TEMPFAIL): the process is no longer to be trusted, start a new one
-PUBLISH_LEASE_S = 600.0  # uploads have no steps
+UPLOAD_BYTES_PER_S = 1e6  # uploads have no steps: their lease allows for a link as slow as this
 SWEEP_EVERY_S = 60.0
 WATCHDOG_GRACE_S = 5.0
 
@@ -148,9 +148,10 @@ class Hook:
                 self._renew(stage, progress, eta_s, self._save(checkpoint))
             raise self._stop(Preempted("A job of higher priority waits." if signals.preempt else "The worker drains."))
 
-    def publishing(self) -> None:
-        """All steps are done: hold the lease while results are uploaded. Raises Cancelled, WorkerLost."""
-        if self._renew(lease_s=max(PUBLISH_LEASE_S, self._claim.lease_s), stage="publish", progress=99.0).cancel:
+    def publishing(self, num_bytes: int) -> None:
+        """All steps are done: hold the lease while a file is uploaded. Raises Cancelled, WorkerLost."""
+        lease_s = self._claim.lease_s + num_bytes / UPLOAD_BYTES_PER_S
+        if self._renew("publish", 99.0, lease_s=lease_s).cancel:
             raise self._stop(Cancelled("The caller cancelled this job."))
 
     def _renew(
@@ -260,8 +261,7 @@ def run_claim(
             result = runner(job, _load_checkpoint(artifacts, claim.checkpoint_key), hook, Path(folder))
             if hook.stopped is not None:
                 raise hook.stopped
-            hook.publishing()
-            published = tuple(_publish(artifacts, claim, file) for file in result.artifacts)
+            published = tuple(_publish(artifacts, claim, hook, file) for file in result.artifacts)
             usage = {"compute_s": time.monotonic() - started} | result.usage
             store.finish(claim, published, usage, result.model_actual)
             if hook.checkpoint_key is not None:
@@ -333,8 +333,9 @@ def _load_checkpoint(artifacts: ArtifactStore, key: str | None) -> bytes | None:
     return data
 
 
-def _publish(artifacts: ArtifactStore, claim: Claim, file: ResultFile) -> Artifact:
+def _publish(artifacts: ArtifactStore, claim: Claim, hook: Hook, file: ResultFile) -> Artifact:
     """Copy one result into the attempt's folder of the artifact store."""
+    hook.publishing(file.path.stat().st_size)
     key = artifact_key(claim.job.id, claim.attempt, file.path.name)
     artifacts.put(key, file.path, file.mime)
     size = {"width": file.width, "height": file.height, "duration_s": file.duration_s, "fps": file.fps}
