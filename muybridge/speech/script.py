@@ -64,7 +64,7 @@ LANGUAGE_NAMES: dict[str, str] = {
     "韩语": "ko", "韓語": "ko", "한국어": "ko", "德语": "de", "法语": "fr", "deutsch": "de", "français": "fr",
     "japonais": "ja", "chinois": "zh", "coréen": "ko", "cantonais": "yue", "japanisch": "ja", "chinesisch": "zh",
     "koreanisch": "ko", "kantonesisch": "yue", "英語": "en", "中国語": "zh", "広東語": "yue", "韓国語": "ko",
-    "德文": "de",    "ドイツ語": "de", "フランス語": "fr", "法文": "fr", "중국어": "zh", "광둥어": "yue", "일본어": "ja",
+    "德文": "de", "ドイツ語": "de", "フランス語": "fr", "法文": "fr", "중국어": "zh", "광둥어": "yue", "일본어": "ja",
     "독일어": "de",
     "프랑스어": "fr", "anglais": "en", "allemand": "de", "englisch": "en", "französisch": "fr", "영어": "en",
 }  # fmt: skip
