@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from muybridge.api.app import create_app
-from muybridge.api.video import ERROR_NAMES
 from muybridge.api.face import STATUS
+from muybridge.api.video import ERROR_NAMES
 from muybridge.config import ServerConfig
 
 SECTIONS = ("videos", "files", "models", "results", "webhooks", "usage", "service")
 HEAD = """# HTTP API reference
 
-Printed by `python bench/api_reference.py` from the OpenAPI document, which a running server shows at `/openapi.json` and,
-for people, at `/docs`. How to start a server: [serve](../how/serve.md).
+Printed by `python bench/api_reference.py` from the OpenAPI document, which a running server shows at `/openapi.json`
+and, for people, at `/docs`. How to start a server: [serve](../how/serve.md).
 
 Every call but those under *service* and *results* carries `Authorization: Bearer YOUR_KEY`. Bodies are JSON or
 `multipart/form-data` (files as parts; nested names as `references[]`, `metadata[order]`). The OpenAI SDKs work
@@ -35,9 +35,9 @@ HEADERS = """## Headers
 | `Range`, `If-None-Match`, `If-Range` | content and links | one range; 206, 304, 416 |
 | `x-request-id` | every answer | for the logs; a caller's own is kept |
 | `openai-poll-after-ms` | an unfinished video | when to ask again |
-| `x-ratelimit-limit-requests`, `-remaining-requests`, `-reset-requests` | a submit of a key with a rate | what is left |
+| `x-ratelimit-limit-requests`, `-remaining-requests`, `-reset-requests` | submits of keys with a rate | what is left |
 | `Retry-After` | 429 | seconds |
-| `Deprecation`, `Sunset`, `Link` (`rel="successor-version"`) | answers about an ageing model name | RFC 9745, RFC 8594 |
+| `Deprecation`, `Sunset`, `Link` (`rel="successor-version"`) | answers about an ageing name | RFC 9745, RFC 8594 |
 | `X-Model-Requested`, `X-Model-Actual` | answers about a video | the name asked for, the model that runs |
 """
 STATES = """## States

@@ -318,3 +318,21 @@ def test_the_prefixed_twin_answers_alike(api_server: ApiServer) -> None:
     with openai.OpenAI(api_key=api_server.key, base_url=f"{api_server.url}/openai/v1") as client:
         video = client.videos.create_and_poll(prompt="Twin.", poll_interval_ms=50)
         assert video.status == "completed"
+
+
+def test_characters_become_references(client: openai.OpenAI, api_server: ApiServer) -> None:
+    with api_server.outside.clip.open("rb") as file:
+        hero = client.videos.create_character(name="hero", video=file)
+    assert hero.name == "hero" and hero.id is not None and hero.id.startswith("char_")
+    assert client.videos.get_character(hero.id).name == "hero"
+    video = client.videos.create(prompt="hero waves.", extra_body={"characters": [{"id": hero.id}]})
+    job = api_server.wait(video.id)
+    assert job.metadata["task"] == "r2v"
+    assert [r["name"] for r in job.request["references"]] == ["hero"]
+    with openai.OpenAI(api_key=api_server.other_key, base_url=f"{api_server.url}/v1") as stranger:
+        for call in (
+            stranger.videos.get_character,
+            lambda i: stranger.videos.create(prompt="x", extra_body={"characters": [{"id": i}]}),
+        ):
+            with pytest.raises(openai.NotFoundError, match="Character with id"):
+                call(hero.id)

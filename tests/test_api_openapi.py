@@ -1,4 +1,4 @@
-"""The OpenAPI document: its examples work, everything in it is described, and nothing drawn from it breaks the server."""
+"""The OpenAPI document: its examples work, all of it is described, and nothing drawn from it breaks the server."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 import re
 import time
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from muybridge.api import ids, keys, links, webhooks
+from muybridge.api import edge, ids, keys, links, webhooks
 from muybridge.api.app import create_app
 from muybridge.api.health import PROBE_TENANT
 from muybridge.api.limits import Limits
@@ -185,7 +186,8 @@ def test_tenants_cannot_see_each_other(api: Api) -> None:
     spellings = [made, *(ids.public_id(job_id, p) for p in ("dashscope", "replicate", "ark"))]
     for public in spellings:
         for method, path in [
-            ("GET", ""), ("DELETE", ""), ("POST", "/cancel"), ("GET", "/content"), ("GET", "/events"), ("POST", "/remix"),
+            ("GET", ""), ("DELETE", ""), ("POST", "/cancel"),
+            ("GET", "/content"), ("GET", "/events"), ("POST", "/remix"),
         ]:  # fmt: skip
             body = {"json": {"prompt": "steal"}} if path == "/remix" else {}
             answer = client.request(method, f"/v1/videos/{public}{path}", headers=bob, **body)
@@ -207,9 +209,9 @@ def test_tenants_cannot_see_each_other(api: Api) -> None:
 
 
 def test_uploads_belong_to_their_tenant(api: Api, tmp_path: Path) -> None:
-    from muybridge.media import write_image
-
     import numpy as np
+
+    from muybridge.media import write_image
 
     client, service = api
     alice, bob = bearer(service, "alice"), bearer(service, "bob")
@@ -331,8 +333,9 @@ def test_links_are_signed_and_expire() -> None:
 @pytest.mark.parametrize(
     ("header", "span"),
     [
-        ("bytes=0-0", (0, 1)), ("bytes=5-", (5, 10)), ("bytes=-3", (7, 10)), ("bytes=-99", (0, 10)), ("bytes=2-99", (2, 10)),
-        ("bytes=10-", None), ("bytes=-0", None), ("bytes=5-2", (0, 10)), ("bytes=0-1,3-4", (0, 10)), ("items=0-1", (0, 10)),
+        ("bytes=0-0", (0, 1)), ("bytes=5-", (5, 10)), ("bytes=-3", (7, 10)), ("bytes=-99", (0, 10)),
+        ("bytes=2-99", (2, 10)), ("bytes=10-", None), ("bytes=-0", None), ("bytes=5-2", (0, 10)),
+        ("bytes=0-1,3-4", (0, 10)), ("items=0-1", (0, 10)),
     ],
 )  # fmt: skip
 def test_ranges(header: str, span: tuple[int, int] | None) -> None:
@@ -358,7 +361,8 @@ def test_retired_models_are_refused_with_their_successor(monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("content", "kind"),
     [
-        (b"{", "application/json"), (b"[]", "application/json"), (b'"x"', "application/json"), (b"\xff", "application/json"),
+        (b"{", "application/json"), (b"[]", "application/json"), (b'"x"', "application/json"),
+        (b"\xff", "application/json"),
         (b"[" * 100_000, "application/json"), (b'{"prompt": NaN}', "application/json"),
         (b"--x\r\nbroken", "multipart/form-data; boundary=x"), (b"x", "multipart/form-data"), (b"<x/>", "text/xml"),
     ],
@@ -370,13 +374,43 @@ def test_broken_bodies_are_the_callers_fault(api: Api, content: bytes, kind: str
     assert answer.json()["error"]["message"]
 
 
-def test_bodies_have_a_cap(tmp_path: Path) -> None:
-    app = create_app(ServerConfig(data=tmp_path), Limits(max_body_bytes=10_000))
+@pytest.mark.parametrize("kind", ["application/json", "multipart/form-data; boundary=x"])
+def test_bodies_have_a_cap(tmp_path: Path, kind: str) -> None:
+    app = create_app(ServerConfig(data=tmp_path), Limits(max_body_bytes=10_000, max_json_bytes=10_000))
     with TestClient(app) as client:
         key = bearer(app.state.service)
         for content in (b"x" * 20_000, iter([b"x" * 6000, b"x" * 6000])):  # by its length, and by what really comes
-            answer = client.post("/v1/videos", content=content, headers={**key, "Content-Type": "application/json"})
+            answer = client.post("/v1/videos", content=content, headers={**key, "Content-Type": kind})
             assert (answer.status_code, answer.json()["error"]["type"]) == (413, "invalid_request_error")
+
+
+def test_large_json_waits_for_memory_and_gives_it_back() -> None:
+    async def story() -> list[int]:
+        memory, free = edge.Memory(100), []
+
+        async def body(size: int) -> None:
+            async with memory.hold(size):
+                free.append(memory.free_bytes)
+                await asyncio.sleep(0.01)
+
+        await asyncio.gather(*(body(60) for _ in range(4)))
+        return [*free, memory.free_bytes]
+
+    assert asyncio.run(story()) == [40, 40, 40, 40, 100]  # one at a time
+
+
+def test_a_body_that_drips_is_cut_off() -> None:
+    async def story() -> None:
+        async def drip() -> dict[str, Any]:
+            await asyncio.sleep(0.02)
+            return {"type": "http.request", "body": b"x", "more_body": True}
+
+        receive = edge._capped(drip, 1000, 0.2)
+        with pytest.raises(edge.BodyTooLarge, match="too long"):
+            for _ in range(100):
+                await receive()
+
+    asyncio.run(story())
 
 
 def test_unknown_paths_and_methods_answer_in_shape(api: Api) -> None:

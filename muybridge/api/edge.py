@@ -5,11 +5,13 @@ Plain ASGI rather than Starlette's BaseHTTPMiddleware: that one costs a task and
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -20,7 +22,8 @@ from muybridge.errors import InvalidRequest
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9_.:-]{1,100}\Z")
 TOO_LARGE = "The body is larger than this server accepts; upload large files one by one, or pass an https URL."
-_MAX_PEEK_BYTES = 64 * 1024 * 1024  # a JSON body is read whole anyway
+SMALL_BYTES = 1024 * 1024  # JSON up to this size is not counted; without a Content-Length it is the cap
+BODY_PATIENCE_S = 30.0  # for a large JSON body to arrive: it holds memory that others wait for
 
 
 class BodyTooLarge(InvalidRequest):
@@ -41,6 +44,7 @@ class Edge:
         xai: bool = True,
     ) -> None:
         self.app, self.metrics, self.limits, self.direct, self.xai = app, metrics, limits, direct, xai
+        self.memory = Memory(limits.max_json_memory_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; lifespan and other scopes pass untouched."""
@@ -68,13 +72,16 @@ class Edge:
             await send(message)
 
         try:
-            if _length(headers) > self.limits.max_body_bytes:
+            is_json = headers.get(b"content-type", b"").startswith(b"application/json")
+            length = _length(headers)
+            if length > (self.limits.max_json_bytes if is_json else self.limits.max_body_bytes):
                 raise BodyTooLarge(TOO_LARGE)
-            receive = self._capped(receive)
-            if self.xai:
-                receive = await send_to_twin(scope, headers, receive)
-            app = self.direct.get((scope["method"], scope["path"]), self.app)
-            await app(scope, receive, send_with_headers)
+            if not is_json or length <= SMALL_BYTES:
+                cap = min(SMALL_BYTES, self.limits.max_json_bytes) if is_json else self.limits.max_body_bytes
+                await self._serve(scope, headers, _capped(receive, cap), send_with_headers)
+            else:
+                async with self.memory.hold(length):
+                    await self._serve(scope, headers, _capped(receive, length, BODY_PATIENCE_S), send_with_headers)
         except BodyTooLarge:
             if not status:
                 await self._refuse_body(send_with_headers)
@@ -82,19 +89,11 @@ class Edge:
             route = getattr(scope.get("route"), "path", "unmatched")
             self.metrics.observe(scope["method"][:10], route, status, time.perf_counter() - started)
 
-    def _capped(self, receive: Receive) -> Receive:
-        seen = 0
-
-        async def capped() -> Message:
-            nonlocal seen
-            message = await receive()
-            if message["type"] == "http.request":
-                seen += len(message.get("body", b""))
-                if seen > self.limits.max_body_bytes:
-                    raise BodyTooLarge(TOO_LARGE)
-            return message
-
-        return capped
+    async def _serve(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send) -> None:
+        if self.xai:
+            receive = await send_to_twin(scope, headers, receive)
+        app = self.direct.get((scope["method"], scope["path"]), self.app)
+        await app(scope, receive, send)
 
     async def _refuse_body(self, send: Send) -> None:
         error = {"message": TOO_LARGE, "type": "invalid_request_error", "param": None, "code": "body_too_large"}
@@ -108,13 +107,58 @@ class Edge:
         await send({"type": "http.response.body", "body": body})
 
 
+class Memory:
+    """Bytes for bodies that are read whole. Who does not fit waits, and is not read meanwhile (TCP holds it back)."""
+
+    def __init__(self, total_bytes: int) -> None:
+        self.free_bytes = total_bytes
+        self._changed = asyncio.Condition()
+
+    @asynccontextmanager
+    async def hold(self, num_bytes: int) -> AsyncIterator[None]:
+        """Reserve memory for one body, until its answer has been given."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.free_bytes >= num_bytes)
+            self.free_bytes -= num_bytes
+        try:
+            yield
+        finally:
+            async with self._changed:
+                self.free_bytes += num_bytes
+                self._changed.notify_all()
+
+
+def _capped(receive: Receive, max_bytes: int, patience_s: float | None = None) -> Receive:
+    """`receive`, which refuses more than `max_bytes` and, if told, a body that takes too long to come."""
+    seen, done = 0, False
+    deadline = None if patience_s is None else time.monotonic() + patience_s
+
+    async def capped() -> Message:
+        nonlocal seen, done
+        if deadline is None or done:
+            message = await receive()
+        else:
+            try:
+                message = await asyncio.wait_for(receive(), max(0.0, deadline - time.monotonic()))
+            except TimeoutError:
+                raise BodyTooLarge("The body took too long to arrive; upload large files as multipart parts.") from None
+        if message["type"] == "http.request":
+            seen += len(message.get("body", b""))
+            done = not message.get("more_body")
+            if seen > max_bytes:
+                raise BodyTooLarge(TOO_LARGE)
+        return message
+
+    return capped
+
+
 def _length(headers: dict[bytes, bytes]) -> int:
     text = headers.get(b"content-length", b"0")
     return int(text) if text.isdigit() and len(text) < 16 else 0  # the server core has refused malformed lengths
 
 
 async def send_to_twin(scope: Scope, headers: dict[bytes, bytes], receive: Receive) -> Receive:
-    """Rewrite the path to `/xai/...` where an OpenAI path is called the xAI way (facts: apis 2). Returns the new receive.
+    """Rewrite the path to `/xai/...` where an OpenAI path is called the xAI way (facts: apis 2); the new `receive`.
 
     A UUID is an xAI id; an edit or extension with a top-level `model` and a `video.url` is an xAI body.
     """
@@ -150,15 +194,11 @@ def _rewrite(scope: Scope, path: str) -> None:
 
 async def _whole_body(receive: Receive) -> bytes:
     parts = []
-    size = 0
     while True:
         message = await receive()
         if message["type"] != "http.request":
             break
         parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > _MAX_PEEK_BYTES:
-            raise BodyTooLarge(TOO_LARGE)
         if not message.get("more_body"):
             break
     return b"".join(parts)

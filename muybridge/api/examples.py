@@ -7,7 +7,7 @@ from typing import Any
 _TEXT = {"type": "string"}
 _NUMBER = {"type": "number"}
 _MEDIA: dict[str, Any] = {
-    "description": 'An upload id (`file-...`), an https URL, a data URL, a video id, or `{"url"}` / `{"file_id"}` / `{"id"}`.',
+    "description": 'An upload id (`file-...`), an https URL, a data URL, a video id, or `{"url"}`, `{"file_id"}`.',
     "anyOf": [{"type": "string"}, {"type": "object"}],
 }
 _FILE: dict[str, Any] = {"type": "string", "format": "binary"}
@@ -161,7 +161,12 @@ FILE = body({"file": _FILE, "purpose": _TEXT, "kind": {**_TEXT, "enum": ["image"
 FILE["requestBody"]["content"].pop("application/json", None)
 
 _ERROR_SAMPLE = {
-    "error": {"message": "seconds is 2; a shot has 3 to 15 s.", "type": "invalid_request_error", "param": "seconds", "code": "invalid_value"}
+    "error": {
+        "message": "seconds is 2; a shot has 3 to 15 s.",
+        "type": "invalid_request_error",
+        "param": "seconds",
+        "code": "invalid_value",
+    }
 }  # fmt: skip
 ERROR_SCHEMA: dict[str, Any] = {
     "type": "object",

@@ -81,11 +81,23 @@ def guarded(handle: Callable[[Request], Awaitable[Response]], render: Render) ->
             shown = render(known(error, request), request)
             if isinstance(error, Throttled):
                 shown.headers.setdefault("retry-after", str(max(1, round(error.retry_after_s))))
+            forget_frames(error)
             return shown
         finally:
             await request.close()  # the files of a form that `read_body` parsed
 
     return answer
+
+
+def forget_frames(error: BaseException | None) -> None:
+    """Cut an answered error and its causes off the frames they came through.
+
+    A future, its exception and the frame that awaited it form a cycle; without this a refused body of many megabytes
+    stays until the garbage collector comes by.
+    """
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
 
 
 def direct(handle: Callable[[Request], Awaitable[Response]], render: Render, path: str) -> ASGIApp:
@@ -143,7 +155,7 @@ async def read_body(request: Request) -> dict[str, Any]:
     if kind in ("multipart/form-data", "application/x-www-form-urlencoded"):
         form = await request.form(max_files=16, max_fields=200, max_part_size=64 * 1024 * 1024)
         return unfold(list(form.multi_items()))
-    raw = await request.body()
+    raw = b"".join([piece async for piece in request.stream()])  # `request.body()` would keep a copy
     if not raw:
         return {}
     try:

@@ -1,8 +1,9 @@
 """HTTP to addresses that strangers choose (media URLs, webhooks), without letting them choose our own network.
 
 The rules (OWASP API7): https only; the name is resolved once and ALL its addresses must be public; the connection
-goes to the checked address with the name kept for SNI and Host, so a second DNS answer cannot redirect it; no proxies from
-the environment; ports by allow-list; at most three redirects, each checked like the first; caps on bytes and total time.
+goes to the checked address with the name kept for SNI and Host, so a second DNS answer cannot redirect it; no proxies
+from the environment; ports by allow-list; at most three redirects, each checked like the first; caps on bytes and on
+the total time.
 """
 
 from __future__ import annotations

@@ -14,6 +14,8 @@ class Limits:
 
     models: tuple[str, ...] = ("tiny",)  # served here; the first one stands behind every alias
     max_body_bytes: int = 256 * MIB
+    max_json_bytes: int = 28 * MIB  # a body read whole: one inline picture of the largest size
+    max_json_memory_bytes: int = 32 * MIB  # of such bodies over 1 MiB at once; others wait their turn unread
     max_image_bytes: int = 20 * MIB
     max_video_bytes: int = 100 * MIB
     max_audio_bytes: int = 30 * MIB

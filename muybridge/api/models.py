@@ -49,8 +49,8 @@ class Alias(NamedTuple):
     sunset: str | None = None  # here; None: accepted for good
 
 
-# The vendor's own dates are facts (apis 17.3); a name whose vendor has ended it stays accepted here, which is what people
-# who move from it need.
+# The vendor's own dates are facts (apis 17.3); a name whose vendor has ended it stays accepted here, which is what
+# people who move from it need.
 ALIASES: tuple[Alias, ...] = (
     Alias("sora-2-pro*", "1080p", "2026-03-24"),
     Alias("sora-2*", "720p", "2026-03-24"),

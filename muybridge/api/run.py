@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import json
 import os
 import signal
@@ -73,6 +75,7 @@ def serve(serving: Serving, as_json: bool = False) -> None:
     from muybridge.api.app import create_app
     from muybridge.jobs.fleet import Fleet
 
+    _return_memory()
     listener = _listen(serving.config)
     config = replace(serving.config, port=listener.getsockname()[1])
     fleet = Fleet(worker_spec(serving), config.workers)
@@ -123,6 +126,14 @@ def _listen(config: ServerConfig) -> socket.socket:
     listener.listen(2048)
     listener.set_inheritable(False)
     return listener
+
+
+def _return_memory() -> None:
+    """Let large blocks go back to the system when they are freed (glibc would raise its threshold and keep them)."""
+    with contextlib.suppress(OSError, AttributeError):  # another C library: then it does as it does
+        libc = ctypes.CDLL(None)
+        libc.mallopt(-3, 1 << 20)  # M_MMAP_THRESHOLD; setting it also stops glibc from moving it
+        libc.mallopt(-8, 2)  # M_ARENA_MAX
 
 
 def _greet(keys: Any, config: ServerConfig, as_json: bool) -> None:  # noqa: ANN401  (Keyring; its module loads the store)

@@ -137,9 +137,9 @@ class Service:
         """Accept a job: resolve the model, validate, quote, admit, insert. Durable when it returns.
 
         `request` holds local paths only (see `ingest`, `media`). `raw` is the body for the record and the idempotency
-        hash (`face.plain_body`). `parent` is a job's ULID. `retry`: the client says that it repeats a submit whose answer
-        it lost; the same body within 60 s is then the same job. Raises every submit error of errors.py; Conflict on the
-        same key with another body.
+        hash (`face.plain_body`). `parent` is a job's ULID. `retry`: the client says that it repeats a submit whose
+        answer it lost; the same body within 60 s is then the same job. Raises every submit error of errors.py;
+        Conflict on the same key with another body.
         """
         key.need("videos:write")
         served = self.model(model)
@@ -303,7 +303,7 @@ class Service:
     def ingest(self, key: Key, request: Mapping[str, Any]) -> dict[str, Any]:
         """`request` with every medium replaced by a checked local file. Slow: call within `ingest_slots`.
 
-        The parts that need no file are validated first, so a bad prompt or length is refused before anything is fetched.
+        What needs no file is validated first, so a bad prompt or length is refused before anything is fetched.
         """
         pending: dict[str, Any] = dict(request)
         slots: dict[str, MediaKind] = {"image": "image", "last_image": "image", "video": "video", "audio": "audio"}
@@ -327,8 +327,8 @@ class Service:
         """A local, checked, canonical file for whatever a protocol passes as media. Slow: call within `ingest_slots`.
 
         Takes an upload id, an https URL, a data URL, one of our own signed links, raw bytes, an `UploadFile`, a public
-        job id (its video; for kind image its last frame), or a dict around one of them. Raises MediaFetch, MediaInvalid,
-        NotFound, InvalidRequest.
+        job id (its video; for kind image its last frame), or a dict around one of them. Raises MediaFetch,
+        MediaInvalid, NotFound, InvalidRequest.
         """
         key.need("videos:write")
         if isinstance(value, Path):  # only our own code can pass one
@@ -368,7 +368,7 @@ class Service:
         kind: MediaKind | None = None,
         file_id: str | None = None,
     ) -> Upload:
-        """Check, re-encode and keep a file; its kind is sniffed when None, its id made when None. Raises MediaInvalid."""
+        """Check, re-encode and keep a file; kind None sniffs it, id None makes one. Raises MediaInvalid."""
         key.need("videos:write")
         stream = io.BytesIO(file) if isinstance(file, bytes) else file
         cap = self.limits.max_bytes(kind) if kind else self.limits.max_video_bytes

@@ -40,7 +40,7 @@ DISABLE_AFTER_S = 3 * 86_400.0  # an endpoint that failed for this long without 
 
 
 def sign(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
-    """`v1,<base64 HMAC-SHA256 of id.timestamp.body>`; the key is what follows `whsec_`, in base64 (Standard Webhooks)."""
+    """`v1,<base64 HMAC-SHA256 of id.timestamp.body>`; the key: base64 after `whsec_` (Standard Webhooks)."""
     key = base64.b64decode(secret.removeprefix("whsec_"))
     signed = f"{message_id}.{timestamp}.".encode() + body
     return "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
@@ -67,7 +67,7 @@ def event_of(job: Job) -> str:
 
 
 def standard(job: Job, delivery: Delivery, secret: str | None) -> tuple[bytes, dict[str, str]]:
-    """Body and headers in OpenAI's form, `{"id", "object": "event", "type", "data": {"id"}}`; signed if there is a secret."""
+    """Body and headers in OpenAI's form, `{"id", "object": "event", "type", "data"}`; signed if there is a secret."""
     message_id = f"evt_{delivery.id.lower()}"
     body = {
         "id": message_id,
