@@ -1,0 +1,185 @@
+"""The base transformer of the tiny size: all five tasks and all roles in one run, by flow matching.
+
+Each item of a batch takes a task by chance: text to video, first frame, references, edit or given voice; text, speech
+and references are dropped now and then, so that guidance has something to leave out. Tokens of the mouth weigh more: it
+is a few pixels of the picture and all of the lip sync.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from muybridge.config import TINY
+from muybridge.flow.objective import flow_matching_loss, interpolate, sample_sigma, velocity_target
+from muybridge.model import tokens
+from muybridge.model.phrase_encoder import PhraseEncoder, take_apart
+from muybridge.model.tokens import Role, Sample, TextTokens, pack, unpatchify
+from muybridge.model.transformer import Transformer
+from muybridge.model.weights import save
+from muybridge.recipes.codec_video import export_module
+from muybridge.request import reference_name
+from muybridge.train.items import EMPTY_TEXT, Item
+from muybridge.train.trainer import Losses, Recipe
+
+TASKS = {"t2v": 0.5, "i2v": 0.15, "r2v": 0.15, "edit": 0.1, "a2v": 0.1}
+DROP_TEXT, DROP_SPEECH, DROP_REFERENCE = 0.1, 0.1, 0.1
+HELD_OUT_STEP = 10**9  # batches from here on are for previews and validation only
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What one item of a batch is trained on: its task, its noise level and what is left out."""
+
+    name: str
+    sigma: float
+    drops: frozenset[str]
+
+
+def recipe(
+    latents: str = "runs/latents",
+    batch_size: int = 16,
+    num_steps: int = 60_000,
+    learning_rate: float = 6e-4,
+    accumulate: int = 1,
+    shift: float = 3.0,
+    mouth_weight: float = 8.0,
+    audio_weight: float = 1.0,
+    num_layers: int = TINY.num_layers,
+    hidden_size: int = TINY.hidden_size,
+) -> Recipe:
+    """All settings; `latents` is what `muybridge world latents` wrote with the trained codecs."""
+    settings: dict[str, Any] = dict(locals())
+    from muybridge.train import latents as cache
+
+    items = cache.read(Path(latents))
+    config = replace(TINY, num_layers=num_layers, hidden_size=hidden_size, mm_layers=(0, num_layers - 1))
+
+    def build() -> dict[str, nn.Module]:
+        return {"base": Transformer(config).initialise(), "text": PhraseEncoder()}
+
+    def batch(step: int, device: torch.device) -> list[tuple[Item, Task]]:
+        generator = torch.Generator().manual_seed(step)
+        sigmas = sample_sigma(batch_size, shift=shift, generator=generator)
+        drawn = items.batch(step, batch_size)
+        return [
+            (item.to(device), draw_task(item, float(sigma), generator))
+            for item, sigma in zip(drawn, sigmas, strict=True)
+        ]
+
+    def loss(modules: dict[str, nn.Module], pairs: list[tuple[Item, Task]]) -> Losses:
+        base, text = modules["base"], modules["text"]
+        assert isinstance(base, Transformer)
+        assert isinstance(text, PhraseEncoder)
+        return flow_losses(base, text, pairs, mouth_weight, audio_weight)
+
+    def export(modules: dict[str, nn.Module], folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        state = {n: t.detach().float().cpu().contiguous() for n, t in modules["base"].state_dict().items()}
+        save(state, folder / "base.safetensors", config=config, storage="int8")
+        export_module(modules["text"], folder / "text.safetensors", made.hash)
+
+    made = Recipe(
+        "base",
+        settings,
+        build,
+        batch,
+        loss,
+        export,
+        num_steps=num_steps,
+        learning_rate=learning_rate,
+        accumulate=accumulate,
+        average_decay=0.9995,
+    )
+    return made
+
+
+def draw_task(item: Item, sigma: float, generator: torch.Generator) -> Task:
+    """A task that the item has the data for, and what is dropped. Pure in the generator's state."""
+    able = {"t2v", "i2v", "a2v"} | ({"r2v"} if item.references is not None else set())
+    able |= {"edit"} if item.source is not None else set()
+    names = sorted(able)
+    weights = torch.tensor([TASKS[n] for n in names])
+    name = names[int(torch.multinomial(weights, 1, generator=generator))]
+    chances = torch.rand(3, generator=generator).tolist()
+    kinds = (("text", DROP_TEXT), ("speech", DROP_SPEECH), ("reference", DROP_REFERENCE))
+    drops = frozenset(kind for chance, (kind, limit) in zip(chances, kinds, strict=True) if chance < limit)
+    return Task(name, sigma, drops)
+
+
+def text_of(item: Item, task: Task, text: PhraseEncoder) -> TextTokens:
+    """The item's text tokens for a task; an edit reads its instruction in place of the caption."""
+    pieces = item.instruction if task.name == "edit" and item.instruction is not None else item.caption
+    scene = text.features(pieces if "text" not in task.drops else EMPTY_TEXT)
+    parts = [tokens.text_tokens(scene, tokens.scene_coords(len(scene)), Role.SCENE)]
+    if "text" not in task.drops:
+        for beat in item.beats:
+            parts.append(tokens.beat_tokens(text.features(beat.pieces), beat.start_s, beat.end_s))
+    if "speech" not in task.drops:
+        for line in item.lines:
+            features = text.phoneme_features(line.ids, line.language, line.register)
+            parts.append(tokens.speech_tokens(features, torch.tensor(line.middles_s)))
+    if task.name == "r2v" and item.references is not None and "reference" not in task.drops:
+        names = [take_apart(reference_name(i)) for i in range(len(item.references))]
+        tags = torch.stack([text.features(p).mean(0) for p in names])
+        parts.append(tokens.tag_tokens(tags, item.video.shape[1]))
+    return tokens.join_texts(parts)
+
+
+def sequence_of(item: Item, task: Task, text: PhraseEncoder, video: Tensor, audio: Tensor) -> Sample:
+    """The item's sequence with noisy `video` [C, T, Y, X] and `audio` [A, C] as its target."""
+    is_edit = task.name == "edit"
+    has_references = task.name == "r2v" and "reference" not in task.drops
+    return tokens.sequence(
+        text_of(item, task, text),
+        video,
+        audio,
+        keeps_audio=task.name == "a2v",
+        references_RCTYX=item.references if has_references else None,
+        source_CTYX=item.source if is_edit else None,
+        source_audio_AC=item.audio if is_edit else None,
+    )
+
+
+def flow_losses(
+    base: Transformer, text: PhraseEncoder, pairs: list[tuple[Item, Task]], mouth_weight: float, audio_weight: float
+) -> Losses:
+    """Velocity errors of video and audio over a batch; clean latents weigh nothing, mouths weigh more."""
+    samples, targets, weights = [], [], []
+    for item, task in pairs:
+        sigma = torch.tensor([task.sigma], device=item.video.device)
+        noises = [torch.randn_like(x) for x in (item.video, item.audio)]
+        noisy = [interpolate(x[None], n[None], sigma)[0] for x, n in zip((item.video, item.audio), noises, strict=True)]
+        weight = 1 + mouth_weight * item.mouth_TYX
+        if task.name == "i2v":
+            noisy[0] = torch.cat([item.video[:, :1], noisy[0][:, 1:]], 1)
+            weight = torch.cat([torch.zeros_like(weight[:1]), weight[1:]])
+        if task.name == "a2v":
+            noisy[1] = item.audio
+        samples.append(sequence_of(item, task, text, noisy[0], noisy[1]))
+        targets.append([velocity_target(x, n) for x, n in zip((item.video, item.audio), noises, strict=True)])
+        weights.append((weight, 0.0 if task.name == "a2v" else 1.0))
+    packed = pack(samples)
+    video_NC, audio_NC = base(packed)
+    video_parts = video_NC.split([c[0] for c in packed.layout.counts])
+    audio_parts = audio_NC.split([c[1] for c in packed.layout.counts])
+    predicted, wanted, weighing = [], [], []
+    for (item, _), v, (target, _), (weight, _) in zip(pairs, video_parts, targets, weights, strict=True):
+        _, frames, rows, cols = item.video.shape
+        count = frames * (rows // 2) * (cols // 2)
+        predicted.append(unpatchify(v[:count], rows, cols))
+        wanted.append(target)
+        weighing.append(weight.repeat_interleave(2, 1).repeat_interleave(2, 2).expand_as(target))
+    heard = [a[: len(item.audio)] for (item, _), a in zip(pairs, audio_parts, strict=True)]
+    heard_weight = torch.cat([torch.full_like(t[1], w) for t, (_, w) in zip(targets, weights, strict=True)])
+    total, parts = flow_matching_loss(
+        {"video": torch.cat([p.flatten() for p in predicted]), "audio": torch.cat(heard)},
+        {"video": torch.cat([w.flatten() for w in wanted]), "audio": torch.cat([t[1] for t in targets])},
+        {"video": torch.cat([w.flatten() for w in weighing]), "audio": heard_weight},
+        {"audio": audio_weight},
+    )
+    return {"loss": total, **parts}

@@ -1,0 +1,116 @@
+"""The base recipe on made-up items: every task builds its sequence, losses fall, and clean tokens weigh nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from muybridge.config import TINY
+from muybridge.model.phrase_encoder import NUM_CHANNELS, PhraseEncoder, TextPieces
+from muybridge.model.tokens import Role
+from muybridge.model.transformer import Transformer
+from muybridge.recipes.base import TASKS, Task, draw_task, flow_losses, sequence_of
+from muybridge.train.items import Item, ItemBeat, ItemLine
+
+SMALL = replace(TINY, num_layers=2, hidden_size=128, head_dim=64, mm_layers=(0, 1))
+
+
+def text(seed: int, count: int = 3) -> TextPieces:
+    generator = torch.Generator().manual_seed(seed)
+    vectors = torch.nn.functional.normalize(torch.randn(1, NUM_CHANNELS, generator=generator))
+    return TextPieces(vectors, torch.randint(1, 99, (count,), generator=generator))
+
+
+def item(seed: int) -> Item:
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=generator)
+
+    return Item(
+        index=seed,
+        video=draw(48, 3, 4, 4),
+        audio=draw(9, 64),
+        mouth_TYX=torch.zeros(3, 2, 2),
+        caption=text(seed),
+        beats=(ItemBeat(text(seed + 50), 0.0, 0.3),),
+        lines=(ItemLine(((48,), (156, 43), (54,)), (0.05, 0.1, 0.2), "en", "neutral"),),
+        references=draw(2, 48, 1, 4, 4),
+        source=draw(48, 3, 4, 4),
+        instruction=text(seed + 70),
+    )
+
+
+@pytest.mark.parametrize("name", sorted(TASKS))
+def test_each_task_has_its_tokens(name: str) -> None:
+    one, encoder = item(1), PhraseEncoder()
+    sample = sequence_of(one, Task(name, 0.5, frozenset()), encoder, one.video, one.audio)
+    roles = set(sample.video_roles.tolist()) | set(sample.audio_roles.tolist()) | set(sample.text_roles.tolist())
+    expected = {Role.TARGET, Role.SCENE, Role.BEAT, Role.SPEECH}
+    expected |= {"r2v": {Role.REFERENCE, Role.TAG}, "edit": {Role.SOURCE}, "a2v": {Role.SOURCE}}.get(name, set())
+    assert roles == {int(r) for r in expected}
+
+
+def test_dropped_conditions_leave_no_tokens() -> None:
+    one, encoder = item(1), PhraseEncoder()
+    task = Task("r2v", 0.5, frozenset({"text", "speech", "reference"}))
+    sample = sequence_of(one, task, encoder, one.video, one.audio)
+    assert set(sample.text_roles.tolist()) == {int(Role.SCENE)}
+    assert len(sample.text_roles) == 1
+    assert set(sample.video_roles.tolist()) == {int(Role.TARGET)}
+
+
+def test_items_without_references_or_source_never_take_those_tasks() -> None:
+    bare = replace(item(1), references=None, source=None)
+    generator = torch.Generator().manual_seed(0)
+    names = {draw_task(bare, 0.5, generator).name for _ in range(60)}
+    assert names == {"t2v", "i2v", "a2v"}
+
+
+def test_a_given_first_frame_and_a_given_voice_weigh_nothing() -> None:
+    torch.manual_seed(0)
+    base, encoder = Transformer(SMALL).initialise(), PhraseEncoder()
+    one = item(2)
+    losses = flow_losses(base, encoder, [(one, Task("a2v", 0.5, frozenset()))], 4.0, 1.0)
+    assert float(losses["audio"].detach()) == 0.0
+    changed = replace(one, video=torch.cat([one.video[:, :1] + 100, one.video[:, 1:]], 1))
+    both = []
+    for version in (one, changed):
+        torch.manual_seed(5)
+        both.append(
+            float(flow_losses(base, encoder, [(version, Task("i2v", 0.5, frozenset()))], 4.0, 1.0)["video"].detach())
+        )
+    # Final layers start at zero: the loss is the target's own size, which must not hold the first frame.
+    assert both[0] == pytest.approx(both[1])
+
+
+def test_the_mouth_weighs_more() -> None:
+    base, encoder, one = Transformer(SMALL).initialise(), PhraseEncoder(), item(3)
+    mouth = torch.zeros(3, 2, 2)
+    mouth[1, 1, 1] = 1.0
+    loud = one.video.clone()
+    loud[:, 1, 2:, 2:] *= 10
+    losses = []
+    for weight in (0.0, 8.0):
+        torch.manual_seed(1)
+        pair = (replace(one, video=loud, mouth_TYX=mouth), Task("t2v", 0.5, frozenset()))
+        losses.append(float(flow_losses(base, encoder, [pair], weight, 1.0)["video"].detach()))
+    assert losses[1] > 2 * losses[0]
+
+
+def test_training_learns_two_items_of_different_tasks_at_once() -> None:
+    torch.manual_seed(0)
+    base, encoder = Transformer(SMALL).initialise(), PhraseEncoder()
+    optimizer = torch.optim.AdamW([*base.parameters(), *encoder.parameters()], lr=2e-3)
+    pairs = [(item(1), Task("t2v", 0.6, frozenset())), (item(2), Task("r2v", 0.3, frozenset({"speech"})))]
+    first = last = 0.0
+    for step in range(30):
+        torch.manual_seed(step % 2)
+        losses = flow_losses(base, encoder, pairs, 0.0, 1.0)
+        losses["loss"].backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        first, last = first or float(losses["loss"].detach()), float(losses["loss"].detach())
+    assert last < 0.6 * first
