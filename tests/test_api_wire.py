@@ -195,3 +195,97 @@ def test_hostile_requests_are_never_a_5xx(api_server: ApiServer) -> None:
                     assert "Traceback" not in answer.text
             nobody = client.request(method, path, content=b"{}", headers={"content-type": "application/json"})
             assert 400 <= nobody.status_code < 500, (method, path, nobody.text[:200])
+
+
+# One job, many faces ---------------------------------------------------------------------------------------------
+
+READ: dict[str, str] = {
+    "native": "/v1/videos/{id}",
+    "dashscope": "/api/v1/tasks/{id}",
+    "fal": "/fal/queue/alibaba/happy-horse/requests/{id}/status?logs=1",
+    "runway": "/v1/tasks/{id}",
+    "xai": "/xai/v1/videos/{id}",
+    "replicate": "/v1/predictions/{id}",
+    "ark": "/api/v3/contents/generations/tasks/{id}",
+    "veo": "/v1beta/models/veo-3.1/operations/{id}",
+    "interactions": "/v1beta/interactions/{id}",
+}
+STATE: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "native": lambda body: body["status"],
+    "dashscope": lambda body: body["output"]["task_status"],
+    "fal": lambda body: (body["status"], "error" in body),
+    "runway": lambda body: body["status"],
+    "xai": lambda body: body["status"],
+    "replicate": lambda body: body["status"],
+    "ark": lambda body: body["status"],
+    "veo": lambda body: (body.get("done"), "error" in body),
+    "interactions": lambda body: body["status"],
+}
+SHOWN: dict[str, dict[str, Any]] = {  # facts 19.2, row by row
+    "queued": {
+        "native": "queued", "dashscope": "PENDING", "fal": ("IN_QUEUE", False), "runway": "PENDING", "xai": "pending",
+        "replicate": "starting", "ark": "queued", "veo": (None, False), "interactions": "in_progress",
+    },
+    "in_progress": {
+        "native": "in_progress", "dashscope": "RUNNING", "fal": ("IN_PROGRESS", False), "runway": "RUNNING",
+        "xai": "pending", "replicate": "processing", "ark": "running", "veo": (None, False),
+        "interactions": "in_progress",
+    },
+    "completed": {
+        "native": "completed", "dashscope": "SUCCEEDED", "fal": ("COMPLETED", False), "runway": "SUCCEEDED",
+        "xai": "done", "replicate": "succeeded", "ark": "succeeded", "veo": (True, False), "interactions": "completed",
+    },
+    "failed": {
+        "native": "failed", "dashscope": "FAILED", "fal": ("COMPLETED", True), "runway": "FAILED", "xai": "failed",
+        "replicate": "failed", "ark": "failed", "veo": (True, True), "interactions": "failed",
+    },
+    "cancelled": {
+        "native": "cancelled", "dashscope": "CANCELED", "fal": ("COMPLETED", True), "runway": "CANCELLED",
+        "xai": "failed", "replicate": "canceled", "ark": "cancelled", "veo": (True, True),
+        "interactions": "cancelled",
+    },
+}  # fmt: skip
+
+
+def test_every_face_shows_every_state_of_any_job(api_server: ApiServer) -> None:
+    """A job that came by one protocol, read by all others, in each of its states."""
+    service = api_server.service
+    headers = {"Authorization": f"Bearer {api_server.key}"}
+    key = service.authenticate(headers["Authorization"])
+
+    def submit(protocol: str, prompt: str) -> str:
+        request = {"prompt": prompt, "seconds": 3.0, "size": "720p"}
+        return service.submit(key, protocol, "tiny", request, {"prompt": prompt}).id
+
+    def check(job_id: str, status: str) -> None:
+        with httpx.Client(base_url=api_server.url, headers=headers) as client:
+            for face, path in READ.items():
+                public = service.public_id(service.store.get(job_id), "veo" if face == "interactions" else face)
+                answer = client.get(path.format(id=public))
+                assert answer.status_code in (200, 202), (face, status, answer.text)
+                assert STATE[face](answer.json()) == SHOWN[status][face], (face, status)
+
+    protocols = ("native", "dashscope", "fal", "runway", "xai", "replicate", "ark", "veo")
+    with api_server.paused():
+        waiting = [submit(protocol, "waits") for protocol in protocols]
+        for job_id in waiting:
+            check(job_id, "queued")
+    for job_id in waiting:
+        api_server.wait(job_id)
+        check(job_id, "completed")
+    failed = submit("ark", "[fail internal]")
+    api_server.wait(failed)
+    check(failed, "failed")
+    held = submit("runway", "[hold]")
+    api_server.wait(held, status="in_progress")
+    check(held, "in_progress")
+    service.cancel(key, held)
+    api_server.wait(held)
+    check(held, "cancelled")
+
+
+def test_posts_are_never_redirected(api_server: ApiServer) -> None:
+    headers = {"Authorization": f"Bearer {api_server.key}"}
+    for path in ("/v1/text_to_video/", "/v1/videos/", "/api/v3/contents/generations/tasks/", "/fal/run/"):
+        answer = httpx.post(api_server.url + path, json={}, headers=headers)
+        assert not answer.is_redirect, path

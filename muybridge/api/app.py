@@ -75,6 +75,7 @@ def create_app(config: ServerConfig, limits: Limits | None = None, faces: tuple[
         description="Video with its sound, from text, pictures, references or a clip. One job, many protocols.",
         docs_url="/docs",
         redoc_url=None,
+        redirect_slashes=False,  # a redirected POST is sent twice, or loses its body
     )
     app.state.service = service
     for face in faces:
