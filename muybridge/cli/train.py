@@ -28,15 +28,13 @@ def train(
     """Train one part of the tiny size; writes checkpoints, a loss plot, sample sheets and exported weights."""
     import torch
 
-    from muybridge.recipes import recipe
-    from muybridge.train import train as run
+    from muybridge.recipes import run
 
     if threads:
         torch.set_num_threads(threads)
     folder = out or Path("runs") / name
-    made = recipe(name, dict(_pair(item) for item in setting or ()))
-    print(f"{name}: recipe {made.hash}, run in {folder}")
-    run(made, folder, device=device, minutes=minutes, quiet=quiet)
+    done = run(name, folder, dict(_pair(item) for item in setting or ()), minutes, device, quiet)
+    print(f"{name}: {done}")
 
 
 def _pair(item: str) -> tuple[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from muybridge.errors import InvalidRequest
@@ -14,11 +15,29 @@ if TYPE_CHECKING:
 RECIPES = ("codec_video", "codec_audio", "base", "upscaler", "few_step")
 
 
-def recipe(name: str, settings: dict[str, Any] | None = None) -> Recipe:
-    """The recipe `name` with some of its settings changed. Raises InvalidRequest naming the recipes or the settings."""
+def run(name: str, out: Path, settings: dict[str, Any], minutes: float | None, device: str, quiet: bool) -> Path:
+    """Train `name` into `out` (or go on there); recipes that only measure have a `run` of their own."""
+    module = _module(name)
+    if hasattr(module, "run"):
+        try:
+            found: Path = module.run(out, quiet=quiet, **settings)
+        except TypeError as error:
+            raise InvalidRequest(f"Recipe {name} does not take these settings: {error}.", "set") from error
+        return found
+    from muybridge.train import train
+
+    return train(recipe(name, settings), out, device=device, minutes=minutes, quiet=quiet)
+
+
+def _module(name: str) -> Any:  # noqa: ANN401  (a recipe's module)
     if name not in RECIPES:
         raise InvalidRequest(f"There is no recipe {name!r}; choose one of {', '.join(RECIPES)}.", "recipe")
-    make: Callable[..., Recipe] = importlib.import_module(f"muybridge.recipes.{name}").recipe
+    return importlib.import_module(f"muybridge.recipes.{name}")
+
+
+def recipe(name: str, settings: dict[str, Any] | None = None) -> Recipe:
+    """The recipe `name` with some of its settings changed. Raises InvalidRequest naming the recipes or the settings."""
+    make: Callable[..., Recipe] = _module(name).recipe
     try:
         return make(**(settings or {}))
     except TypeError as error:

@@ -81,9 +81,9 @@ def recipe(
         folder.mkdir(parents=True, exist_ok=True)
         state = {n: t.detach().float().cpu().contiguous() for n, t in modules["base"].state_dict().items()}
         save(state, folder / "base.safetensors", config=config, storage="int8")
-        export_module(modules["text"], folder / "text.safetensors", made.hash)
+        export_module(modules["text"], folder / "text.safetensors")
 
-    made = Recipe(
+    return Recipe(
         "base",
         settings,
         build,
@@ -95,7 +95,6 @@ def recipe(
         accumulate=accumulate,
         average_decay=0.9995,
     )
-    return made
 
 
 def draw_task(item: Item, sigma: float, generator: torch.Generator) -> Task:
@@ -145,41 +144,66 @@ def sequence_of(item: Item, task: Task, text: PhraseEncoder, video: Tensor, audi
     )
 
 
-def flow_losses(
-    base: Transformer, text: PhraseEncoder, pairs: list[tuple[Item, Task]], mouth_weight: float, audio_weight: float
-) -> Losses:
-    """Velocity errors of video and audio over a batch; clean latents weigh nothing, mouths weigh more."""
-    samples, targets, weights = [], [], []
-    for item, task in pairs:
-        sigma = torch.tensor([task.sigma], device=item.video.device)
-        noises = [torch.randn_like(x) for x in (item.video, item.audio)]
-        noisy = [interpolate(x[None], n[None], sigma)[0] for x, n in zip((item.video, item.audio), noises, strict=True)]
-        weight = 1 + mouth_weight * item.mouth_TYX
-        if task.name == "i2v":
-            noisy[0] = torch.cat([item.video[:, :1], noisy[0][:, 1:]], 1)
-            weight = torch.cat([torch.zeros_like(weight[:1]), weight[1:]])
-        if task.name == "a2v":
-            noisy[1] = item.audio
-        samples.append(sequence_of(item, task, text, noisy[0], noisy[1]))
-        targets.append([velocity_target(x, n) for x, n in zip((item.video, item.audio), noises, strict=True)])
-        weights.append((weight, 0.0 if task.name == "a2v" else 1.0))
+def velocities(
+    base: Transformer, text: PhraseEncoder, pairs: list[tuple[Item, Task]], noisy: list[tuple[Tensor, Tensor]]
+) -> list[tuple[Tensor, Tensor]]:
+    """Velocity of each item's target, video [C, T, Y, X] and audio [A, C], in one packed pass."""
+    samples = [sequence_of(item, task, text, *x) for (item, task), x in zip(pairs, noisy, strict=True)]
     packed = pack(samples)
     video_NC, audio_NC = base(packed)
     video_parts = video_NC.split([c[0] for c in packed.layout.counts])
     audio_parts = audio_NC.split([c[1] for c in packed.layout.counts])
-    predicted, wanted, weighing = [], [], []
-    for (item, _), v, (target, _), (weight, _) in zip(pairs, video_parts, targets, weights, strict=True):
+    found = []
+    for (item, _), video, audio in zip(pairs, video_parts, audio_parts, strict=True):
         _, frames, rows, cols = item.video.shape
         count = frames * (rows // 2) * (cols // 2)
-        predicted.append(unpatchify(v[:count], rows, cols))
-        wanted.append(target)
-        weighing.append(weight.repeat_interleave(2, 1).repeat_interleave(2, 2).expand_as(target))
-    heard = [a[: len(item.audio)] for (item, _), a in zip(pairs, audio_parts, strict=True)]
-    heard_weight = torch.cat([torch.full_like(t[1], w) for t, (_, w) in zip(targets, weights, strict=True)])
-    total, parts = flow_matching_loss(
-        {"video": torch.cat([p.flatten() for p in predicted]), "audio": torch.cat(heard)},
-        {"video": torch.cat([w.flatten() for w in wanted]), "audio": torch.cat([t[1] for t in targets])},
-        {"video": torch.cat([w.flatten() for w in weighing]), "audio": heard_weight},
-        {"audio": audio_weight},
-    )
+        found.append((unpatchify(video[:count], rows, cols), audio[: len(item.audio)]))
+    return found
+
+
+def keep_clean(item: Item, task: Task, video: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
+    """What the task gives is put back: the first latent, or the voice."""
+    if task.name == "i2v":
+        video = torch.cat([item.video[:, :1], video[:, 1:]], 1)
+    return video, item.audio if task.name == "a2v" else audio
+
+
+def loss_weights(item: Item, task: Task, mouth_weight: float) -> tuple[Tensor, Tensor]:
+    """Weights of video [C, T, Y, X] and audio [A, C]: nothing for what is given, more for the mouth."""
+    weight = 1 + mouth_weight * item.mouth_TYX
+    if task.name == "i2v":
+        weight = torch.cat([torch.zeros_like(weight[:1]), weight[1:]])
+    video = weight.repeat_interleave(2, 1).repeat_interleave(2, 2).expand_as(item.video)
+    return video, torch.full_like(item.audio, 0.0 if task.name == "a2v" else 1.0)
+
+
+def weighted_losses(
+    predicted: list[tuple[Tensor, Tensor]],
+    wanted: list[tuple[Tensor, Tensor]],
+    weights: list[tuple[Tensor, Tensor]],
+    audio_weight: float,
+) -> Losses:
+    """Weighted squared errors of both streams over a batch."""
+
+    def flat(values: list[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
+        return {name: torch.cat([v[i].flatten() for v in values]) for i, name in enumerate(("video", "audio"))}
+
+    total, parts = flow_matching_loss(flat(predicted), flat(wanted), flat(weights), {"audio": audio_weight})
     return {"loss": total, **parts}
+
+
+def flow_losses(
+    base: Transformer, text: PhraseEncoder, pairs: list[tuple[Item, Task]], mouth_weight: float, audio_weight: float
+) -> Losses:
+    """Velocity errors of video and audio over a batch; clean latents weigh nothing, mouths weigh more."""
+    noisy, wanted = [], []
+    for item, task in pairs:
+        sigma = torch.tensor([task.sigma], device=item.video.device)
+        clean = (item.video, item.audio)
+        noises = [torch.randn_like(x) for x in clean]
+        video, audio = (interpolate(x[None], n[None], sigma)[0] for x, n in zip(clean, noises, strict=True))
+        noisy.append(keep_clean(item, task, video, audio))
+        wanted.append((velocity_target(clean[0], noises[0]), velocity_target(clean[1], noises[1])))
+    predicted = velocities(base, text, pairs, noisy)
+    weights = [loss_weights(item, task, mouth_weight) for item, task in pairs]
+    return weighted_losses(predicted, wanted, weights, audio_weight)

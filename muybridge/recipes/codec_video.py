@@ -6,24 +6,21 @@ noise on the latent while training makes the decoder forgiving to what a denoise
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from muybridge.media import write_image
-from muybridge.model.quantize import quantize_state
 from muybridge.model.tiny_video_codec import TinyVideoCodec
+from muybridge.model.weights import save
 from muybridge.train import frames as cache
 from muybridge.train.trainer import Losses, Recipe
 
 
 def recipe(
     frames: str = "runs/frames",
-    out_name: str = "video_codec",
     batch_size: int = 8,
     num_steps: int = 20_000,
     learning_rate: float = 1.5e-3,
@@ -50,7 +47,7 @@ def recipe(
         codec = modules["video_codec"]
         assert isinstance(codec, TinyVideoCodec)
         measure_latent(codec, [to_tensor(crops.batch(10**9 + i, batch_size, crop)) for i in range(8)])
-        export_module(codec, folder / f"{out_name}.safetensors", made.hash)
+        export_module(codec, folder / "video_codec.safetensors")
 
     def preview(modules: dict[str, nn.Module], folder: Path) -> None:
         codec = modules["video_codec"]
@@ -61,7 +58,7 @@ def recipe(
         sheet = rows.permute(1, 3, 0, 4, 2).flatten(2, 3).flatten(0, 1)
         write_image(folder / "preview.png", sheet.add(1).mul(127.5).clamp(0, 255).byte().cpu().numpy())
 
-    made = Recipe(
+    return Recipe(
         "codec_video",
         settings,
         lambda: {"video_codec": TinyVideoCodec()},
@@ -74,7 +71,6 @@ def recipe(
         betas=(0.9, 0.95),
         weight_decay=0.0,
     )
-    return made
 
 
 def to_tensor(frames_BTYXC: cache.Bytes) -> Tensor:
@@ -106,9 +102,7 @@ def measure_latent(codec: TinyVideoCodec, batches: list[Tensor]) -> None:
     codec.std_C.copy_(latents.std(1).clamp(min=1e-3))
 
 
-def export_module(module: nn.Module, path: Path, recipe_hash: str, extra: Mapping[str, str] | None = None) -> None:
-    """Write a module's state as int8 rows (vectors in float32) with its recipe's hash in the metadata."""
+def export_module(module: nn.Module, path: Path) -> None:
+    """Write a module's state as int8 rows (vectors in float32)."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    state = {n: t.detach().float().cpu().contiguous() for n, t in module.state_dict().items()}
-    stored = quantize_state(state, "int8")
-    save_file(stored, path, {"recipe": recipe_hash, "storage": "int8", **(extra or {})})
+    save({n: t.detach().float().cpu().contiguous() for n, t in module.state_dict().items()}, path, storage="int8")

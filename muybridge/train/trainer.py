@@ -84,6 +84,7 @@ def train(
         modules[name].requires_grad_(False)
     optimizer = _optimizer(recipe, modules)
     average = Average(modules, recipe.average_decay)
+    (out / "export").mkdir(parents=True, exist_ok=True)
     start, losses = _resume(recipe, out, modules, optimizer, average)
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
     saved = previewed = time.monotonic()
@@ -185,6 +186,8 @@ def _save(
     before = average.copy_to(modules)
     recipe.export(modules, out / "export")
     put_back(modules, before)
+    card = {"recipe": recipe.name, "hash": recipe.hash, "step": step, "settings": dict(recipe.settings)}
+    (out / "export" / f"{recipe.name}.json").write_text(json.dumps(card, indent=1, default=str))
 
 
 def _preview(recipe: Recipe, out: Path, modules: dict[str, nn.Module], average: Average) -> None:
