@@ -125,7 +125,11 @@ def _voice(parts: Components, request: Request, ticks: Clock, source_sound: Tens
     if request.audio is not None:
         waveform, _ = media.read_audio(request.audio, sample_rate=parts.audio_codec.sample_rate)
         return _sound_latent(parts.audio_codec, waveform, ticks)
-    return source_sound if request.audio_mode is AudioMode.KEEP else None
+    if request.audio_mode is not AudioMode.KEEP:
+        return None
+    if source_sound is None:
+        raise MediaInvalid(f"{request.video} has no sound to keep; ask for audio_mode generate or none.")
+    return source_sound
 
 
 def _sound_latent(codec: AudioCodec, waveform_CS: np.ndarray, ticks: Clock) -> Tensor:

@@ -6,7 +6,7 @@ two-dimensional weights of the blocks change, and with them the dtype of matrix 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,8 @@ class Choice(NamedTuple):
 
 def choose(device: torch.device, asked: Precision = "auto") -> Choice:
     """What to compute in: what was asked for if the device can, else UserError; `auto` takes the fastest exact one."""
+    if asked not in get_args(Precision):
+        raise UserError(f"There is no precision {asked!r}; choose one of {', '.join(get_args(Precision))}.")
     if device.type == "cuda":
         major = torch.cuda.get_device_capability(device)[0]
         if asked == "fp8" and major < 9:

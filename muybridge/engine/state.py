@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
@@ -18,7 +19,7 @@ from muybridge.errors import UserError
 from muybridge.flow.solver import SolverState
 from muybridge.model.tokens import TextTokens
 from muybridge.request import Request
-from muybridge.shapes import Clock, Window, clock
+from muybridge.shapes import FPS, Window, clock
 
 STREAMS = ("video", "audio")
 FORMAT = 1
@@ -74,7 +75,8 @@ class GenerationState:
             "num_frames": self.window.clock.num_frames,
             "overlap_units": self.window.overlap_units,
         }
-        flat = {k: v.detach().contiguous().cpu() for k, v in tensors.items()}
+        # Copies: the same tensor may stand in two places (a kept voice is the latent), which the format refuses.
+        flat = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in tensors.items()}
         return save(flat, {"muybridge": json.dumps(head)})
 
     @staticmethod
@@ -84,21 +86,24 @@ class GenerationState:
             tensors = load(blob)
             size = int.from_bytes(blob[:8], "little")
             head = json.loads(json.loads(blob[8 : 8 + size])["__metadata__"]["muybridge"])
-        except (SafetensorError, KeyError, ValueError) as error:
+            version = head["format"]
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise UserError(f"This is not a generation checkpoint ({error}); start the job again.") from error
-        if head["format"] != FORMAT:
-            raise UserError(f"The checkpoint has format {head['format']}, this version reads {FORMAT}; start again.")
-        ticks = clock(head["num_frames"] / 25)
-        return GenerationState(
-            Request.from_dict(head["request"]),
-            head["size"],
-            Window(head["start_unit"], Clock(*ticks), head["overlap_units"]),
-            head["stage"],
-            head["step"],
-            _part(tensors, "latents"),
-            {s: SolverState.from_tensors(_part(tensors, f"solver.{s}")) for s in STREAMS},
-            _unflatten(tensors),
-        )
+        if version != FORMAT:
+            raise UserError(f"The checkpoint has format {version}, this version reads {FORMAT}; start again.")
+        try:
+            return GenerationState(
+                Request.from_dict(head["request"]),
+                head["size"],
+                Window(head["start_unit"], clock(head["num_frames"] / FPS), head["overlap_units"]),
+                head["stage"],
+                head["step"],
+                _part(tensors, "latents"),
+                {s: SolverState.from_tensors(_part(tensors, f"solver.{s}")) for s in STREAMS},
+                _unflatten(tensors),
+            )
+        except (KeyError, TypeError) as error:
+            raise UserError(f"The checkpoint lacks {error}; start the job again.") from error
 
 
 _TEXTS = ("text", "negative")

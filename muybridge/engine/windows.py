@@ -7,6 +7,7 @@ n * rate / 25 whichever window made it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from muybridge.shapes import FPS, MAX_SECONDS, MIN_SECONDS, STRIDE_T, Clock, Window, clock
@@ -26,19 +27,21 @@ def plan_windows(
     Every frame belongs to exactly one window (`owned_frames`); overlapping latents belong to the earlier one.
     """
     whole = clock(seconds)
-    longest, shortest = (int(s * FPS) // STRIDE_T for s in (max_seconds, min_seconds))
-    ends = [int(s * FPS) // STRIDE_T for s in sentence_ends_s]
+    most_frames = round(max_seconds * FPS)
+    longest = (most_frames - 1) // STRIDE_T
+    shortest = -(-(round(min_seconds * FPS) + 2) // STRIDE_T)  # the last window may deliver 2 frames less than 4k
+    ends = [math.ceil(round(s * FPS, 6) / STRIDE_T) for s in sentence_ends_s]  # a cut is never inside the sentence
     windows: list[Window] = []
     start = 0
     while True:
         left = whole.num_units - start
         overlap = overlap_units if windows else 0
-        if left <= longest:
+        if whole.num_frames - start * STRIDE_T <= most_frames:
             windows.append(Window(start, Clock(whole.num_frames - start * STRIDE_T, left), overlap))
             return tuple(windows)
-        fitting = [e for e in ends if start + shortest <= e <= start + longest]
         # Leave the last window no shorter than the shortest allowed.
-        stop = min(fitting[-1] if fitting else start + longest, whole.num_units - shortest + overlap_units)
+        latest = min(start + longest, whole.num_units - shortest + overlap_units)
+        stop = max((e for e in ends if start + shortest <= e <= latest), default=latest)
         windows.append(Window(start, _whole_units(stop - start), overlap))
         start = stop - overlap_units
 
