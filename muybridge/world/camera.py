@@ -86,7 +86,7 @@ def view_at(scene: Scene, focus: Focus, t_s: float, aspect: float) -> View:
     elif move.startswith("orbit"):
         azimuth += (-1 if move.endswith("left") else 1) * 0.62 * amount * (e - 0.5) * 1.6
     elif move.startswith("pan"):
-        yaw = (1 if move.endswith("left") else -1) * 0.105 * amount * min(aspect, 1.5) * (2 * e - 1)
+        yaw = (1 if move.endswith("left") else -1) * 0.09 * amount * min(aspect, 1.6) * (2 * e - 1)
     elif move.startswith("tilt"):
         pitch = (1 if move.endswith("up") else -1) * 0.07 * amount * (2 * e - 1)
     elif move == "handheld":
@@ -97,6 +97,7 @@ def view_at(scene: Scene, focus: Focus, t_s: float, aspect: float) -> View:
         half *= 1 + 0.75 * amount * e
         middle[1] -= 0.55 * focus.half_height * amount * e
         middle[0] += 0.25 * focus.half_height * amount * e
+    half = max(half, 0.85 * focus.half_width / aspect)  # a push never cuts a pair
     distance = half / np.tan(FIELD / 2)
     eye = middle + distance * np.array([np.sin(azimuth), 0.03 + eye_lift, np.cos(azimuth)])
     look = middle - eye

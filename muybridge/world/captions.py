@@ -9,6 +9,7 @@ used by test captions only.
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -206,7 +207,7 @@ def _thing(w: _Writer, thing: Thing) -> str:
     text = w.pick(wording.THINGS[thing.kind]).format(c=thing.color)
     if thing.kind in ("horse", "car") and w.chance(0.4):
         text += " to the right" if thing.heading > 0 else " to the left"
-    return text.replace("a orange", "an orange")
+    return text
 
 
 def caption(scene: Scene, seed: int, split: str = "train", style: str | None = None) -> str:
@@ -219,7 +220,7 @@ def caption(scene: Scene, seed: int, split: str = "train", style: str | None = N
         text = _sentence(w, scene)
     else:
         text = _paragraph(w, scene)
-    return " ".join(text.split()[:200])
+    return re.sub(r"\b([Aa]) (?=[aeio])", r"\1n ", " ".join(text.split()[:200]))
 
 
 def _subjects(w: _Writer, scene: Scene, detail: float) -> str:

@@ -177,7 +177,7 @@ def _light(rng: np.random.Generator, seconds: float, indoor: bool) -> LightTrack
         tint=str(
             rng.choice(
                 ("neutral", "warm", "cool", "red", "green", "violet"),
-                p=(0.55, 0.15, 0.12, 0.06, 0.06, 0.06) if indoor else (0.8, 0.1, 0.1, 0, 0, 0),
+                p=(0.60, 0.16, 0.12, 0.04, 0.04, 0.04) if indoor else (0.8, 0.1, 0.1, 0, 0, 0),
             )
         ),
         change=str(rng.choice(LIGHT_CHANGES, p=(0.72, 0.05, 0.05, 0.04, 0.05, 0.05, 0.04))),

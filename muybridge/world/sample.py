@@ -8,7 +8,7 @@ may share one by stride.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muybridge.errors import InvalidRequest
+from muybridge.speech.durations import Phone
 
-from . import captions, render, things
+from . import captions, render, soundtrack, things
 from .anatomy import Floats
 from .characters import identity_vector
 from .grammar import SPLITS, sample_scene
@@ -29,7 +30,8 @@ class Sample:
     """One training or evaluation item.
 
     frames_TYX3 uint8; masks name -> [T, Y, X] uint8 coverage; landmarks_TPL3 pixels and dm; units_TPU face units;
-    identities_PV; caption English; short prompts by language; attributes for adherence; events with exact times.
+    identities_PV; caption English; waveform_CS float32 and every line's phones on the clip's clock; short prompts by
+    language; attributes for adherence; events with exact times.
     """
 
     index: int
@@ -44,6 +46,9 @@ class Sample:
     prompts: dict[str, str]
     attributes: dict[str, Any]
     events: tuple[things.Event, ...]
+    waveform_CS: NDArray[np.float32]
+    sample_rate: int
+    phones: tuple[tuple[Phone, ...], ...]
 
 
 def seed_of(index: int, split: str) -> int:
@@ -66,11 +71,14 @@ def sample(
     height: int = 256,
     width: int = 256,
     seconds: float | None = None,
+    lines: Sequence[soundtrack.Line] = (),
     **fields: Any,  # noqa: ANN401 - any field of Scene
 ) -> Sample:
-    """Draw sample `index` of a split; `fields` are those of grammar.sample_scene."""
-    scene = sample_scene(seed_of(index, split), split, seconds, **fields)
-    clip = render.render(scene, height, width)
+    """Draw and sound sample `index` of a split; people say `lines`; `fields` are those of grammar.sample_scene."""
+    drawn = sample_scene(seed_of(index, split), split, seconds, **fields)
+    sound = soundtrack.soundtrack(drawn, lines, seed=drawn.seed % (1 << 31))
+    scene = sound.scene
+    clip = render.render(scene, height, width, sound.units)
     caption, short, facts = describe(scene, split)
     vectors = [identity_vector(human.identity) for human in scene.people]
     return Sample(
@@ -86,6 +94,9 @@ def sample(
         prompts=short,
         attributes=facts,
         events=clip.events,
+        waveform_CS=sound.waveform_CS,
+        sample_rate=soundtrack.SAMPLE_RATE,
+        phones=sound.phones,
     )
 
 
