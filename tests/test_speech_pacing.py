@@ -5,17 +5,23 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from pathlib import Path
 
 import pytest
+import typer
+from click.testing import Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from muybridge.cli import plan as plan_verb
 from muybridge.errors import InvalidRequest, UserError
 from muybridge.request import LANGUAGES, Line, Request
 from muybridge.speech.durations import articulation_rate, merge_marks, natural_durations, split_phones
 from muybridge.speech.pacing import MAX_SPEEDUP, Plan, plan_request, plan_speech
 from muybridge.speech.phonemes import phonemes
 from muybridge.speech.script import Script, parse_script
+from muybridge.speech.subtitles import read_cues
 
 SENTENCES = {
     "en": "The weather is nice today, so we are going to the park.",
@@ -179,3 +185,25 @@ def test_a_line_hurries_a_little_to_stay_inside_its_beat() -> None:
 def test_pauses_are_kept_before_a_line_inside_a_beat() -> None:
     plan = plan_speech(parse_script('2-6 s: (pause 1.5s) she says: "Hello there."'), 8.0)
     assert plan.lines[0].start_s == pytest.approx(3.6)
+
+
+def run_plan(*arguments: str) -> Result:
+    app = typer.Typer()
+    app.callback()(lambda: None)
+    plan_verb.register(app)
+    return CliRunner().invoke(app, ["plan", *arguments])
+
+
+def test_plan_verb_draws_prints_json_and_writes_subtitles(tmp_path: Path) -> None:
+    prompt = 'A man says: "Hello everyone, welcome to the show." [0:03-0:07] The woman shouts in French: «Attention!»'
+    drawn = run_plan(prompt, "--seconds", "7")
+    assert drawn.exit_code == 0 and "Attention!" in drawn.stdout and "█" in drawn.stdout
+    printed = json.loads(run_plan(prompt, "--json", "--subtitles", str(tmp_path / "words.vtt")).stdout)
+    assert [line["language"] for line in printed["lines"]] == ["en", "fr"] and printed["beats"][0]["start_s"] == 3
+    assert Plan.from_dict(printed).lines[0].phones
+    cues = read_cues((tmp_path / "words.vtt").read_text("utf-8"))
+    assert cues[0].text == "Hello everyone, welcome to the show."
+    again = run_plan(f"@{tmp_path / 'words.vtt'}", "--json")
+    assert json.loads(again.stdout)["lines"][1]["text"] == "Attention!"
+    assert isinstance(run_plan(prompt, "--seconds", "1").exception, UserError)
+    assert isinstance(run_plan("@/does/not/exist.txt").exception, UserError)

@@ -28,11 +28,11 @@ def plan(
     """Shows who says what and when, and how long it takes."""
     from muybridge.speech.pacing import plan_speech
     from muybridge.speech.script import parse_script
-    from muybridge.speech.subtitles import parse_subtitles, plan_cues, write_subtitles
+    from muybridge.speech.subtitles import parse_subtitles, plan_cues, read_script, write_subtitles
     from muybridge.speech.timeline import show_plan
 
-    text = Path(prompt[1:]).read_text("utf-8") if prompt.startswith("@") else prompt
-    is_subtitles = prompt.lower().endswith((".srt", ".vtt")) and prompt.startswith("@")
+    text = read_script(Path(prompt[1:])) if prompt.startswith("@") else prompt
+    is_subtitles = prompt.startswith("@") and prompt.lower().endswith((".srt", ".vtt"))
     script = parse_subtitles(text, language) if is_subtitles else parse_script(text, language)
     planned = plan_speech(script, seconds, language, rate)
     if subtitles:

@@ -20,6 +20,7 @@ from muybridge.speech.script import Script, language_of
 
 _AT = r"(?:(\d{1,3}):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})"
 _CUE = re.compile(rf"{_AT}[ \t]*-->[ \t]*{_AT}[^\n]*\n")
+MAX_SCRIPT_BYTES = 1_000_000
 _CJK_UNIT = r"[\u3040-\u30ff]+|[\u3400-\u4dbf\u4e00-\u9fff]"
 
 
@@ -32,6 +33,16 @@ class Cue:
     end_s: float
     speaker: str | None = None
     words: tuple[tuple[str, float, float], ...] = ()
+
+
+def read_script(path: Path) -> str:
+    """The text of a script or subtitle file. Raises UserError when it is missing, too long or not UTF-8 text."""
+    try:
+        if path.stat().st_size > MAX_SCRIPT_BYTES:
+            raise UserError(f"{path} has {path.stat().st_size} bytes; a script has at most {MAX_SCRIPT_BYTES}.")
+        return path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"The script {path} cannot be read: {error}.") from error
 
 
 def parse_subtitles(text: str, language: str | None = None) -> Script:
