@@ -232,7 +232,7 @@ def grow(vertices_V3: Floats, style: str, seed: int, under_hat: bool = False) ->
     rooted = np.where((length > 0.15)[:, None], np.maximum(hem, 0.55), np.maximum(hem, 0.12))
     lift = lift * rooted * (1 + (0.05 + 0.13 * cut.curl) * _lumps(rng))
     shells, indices = [], []
-    for level in (0.0, 1.0):
+    for level in (1.0, 0.0):  # outer first: what it covers is not shaded again
         scale = np.maximum(lift, 0.012) * (0.55 + 0.45 * level) + 0.006 * level
         grid = points + outward * scale[..., None].astype(np.float32)
         full = _hang(vertices_V3, grid, azimuth, length, cut, level, rng)
@@ -341,7 +341,7 @@ def _knot(vertices_V3: Floats, cut: Cut, rng: np.random.Generator) -> tuple[list
         radius = 0.13 + 0.15 * np.sin(np.pi * np.clip(t[:, 0], 0, 1) ** 0.8) * (1 - 0.4 * t[:, 0])
     grid = tube(path.astype(np.float32), (radius * rng.uniform(0.9, 1.1)).astype(np.float32))
     parts, indices = [], []
-    for level in (0.0, 0.6):
+    for level in (0.6, 0.0):
         middle = path[None].astype(np.float32)
         full = middle + (grid - middle) * (1 + 0.10 * level)
         parts.append(_shell_of_tube(full, cut.knot == "tail", level))

@@ -318,6 +318,11 @@ class Person:
                pattern=float(("plain", "striped", "checked", "dotted").index(look.pattern)), neckline=cut.neckline,
                sleeve=cut.sleeve, front=cut.front, knit=cut.knit, rib=cut.rib, strap=cut.strap, is_second=flag,
                **light)  # fmt: skip
+        context = gl.context()
+        context.enable(moderngl.CULL_FACE)
+        for part in PARTS:
+            self.arrays[part].render()
+        context.disable(moderngl.CULL_FACE)
         strands = gl.program("hair", "hair")
         head, neck, chest = (
             np.ascontiguousarray(pose.bones[BONE_INDEX[b]].T, np.float32).tobytes()
@@ -329,11 +334,6 @@ class Person:
                 strands, head_bone=head if on_head else neck, hair_color=color, curl=curl, density=density, is_knit=knit
             )
             array.render()
-        context = gl.context()
-        context.enable(moderngl.CULL_FACE)
-        for part in PARTS:
-            self.arrays[part].render()
-        context.disable(moderngl.CULL_FACE)
 
     def release(self) -> None:
         """Free this person's buffers."""

@@ -401,11 +401,7 @@ def draw(scene: Scene, thing: Thing, t_s: float) -> list[Part]:
         "bird": _draw_bird,
         "door": _draw_door,
     }
-    parts = (
-        maker[thing.kind](thing, t_s)
-        if thing.kind in maker
-        else [(*_logs(), np.eye(4, dtype=np.float32))]
-    )
+    parts = maker[thing.kind](thing, t_s) if thing.kind in maker else [(*_logs(), np.eye(4, dtype=np.float32))]
     if thing.kind == "door" and scene.people:
         world = placed(np.eye(3, dtype=np.float32), (9.0, 0.0, -14.0))
     return [(vertices, faces, world @ model) for vertices, faces, model in parts]
