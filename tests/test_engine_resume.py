@@ -149,5 +149,5 @@ def damaged() -> list[bytes]:
 
 def test_a_damaged_checkpoint_is_named_as_such() -> None:
     for blob in damaged():
-        with pytest.raises(UserError, match="checkpoint|start"):
+        with pytest.raises(UserError, match=r"checkpoint|start"):
             GenerationState.from_bytes(blob)

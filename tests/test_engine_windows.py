@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 from hypothesis import example, given
@@ -40,7 +41,7 @@ def test_every_frame_belongs_to_one_window_on_absolute_time(seconds: float, ends
 def test_every_window_is_a_legal_shot(seconds: float, ends: list[float]) -> None:
     windows = plan_windows(seconds, ends)
     assert windows[0].start_unit == windows[0].overlap_units == 0
-    for before, window in zip(windows, windows[1:], strict=False):
+    for before, window in itertools.pairwise(windows):
         # The shared latents lie inside the window before, at its very end.
         assert window.overlap_units == OVERLAP_UNITS
         assert window.start_unit + OVERLAP_UNITS == before.start_unit + before.clock.num_units

@@ -18,6 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from muybridge import media
 from muybridge.config import EngineConfig
 from muybridge.engine.engine import Progress as StepProgress
 from muybridge.engine.loading import load
@@ -66,9 +67,15 @@ def _columns() -> tuple[ProgressColumn, ...]:
 
 
 def check_files(request: Request) -> None:
-    """Raise MediaInvalid for a file that is not there, before weights are loaded."""
-    named = {"--image": request.image, "--video": request.video, "--audio": request.audio}
+    """Raise MediaInvalid for a file that is not there or a picture that is none, before weights are loaded."""
+    named = {"--image": request.image, "last image": request.last_image}
+    named |= {"--video": request.video, "--audio": request.audio}
     named |= {f"--ref {i + 1}": r.image for i, r in enumerate(request.references)}
     for flag, path in named.items():
         if path is not None and not path.is_file():
             raise MediaInvalid(f"{flag} {path}: there is no such file.")
+        if path is not None and flag not in ("--video", "--audio"):
+            try:
+                media.read_image(path)
+            except MediaInvalid as error:
+                raise MediaInvalid(f"{flag} {path}: {error}") from error

@@ -27,6 +27,8 @@ def load(size_or_path: str | Path = "tiny", config: EngineConfig | None = None) 
     them), WeightsInvalid where they do not fit their config.
     """
     config = config or EngineConfig()
+    device = pick_device(config.device)
+    precision.choose(device, config.precision)  # refused before weights are looked for
     folder = Path(size_or_path)
     if not folder.is_dir():
         size = str(size_or_path)
@@ -37,7 +39,6 @@ def load(size_or_path: str | Path = "tiny", config: EngineConfig | None = None) 
             raise UserError(f"There are no weights for {size} in {folder}; {remedy}.")
     else:
         size = "15b" if (folder / "distill").is_dir() else "tiny"
-    device = pick_device(config.device)
     if size == "tiny":
         from muybridge.engine.tiny import load_tiny
 
