@@ -284,6 +284,35 @@ def test_every_face_shows_every_state_of_any_job(api_server: ApiServer) -> None:
     check(held, "cancelled")
 
 
+def test_an_expired_result_is_gone_in_every_protocols_own_way(api_server: ApiServer) -> None:
+    service = api_server.service
+    headers = {"Authorization": f"Bearer {api_server.key}"}
+    key = service.authenticate(headers["Authorization"])
+    job_id = service.submit(key, "native", "tiny", {"prompt": "soon gone", "seconds": 3.0}, {"prompt": "p"}).id
+    api_server.wait(job_id)
+    service.store.database.run(lambda tx: tx.run("hide_artifacts", id=job_id, now=time.time() + 1e6))
+    gone: dict[str, Any] = {
+        "dashscope": "UNKNOWN", "fal": 404, "runway": 404, "xai": "expired", "ark": "expired", "veo": 404,
+        "interactions": 404, "replicate": "succeeded",
+    }  # fmt: skip
+    with httpx.Client(base_url=api_server.url, headers=headers) as client:
+        for face, shown in gone.items():
+            public = service.public_id(service.store.get(job_id), "veo" if face == "interactions" else face)
+            answer = client.get(READ[face].format(id=public))
+            if shown == 404:
+                assert answer.status_code == 404, (face, answer.text)
+                continue
+            assert STATE[face](answer.json()) == shown, (face, answer.text)
+            if face == "replicate":
+                assert (answer.json()["data_removed"], answer.json()["output"]) == (True, None)
+        mine = service.submit(key, "dashscope", "tiny", {"prompt": "soon gone", "seconds": 3.0}, {"prompt": "q"}).id
+        api_server.wait(mine)
+        service.store.database.run(lambda tx: tx.run("hide_artifacts", id=mine, now=time.time() + 1e6))
+        listed = client.get("/api/v1/tasks").json()["tasks"]
+        task_id = service.public_id(service.store.get(mine), "dashscope")
+        assert next(t for t in listed if t["task_id"] == task_id)["task_status"] == "UNKNOWN"
+
+
 def test_posts_are_never_redirected(api_server: ApiServer) -> None:
     headers = {"Authorization": f"Bearer {api_server.key}"}
     for path in ("/v1/text_to_video/", "/v1/videos/", "/api/v3/contents/generations/tasks/", "/fal/run/"):

@@ -131,7 +131,7 @@ def to_body(job: Job, task_id: str, urls: Mapping[str, str] | None = None) -> di
     body: dict[str, Any] = {
         "id": task_id,
         "model": job.model,
-        "status": STATUS[job.status],
+        "status": "expired" if wire.is_expired(job) else STATUS[job.status],
         "error": None,
         "created_at": int(job.created_at),
         "updated_at": int(ended),

@@ -84,7 +84,7 @@ def router(service: Service) -> APIRouter:
         if job is None or (job.completed_at or time.time()) < time.time() - KEPT_S:
             return answered({"output": {"task_id": task_id, "task_status": "UNKNOWN"}})
         base = face.base_url(http, service.config.public_url)
-        url = service.media_url(job, "video", base) if job.status == "completed" else None
+        url = service.media_url(job, "video", base) if job.artifacts else None
         answer = answered(to_body(job, task_id, url))
         answer.headers.update(wire.lifecycle(service, job))
         return answer

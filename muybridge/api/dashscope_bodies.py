@@ -158,7 +158,9 @@ def cut_prompt(prompt: str) -> str:
 
 
 def to_body(job: Job, task_id: str, video_url: str | None = None) -> dict[str, Any]:
-    """The answer to a query, without its request_id."""
+    """The answer to a query, without its request_id. A result that has expired is an unknown task."""
+    if wire.is_expired(job):
+        return {"output": {"task_id": task_id, "task_status": "UNKNOWN"}}
     output: dict[str, Any] = {"task_id": task_id, "task_status": STATUS[job.status]}
     for name, moment in (
         ("submit_time", job.created_at),

@@ -106,7 +106,7 @@ def router(service: Service) -> APIRouter:
 
     async def found(http: Request, request_id: str) -> Job:
         key = await wire.caller(service, http, "Key")
-        return await face.in_thread(service.get, key, request_id, PROTOCOL)
+        return wire.present(await face.in_thread(service.get, key, request_id, PROTOCOL))
 
     @api.post("/queue/{owner}/{app}/{sub:path}", summary="Queue a request", openapi_extra=wire.takes(EXAMPLE))
     async def submit(
@@ -155,7 +155,7 @@ def router(service: Service) -> APIRouter:
         key = await wire.caller(service, http, "Key")
         refused = fal_bodies.refusal_status(request_id, where) if fal_bodies.is_refusal(request_id) else None
         if refused is None:
-            await face.in_thread(service.get, key, request_id, PROTOCOL)
+            wire.present(await face.in_thread(service.get, key, request_id, PROTOCOL))
 
         async def lines() -> AsyncIterator[str]:
             if refused is not None:

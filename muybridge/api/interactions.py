@@ -169,7 +169,7 @@ def add_routes(api: APIRouter, service: Service, caller: Caller) -> None:
         key = await caller(service, http)
         if stream:
             raise InvalidRequest("stream is not supported; poll without it.", "stream")
-        job = await face.in_thread(service.get, key, interaction_id, PROTOCOL)
+        job = wire.present(await face.in_thread(service.get, key, interaction_id, PROTOCOL))
         return await face.in_thread(shown, job, http)
 
     async def cancel(interaction_id: str, http: Request) -> Response:

@@ -188,7 +188,7 @@ def router(service: Service) -> APIRouter:
     @api.get("/tasks/{task_id}", summary="Get a task")
     async def task(task_id: str, http: Request) -> Response:
         key = await wire.caller(service, http)
-        job = await face.in_thread(service.get, key, task_id, PROTOCOL)
+        job = wire.present(await face.in_thread(service.get, key, task_id, PROTOCOL))
         url = service.media_url(job, "video", face.base_url(http, service.config.public_url)) if job.artifacts else None
         return JSONResponse(to_body(job, task_id, url), headers=wire.lifecycle(service, job))
 

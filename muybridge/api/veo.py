@@ -218,7 +218,7 @@ def router(service: Service) -> APIRouter:
     @api.get("/v1beta/models/{model}/operations/{operation_id}", summary="Get a Veo operation")
     async def operation(model: str, operation_id: str, http: Request) -> Response:
         key = await caller(service, http)
-        job = await face.in_thread(service.get, key, operation_id, PROTOCOL)
+        job = wire.present(await face.in_thread(service.get, key, operation_id, PROTOCOL))
         name = f"models/{model}/operations/{operation_id}"
         base = face.base_url(http, service.config.public_url)
         return JSONResponse(to_operation(job, name, mldev_response(job, base)), headers=wire.lifecycle(service, job))
@@ -236,7 +236,7 @@ def router(service: Service) -> APIRouter:
     async def vertex_operation(http: Request) -> Response:
         key = await caller(service, http)
         name = wire.field(await face.read_body(http), "operationName", str, "")
-        job = await face.in_thread(service.get, key, name.rpartition("/")[2], PROTOCOL)
+        job = wire.present(await face.in_thread(service.get, key, name.rpartition("/")[2], PROTOCOL))
         response = await face.in_thread(vertex_response, service, job)
         return JSONResponse(to_operation(job, name, response), headers=wire.lifecycle(service, job))
 

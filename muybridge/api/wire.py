@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from fastapi import Request
 
 from muybridge.api import face, links
-from muybridge.errors import InvalidRequest, MuybridgeError, TimedOut
+from muybridge.errors import InvalidRequest, MuybridgeError, NotFound, TimedOut
 from muybridge.request import MAX_SEED, reference_name
 from muybridge.shapes import MAX_SECONDS, MIN_SECONDS, RATIOS
 
@@ -110,6 +110,18 @@ def task_of(request: Mapping[str, Any]) -> str:
     if request.get("image") or request.get("last_image"):
         return "i2v"
     return "a2v" if request.get("audio") else "t2v"
+
+
+def is_expired(job: Job) -> bool:
+    """Whether a result was made and its retention is over."""
+    return job.status == "completed" and not job.artifacts
+
+
+def present(job: Job) -> Job:
+    """The job itself. Raises NotFound once its result is gone, for protocols that know no such state."""
+    if is_expired(job):
+        raise NotFound("This result has expired and its files were removed.")
+    return job
 
 
 def video_of(job: Job) -> Artifact:

@@ -99,6 +99,8 @@ def to_body(job: Job, video_url: str | None = None) -> tuple[int, dict[str, Any]
     """(HTTP status, body) of a poll."""
     if job.status in ("queued", "in_progress"):
         return 202, {"status": "pending", "progress": min(int(job.progress), 99)}
+    if wire.is_expired(job):
+        return 200, {"status": "expired"}
     if job.status == "completed":
         clip = {"url": video_url, "duration": round(wire.seconds_of(job)), "respect_moderation": True}
         ticks = round((job.usage.get("cost") or 0.0) * TICKS_PER_USD)
@@ -146,7 +148,7 @@ def router(service: Service) -> APIRouter:
         key = await wire.caller(service, http)
         job = await face.in_thread(service.get, key, request_id, PROTOCOL)
         base = face.base_url(http, service.config.public_url)
-        url = service.media_url(job, "video", base) if job.status == "completed" else None
+        url = service.media_url(job, "video", base) if job.artifacts else None
         status, body = to_body(job, url)
         return JSONResponse(body, status, wire.lifecycle(service, job))
 
