@@ -318,3 +318,68 @@ def test_posts_are_never_redirected(api_server: ApiServer) -> None:
     for path in ("/v1/text_to_video/", "/v1/videos/", "/api/v3/contents/generations/tasks/", "/fal/run/"):
         answer = httpx.post(api_server.url + path, json={}, headers=headers)
         assert not answer.is_redirect, path
+
+
+SUBMIT: dict[str, tuple[str, Callable[[str], dict[str, Any]], Callable[[dict[str, Any]], str], int]] = {
+    "dashscope": (
+        "/api/v1/services/aigc/video-generation/video-synthesis",
+        lambda prompt: {"model": "happyhorse-1.1-t2v", "input": {"prompt": prompt}},
+        lambda answer: answer["output"]["task_id"],
+        409,
+    ),
+    "fal": (
+        "/fal/queue/alibaba/happy-horse/text-to-video",
+        lambda prompt: {"prompt": prompt},
+        lambda answer: answer["request_id"],
+        422,  # its client repeats a 409 ten times
+    ),
+    "runway": (
+        "/v1/text_to_video",
+        lambda prompt: {"model": "happyhorse_1_0", "promptText": prompt},
+        lambda answer: answer["id"],
+        409,
+    ),
+    "xai": (
+        "/v1/videos/generations",
+        lambda prompt: {"model": "grok-imagine-video", "prompt": prompt},
+        lambda answer: answer["request_id"],
+        409,
+    ),
+    "replicate": (
+        "/v1/models/alibaba/happyhorse-1.1/predictions",
+        lambda prompt: {"input": {"prompt": prompt}},
+        lambda answer: answer["id"],
+        409,
+    ),
+    "ark": (
+        "/api/v3/contents/generations/tasks",
+        lambda prompt: {"model": "seedance-2-0", "content": [{"type": "text", "text": prompt}]},
+        lambda answer: answer["id"],
+        409,
+    ),
+    "veo": (
+        "/v1beta/models/veo-3.1:predictLongRunning",
+        lambda prompt: {"instances": [{"prompt": prompt}]},
+        lambda answer: answer["name"],
+        409,
+    ),
+    "interactions": (
+        "/v1beta/interactions",
+        lambda prompt: {"model": "gemini-omni-1.2-flash", "input": prompt, "background": True},
+        lambda answer: answer["id"],
+        409,
+    ),
+}
+
+
+@pytest.mark.parametrize("face", SUBMIT)
+def test_idempotency_and_model_headers_on_every_submit(face: str, api_server: ApiServer) -> None:
+    path, body, id_of, conflict = SUBMIT[face]
+    headers = {"Authorization": f"Bearer {api_server.key}", "X-DashScope-Async": "enable"}
+    headers["Idempotency-Key"] = f"{face}-{time.monotonic_ns()}"
+    with httpx.Client(base_url=api_server.url, headers=headers, timeout=30) as client:
+        first, second = (client.post(path, json=body("once")) for _ in range(2))
+        assert id_of(first.json()) == id_of(second.json())
+        assert client.post(path, json=body("twice")).status_code == conflict
+        assert first.headers["x-model-actual"] == "tiny"
+        assert first.headers["x-model-requested"]
