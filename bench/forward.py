@@ -23,8 +23,8 @@ from torch.profiler import ProfilerActivity, profile
 
 from muybridge.config import ModelConfig, Precision, model_config
 from muybridge.engine import precision
-from muybridge.engine.loading import pick_device
 from muybridge.model import Transformer, tokens
+from muybridge.model.device import pick_device
 from muybridge.model.tokens import Packed, Role, pack
 from muybridge.shapes import Clock, PixelSize, StagePlan, attention_flops, linear_flops_per_token
 
