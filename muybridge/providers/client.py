@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import binascii
 import ipaddress
-import math
 import socket
 import time
 from collections.abc import Callable, Mapping
@@ -79,7 +78,9 @@ MAX_ANSWER_BYTES = 256 << 20  # some answers carry the clip itself
 MAX_RESULT_BYTES = 1 << 30
 CONNECT_S, ANSWER_S, RESULT_S = 10.0, 60.0, 300.0
 LIST_LAG_S = 60.0  # a list that does not show a job may still be behind
-NEAR_S = 120.0  # how far a listed job's time may lie from our submit
+NEAR_S = 600.0  # how far a listed job's time may lie from our submit, other clocks being wrong
+
+_PLAIN = {"Accept-Encoding": "identity"}  # so that Content-Length is the size of the file
 
 # Raised before the request has left us: the provider cannot have seen it.
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol, httpx.InvalidURL)
@@ -164,7 +165,7 @@ class Remote:
     def _ticket(self, job_id: str, order: Order) -> Ticket:
         return Ticket(job_id, order.model_id, order.task, self.clock(), self.region)
 
-    def find(self, order: Order, known: frozenset[str] = frozenset(), rivals: int = 0) -> Lookup:
+    def find(self, order: Order, known: frozenset[str], rivals: int) -> Lookup:
         """Look for the job of a lost submit. `known` are the ids of our other jobs; `rivals` other lost submits."""
         call = self.wire.find(order)
         if call is None:
@@ -255,7 +256,7 @@ class Remote:
     def _download(self, url: str, headers: Mapping[str, str], to: Path) -> int:
         """One GET; at most one redirect, checked like the first address and without our key."""
         for _ in range(2):
-            with self._http.stream("GET", url, headers=dict(headers), timeout=RESULT_S) as answer:
+            with self._http.stream("GET", url, headers={**_PLAIN, **headers}, timeout=RESULT_S) as answer:
                 if answer.is_redirect and answer.headers.get("location"):
                     url, headers = urljoin(url, answer.headers["location"]), {}
                     if not self.trusted:
@@ -300,7 +301,7 @@ def _save(answer: httpx.Response, to: Path) -> int:
                     raise MediaFetch(f"The result is larger than {MAX_RESULT_BYTES} bytes.")
                 file.write(chunk)
         promised: Any = answer.headers.get("content-length")
-        if promised is not None and float(promised) not in (float(size), math.nan):
+        if promised is not None and promised != str(size):
             raise MediaFetch(f"The result came short: {size} of {promised} bytes.")
     except BaseException:
         to.unlink(missing_ok=True)

@@ -105,8 +105,9 @@ class Ledger:
         Raises QuotaExceeded when a budget does not cover it: budgets are checked again here, where it counts.
         """
         chosen = decision.chosen
+        attempt_id = new_id()
         row = {
-            "id": new_id(),
+            "id": attempt_id,
             "job_id": job_id,
             "n": n,
             "tenant": tenant,
@@ -114,7 +115,7 @@ class Ledger:
             "project": project,
             "offer": chosen.offer.key,
             "lane": chosen.offer.lane,
-            "plan": json.dumps([*chosen.plan[:-1], [list(c) for c in chosen.plan.changes]]),
+            "plan": json.dumps(chosen.plan._asdict()),
             "decision": json.dumps(decision.to_dict()),
             "quote": chosen.micros,
         }
@@ -127,8 +128,8 @@ class Ledger:
                 )
             if tx.row("add_attempt", now=now, **row) is None:
                 return None
-            self._entry(tx, row["id"], "reserve", tenant, key_id, chosen.micros, now)
-            found = tx.row("attempt", id=row["id"])
+            self._entry(tx, attempt_id, "reserve", tenant, key_id, chosen.micros, now)
+            found = tx.row("attempt", id=attempt_id)
             assert found is not None
             return _attempt(found)
 
@@ -277,8 +278,8 @@ class Ledger:
 
 def _attempt(row: Mapping[str, Any]) -> Attempt:
     values = dict(row)
-    *plan, changes = json.loads(values["plan"])
-    values["plan"] = Plan(*plan, tuple(Change(*c) for c in changes))
+    plan = json.loads(values["plan"])
+    values["plan"] = Plan(**plan | {"changes": tuple(Change(*c) for c in plan["changes"])})
     values["decision"] = json.loads(values["decision"])
     values["ticket"] = Ticket(**json.loads(values["ticket"])) if values["ticket"] else None
     values["is_open"], values["orphan"] = bool(values["is_open"]), bool(values["orphan"])

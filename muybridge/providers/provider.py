@@ -223,8 +223,11 @@ class Provider(Protocol):
         """Place a paid order, once. The caller has written down that it is about to."""
         ...
 
-    def find(self, order: Order) -> Lookup:
-        """Look for the job of a submit whose answer was lost. Never creates one."""
+    def find(self, order: Order, known: frozenset[str], rivals: int) -> Lookup:
+        """Look for the job of a submit whose answer was lost. Never creates one.
+
+        `known` are the provider's ids of our other jobs; `rivals` counts other lost submits in the same lane.
+        """
         ...
 
     def poll(self, ticket: Ticket) -> Poll | Trouble:

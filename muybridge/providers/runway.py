@@ -98,8 +98,8 @@ def status(answer: Answer, call: Call, ticket: Ticket) -> Poll | Call | None:
     state = STATES.get(text(answer.object, "status"))
     if not answer.ok or state is None:
         return None
-    credits = number(inside(answer.object, "cost"), "credits")
-    usage = None if credits is None else Usage("credits", credits)
+    spent = number(inside(answer.object, "cost"), "credits")
+    usage = None if spent is None else Usage("credits", spent)
     if state == "failed":
         code = text(answer.object, "failureCode")
         kind = next((k for start, k in CODES if code.startswith(start)), "internal")
