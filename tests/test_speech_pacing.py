@@ -80,9 +80,18 @@ def test_energetic_against_calm_differs_by_over_15_percent(language: str) -> Non
 
 
 def test_scene_alone_moves_the_rate() -> None:
-    calm = plan_speech(parse_script('In a quiet library a man says softly: "We have to leave this place now."'))
-    loud = plan_speech(parse_script('In the storm a man yells: "We have to leave this place now."'))
-    assert articulation_rate(loud.lines[0].phones) / articulation_rate(calm.lines[0].phones) >= 1.15
+    said = 'A man says: "We have to leave this place now."'
+    calm, plain, loud = (
+        plan_speech(parse_script(f"{scene} {said}")).lines[0]
+        for scene in (
+            "A library at night, a sleeping child.",
+            "A fast car, a slow pan.",
+            "A stadium full of people, a storm.",
+        )
+    )
+    rates = [articulation_rate(line.phones) for line in (calm, plain, loud)]
+    assert [line.register for line in (calm, plain, loud)] == ["calm", "neutral", "energetic"]
+    assert rates[0] < rates[1] < rates[2] and rates[2] / rates[0] >= 1.15
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import pytest
@@ -16,10 +17,22 @@ from muybridge.speech.script import (
     Script,
     infer_register,
     language_of,
+    line_register,
     magihuman_prompt,
     parse_script,
     space_cjk,
 )
+from muybridge.world.spoken_words import Said, tell, tell_short
+
+SAID = {
+    "en": "Hello everyone, the weather is nice today.",
+    "zh": "今天天气很好。",
+    "yue": "今日天氣好好，我哋走啦。",
+    "ja": "今日はいい天気です。",
+    "ko": "오늘은 날씨가 좋습니다.",
+    "de": "Das Wetter ist heute schön.",
+    "fr": "Il fait beau aujourd'hui.",
+}
 
 
 def test_spans_speakers_languages_and_registers() -> None:
@@ -217,3 +230,18 @@ def test_no_subtitle_text_crashes(text: str) -> None:
 
 def test_beats_are_the_shared_type() -> None:
     assert parse_script("0-2 s: rain").beats == (Beat("rain", 0.0, 2.0),)
+
+
+@pytest.mark.parametrize("language", list(SAID))
+def test_every_wording_of_the_training_captions_is_understood(language: str) -> None:
+    for seed, register in itertools.product(range(12), ("calm", "neutral", "energetic")):
+        told = Said("the woman", SAID[language], language, register, 0.5, 3.0)
+        for prompt in (
+            tell("A close-up of a woman in a blue jacket in a park.", [told], seed),
+            tell_short("a woman, in an office", [told], language, seed),
+        ):
+            script = parse_script(prompt)
+            (line,) = script.lines
+            assert (line.text, line.language, line_register(script, line)) == (SAID[language], language, register), (
+                prompt
+            )

@@ -17,7 +17,7 @@ from muybridge.errors import InvalidRequest, UserError
 from muybridge.request import Line, Request
 from muybridge.speech.durations import REGISTER_RATE, Phone, natural_durations
 from muybridge.speech.phonemes import phonemes
-from muybridge.speech.script import Script, infer_register, language_of, parse_script
+from muybridge.speech.script import Script, language_of, line_register, parse_script
 
 LEAD_S = 0.3  # before the first line when nothing says otherwise
 TAIL_S = 0.2  # after the last word: nothing is cut off at the end
@@ -149,7 +149,7 @@ def fit_span(draft: PlannedLine, start_s: float, end_s: float) -> PlannedLine:
 def _draft(line: Line, script: Script, language: str | None, rate: float) -> PlannedLine:
     """A line at its natural pace, from 0 s."""
     spoken_in = line.language or language or language_of(line.text)
-    register = line.register or infer_register(script.context(line))
+    register = line_register(script, line)
     phones = natural_durations(phonemes(line.text, spoken_in), spoken_in)
     while phones and phones[-1].is_pause:
         phones.pop()  # what follows the line is a gap

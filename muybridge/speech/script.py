@@ -75,11 +75,18 @@ NAME_OF = {
 _CUES = {
     "energetic": r"shout|yell|scream|excited|enthusias|energetic|cheer|loud|fast|rapid|hurried|urgent|panic|angr"
     r"|furious|over the (?:crowd|noise|wind)|announc|exclaim|thrilled|rush|喊|大叫|激动|激動|兴奋|興奮|快速|叫|急"
-    r"|외치|소리"
+    r"|외치|외친|외쳐|소리"
     r"|흥분|신나|ruf(?:t|en)|schrei|aufgeregt|begeistert|schnell|crie|hurl|excit|rapide|enthousi",
     "calm": r"calm|patient|slow|gentl|soft|whisper|quiet|sooth|tender|relax|serene|sleep|thoughtful|solemn|measured"
     r"|bedtime|explains? carefully|reassur|平静|平靜|轻声|輕聲|慢慢|耐心|温柔|溫柔|静か|ゆっくり|優しく|穏やか|차분"
     r"|조용|천천히|부드럽|ruhig|langsam|sanft|leise|geduldig|flüster|calme|lentement|doucement|doux|patiem|chuchot|murmur",
+}
+# Where something is said, when nothing says how: places and occasions, no words of pace (a slow pan is no slow voice).
+_SCENES = {
+    "energetic": r"storm|stadium|crowd|concert|party|battle|emergency|alarm|riot|protest|race\b|argument|rally|festival"
+    r"|暴风雨|暴風雨|体育场|體育場|聚会|嵐|スタジアム|폭풍|경기장|Sturm|Stadion|Menge\b|tempête|stade\b|foule",
+    "calm": r"library|lullaby|bedside|bedtime|meditat|funeral|church|chapel|hospital|sleeping|nursery|asleep|candle"
+    r"|图书馆|圖書館|睡|教堂|図書館|寝|도서관|잠든|Bibliothek|Kirche|schlaf|bibliothèque|église|endormi",
 }
 _YUE_ONLY = "嘅哋咗佢喺冇唔啲嚟咁乜嘢睇冧瞓噉攰啱揾畀俾嗰呢係"
 _KANA, _HANGUL, _HAN = re.compile(r"[\u3040-\u30ff]"), re.compile(r"[\uac00-\ud7af]"), re.compile(r"[\u3400-\u9fff]")
@@ -179,11 +186,8 @@ class Script:
         return usual_s if given is None else given
 
     def context(self, line: Line) -> str:
-        """The words around `line` that may say how it is spoken; the whole scene where there are none."""
-        for other, cue in zip(self.lines, self.cues, strict=False):
-            if other is line:
-                return cue or self.scene
-        return self.scene
+        """The words around `line` that may say how it is spoken."""
+        return next((cue for other, cue in zip(self.lines, self.cues, strict=False) if other == line), "")
 
 
 def parse_script(prompt: str, language: str | None = None) -> Script:
@@ -245,7 +249,19 @@ def language_of(text: str) -> str:
 
 def infer_register(context: str) -> str:
     """calm, neutral or energetic, from words such as "explains patiently" or "shouts over the crowd"."""
-    found = {name: len(re.findall(cues, context, re.IGNORECASE)) for name, cues in _CUES.items()}
+    return _strongest(_CUES, context)
+
+
+def line_register(script: Script, line: Line) -> str:
+    """How a line is spoken: as it says itself, else as the words around it say, else as the scene suggests."""
+    if line.register:
+        return line.register
+    near = infer_register(script.context(line))
+    return near if near != "neutral" else _strongest(_SCENES, _without_quotes(script.scene))
+
+
+def _strongest(cues: dict[str, str], text: str) -> str:
+    found = {name: len(re.findall(pattern, text, re.IGNORECASE)) for name, pattern in cues.items()}
     if found["energetic"] == found["calm"]:
         return "neutral"
     return max(found, key=lambda name: found[name])
