@@ -8,7 +8,7 @@ INSERT INTO job (id, tenant, key_id, protocol, model, idempotency_key, body_hash
 VALUES (:id, :tenant, :key_id, :protocol, :model, :idempotency_key, :body_hash, 'queued', :priority, :quote, :cost_s,
         :cost, :now, :now, :parent_id, :webhook, :metadata, 1)
 ON CONFLICT DO NOTHING
-RETURNING id;
+RETURNING *;
 
 -- name: create_body
 -- The bodies, kept apart from the row that every step updates.
@@ -94,7 +94,7 @@ WHERE queued > 0 AND head_at <= :now AND (:any_model = 1 OR model IN (:models)) 
 -- (start-time fair queueing: Goyal, Vin, Cheng 1996).
 SELECT l.tenant, l.model, l.priority,
        CASE WHEN s.used_s > c.virtual_s THEN s.used_s ELSE c.virtual_s END AS start_s,
-       COALESCE(w.weight, 1) AS weight
+       c.virtual_s, COALESCE(w.weight, 1) AS weight
 FROM lane l
 JOIN clock c ON c.id = 1
 LEFT JOIN share s ON s.tenant = l.tenant AND s.priority = l.priority
@@ -116,11 +116,8 @@ WHERE status = 'queued' AND id = (
     WHERE j.status = 'queued' AND j.tenant = :tenant AND j.model = :model AND j.priority = :priority
       AND j.ready_at <= :now
     ORDER BY j.ready_at, j.id LIMIT 1)
-RETURNING *;
-
--- name: get_body
--- The bodies of a job.
-SELECT request, request_raw FROM job_body WHERE job_id = :id;
+RETURNING *, (SELECT request FROM job_body WHERE job_id = job.id) AS request,
+    (SELECT request_raw FROM job_body WHERE job_id = job.id) AS request_raw;
 
 -- name: share_grant
 -- Record the grant. Only a job's first attempt counts: a crash or a pre-emption is not the tenant's doing.

@@ -28,10 +28,10 @@ def job_of(row: Row, body_of: Job | None = None) -> Job:
         cancel_requested=bool(row["cancel_requested"]),
         error=error,
         artifacts=artifacts_of(row["artifacts"]),
-        usage=json.loads(row["usage"]),
-        quote=json.loads(row["quote"]),
+        usage=_object(row["usage"]),
+        quote=_object(row["quote"]),
         webhook=None if row["webhook"] is None else json.loads(row["webhook"]),
-        metadata=json.loads(row["metadata"]),
+        metadata=_object(row["metadata"]),
     )
 
 
@@ -42,7 +42,13 @@ def artifacts_json(artifacts: tuple[Artifact, ...]) -> str:
 
 def artifacts_of(text: str) -> tuple[Artifact, ...]:
     """The inverse of `artifacts_json`."""
-    return tuple(Artifact(**a) for a in json.loads(text))
+    return () if text == "[]" else tuple(Artifact(**a) for a in json.loads(text))
+
+
+def _object(text: str) -> dict[str, Any]:
+    """A JSON object; the empty ones, which are most, without the parser."""
+    value: dict[str, Any] = {} if text == "{}" else json.loads(text)
+    return value
 
 
 def receipt_of(row: Row) -> Receipt:

@@ -83,21 +83,26 @@ class Store:
         seconds, cost = _quoted(new.quote, "seconds", _NOT_RUN), _quoted(new.quote, "cost", 0.0)
 
         def work(tx: Tx) -> tuple[Job, bool]:
-            known = _find_idempotent(tx, new, tx.now - self.idempotency_s)
-            if known is None and admission is not None:
+            before = tx.now - self.idempotency_s
+            if admission is not None:
+                known = _find_idempotent(tx, new, before)  # first: who asks again is not refused for being over a limit
+                if known is not None:
+                    return _same_body(known, new), False
                 _admit(tx, new, cost, admission)
-            if known is not None or tx.row("create_job", **_new_row(new, job_id, seconds, cost, tx.now)) is None:
-                # None was found a moment ago: a simultaneous create has won, or this one had already committed.
-                known = known or _find_idempotent(tx, new, -1.0) or tx.row("get_job", id=job_id, tenant=new.tenant)
-                assert known is not None, f"job {job_id} neither inserted nor found"
-                return _same_body(known, new), known["id"] == job_id
-            tx.run("create_body", id=job_id, request=json.dumps(new.request), request_raw=json.dumps(new.request_raw))
+            insert = _new_row(new, job_id, seconds, cost, tx.now)
+            row = tx.row("create_job", **insert)
+            if row is None:
+                known = _find_idempotent(tx, new, before) or tx.row("get_job", id=job_id, tenant=new.tenant)
+                if known is not None:
+                    return _same_body(known, new), known["id"] == job_id
+                row = tx.row("create_job", **insert)  # the key was past its window and has been freed
+                assert row is not None, f"job {job_id} neither inserted nor found"
+            body = {"request": json.dumps(new.request), "request_raw": json.dumps(new.request_raw)}
+            tx.run("create_body", id=job_id, **body)
             lane = {"tenant": new.tenant, "model": new.model, "priority": new.priority}
             tx.run("lane_push", **lane, cost_s=seconds, ready_at=tx.now)
             _event(tx, job_id, 1, "status", {"status": "queued"})
-            row = tx.row("get_job", id=job_id, tenant=new.tenant)
-            assert row is not None
-            return job_of(row), True
+            return job_of({**row, **body}), True
 
         return self.database.run(work, lock=f"admit {new.tenant}" if admission else None)
 
@@ -231,11 +236,10 @@ class Store:
         if row["attempt"] == 1:
             used_s = lane["start_s"] + row["cost_s"] / lane["weight"]
             tx.run("share_grant", tenant=row["tenant"], priority=row["priority"], used_s=used_s)
-            tx.run("clock_advance", start_s=lane["start_s"])
+            if lane["start_s"] > lane["virtual_s"]:
+                tx.run("clock_advance", start_s=lane["start_s"])
         _event(tx, row["id"], row["num_events"], "status", {"status": "in_progress", "attempt": row["attempt"]})
-        body = tx.row("get_body", id=row["id"])
-        assert body is not None, f"job {row['id']} has no body"
-        return Claim(job_of({**row, **body}), worker, lease_s, row["checkpoint_key"], models)
+        return Claim(job_of(row), worker, lease_s, row["checkpoint_key"], models)
 
     def renew(
         self,
