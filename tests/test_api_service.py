@@ -355,6 +355,17 @@ def test_retired_models_are_refused_with_their_successor(monkeypatch: pytest.Mon
     assert before["Deprecation"] == "@1735689600"
 
 
+def test_jobs_of_a_model_no_longer_served_stay_readable(tmp_path: Path) -> None:
+    with TestClient(create_app(ServerConfig(data=tmp_path), Limits(models=("15b",)))) as client:
+        service: Service = client.app.state.service  # type: ignore[attr-defined]
+        key = bearer(service)
+        made = client.post("/v1/videos", json={"prompt": "x"}, headers=key).json()["id"]
+    with TestClient(create_app(ServerConfig(data=tmp_path), Limits(models=("tiny",)))) as client:
+        assert client.post("/v1/videos", json={"prompt": "x", "model": "15b"}, headers=key).status_code == 404
+        shown = client.get(f"/v1/videos/{made}", headers=key)
+        assert (shown.status_code, shown.json()["model"]) == (200, "15b")
+
+
 # Bodies -------------------------------------------------------------------------------------------------------------
 
 

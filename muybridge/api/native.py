@@ -104,14 +104,16 @@ async def submit(
     One hop to a thread does it all: this is the path that a thousand submits a second take.
     """
 
+    openai = video.is_openai(request)
+
     def work() -> Response:
         key, rate = service.admit(request.headers.get("authorization"))
-        name = text_of(dict(body), "model") or (DEFAULT_MODEL if video.is_openai(request) else service.limits.models[0])
+        name = text_of(dict(body), "model") or (DEFAULT_MODEL if openai else service.limits.models[0])
         model = service.model(name)
         wanted = video.to_request(body, model)
-        raw = plain_body({"path": request.url.path, **body})
+        raw = plain_body({"path": request.scope["path"], **body})
         once = request.headers.get("idempotency-key")
-        protocol = "openai" if video.is_openai(request) else "native"
+        protocol = "openai" if openai else "native"
         job = service.repeated(key, protocol, name, raw, once) if slow else None
         if job is None:
             if slow:
@@ -141,7 +143,7 @@ async def submit(
 
 def answer(service: Service, request: Request, job: Job, rate: tuple[int, int, float] | None = None) -> Response:
     """The Video object with its headers: lifecycle of the model, when to poll again, what is left of the rate."""
-    headers = service.model(job.model).headers()
+    headers = service.lifecycle(job.model)
     if not job.ended:
         pause_s = min(max((job.eta_s or 0.0) / 10, 0.5), 5.0)
         headers["openai-poll-after-ms"] = str(int(pause_s * 1000))
@@ -150,8 +152,9 @@ def answer(service: Service, request: Request, job: Job, rate: tuple[int, int, f
         headers["x-ratelimit-limit-requests"] = str(limit)
         headers["x-ratelimit-remaining-requests"] = str(remaining)
         headers["x-ratelimit-reset-requests"] = f"{reset_s:.3f}s"
-    shown = video.to_body(job, video.is_openai(request))
-    if job.status == "completed" and not video.is_openai(request):
+    openai = video.is_openai(request)
+    shown = video.to_body(job, openai)
+    if job.status == "completed" and not openai:
         base = base_url(request, service.config.public_url)
         shown["urls"] = {a.kind: service.media_url(job, a.kind, base) for a in job.artifacts}
     return JSONResponse(shown, headers=headers)

@@ -39,6 +39,7 @@ from muybridge.errors import (
     InvalidRequest,
     MediaFetch,
     MediaInvalid,
+    ModelRetired,
     NotFound,
     Throttled,
     TimedOut,
@@ -274,6 +275,13 @@ class Service:
     def model(self, name: str) -> ServedModel:
         """What runs for a requested name; `.headers()` are its lifecycle headers. Raises NotFound, ModelRetired."""
         return resolve(name, self.limits.models)
+
+    def lifecycle(self, name: str) -> dict[str, str]:
+        """The lifecycle headers of a name, for answers about jobs that exist: a name no longer served has none."""
+        try:
+            return self.model(name).headers()
+        except (NotFound, ModelRetired):
+            return {"X-Model-Requested": name}
 
     def _admission(self, key: Key) -> Admission | None:
         max_open = key.max_open if key.max_open is not None else self.limits.max_queued or None

@@ -53,7 +53,8 @@ def render(error: MuybridgeError, request: HttpRequest) -> Response:  # noqa: AR
 
 def is_openai(request: HttpRequest) -> bool:
     """Whether the caller speaks the OpenAI dialect: its SDKs name themselves; the `/openai` twin says it."""
-    return "x-stainless-lang" in request.headers or request.url.path.startswith("/openai/")
+    scope = request.scope
+    return scope["path"].startswith("/openai/") or any(name == b"x-stainless-lang" for name, _ in scope["headers"])
 
 
 def to_body(job: Job, openai: bool = False) -> dict[str, Any]:
