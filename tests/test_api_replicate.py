@@ -25,10 +25,22 @@ from muybridge.errors import InvalidRequest
 MODEL = "alibaba/happyhorse-1.1"
 
 
-@pytest.fixture(params=["", "/replicate"], ids=["root", "twin"])
-def client(api_server: ApiServer, request: pytest.FixtureRequest) -> Iterator[sdk.Client]:
-    made = sdk.Client(api_token=api_server.key, base_url=api_server.url + request.param)
+def opened(api_server: ApiServer, prefix: str) -> sdk.Client:
+    made = sdk.Client(api_token=api_server.key, base_url=api_server.url + prefix)
     made.poll_interval = 0.05
+    return made
+
+
+@pytest.fixture
+def client(api_server: ApiServer) -> Iterator[sdk.Client]:
+    made = opened(api_server, "")
+    yield made
+    made._client.close()
+
+
+@pytest.fixture(params=["", "/replicate"], ids=["root", "twin"])
+def both(api_server: ApiServer, request: pytest.FixtureRequest) -> Iterator[sdk.Client]:
+    made = opened(api_server, request.param)
     yield made
     made._client.close()
 
@@ -57,8 +69,8 @@ def test_prefer(header: str | None, seconds: float) -> None:
     assert replicate.patience(header) == seconds
 
 
-def test_run_waits_for_the_output(client: sdk.Client, api_server: ApiServer) -> None:
-    url = client.run(MODEL, input={"prompt": "a horse", "duration": 3})
+def test_run_waits_for_the_output(both: sdk.Client, api_server: ApiServer) -> None:
+    url = both.run(MODEL, input={"prompt": "a horse", "duration": 3})
     assert str(url).startswith(api_server.url)  # plain http: the SDK leaves it a string
     assert httpx.get(str(url)).content[4:8] == b"ftyp"
 
@@ -145,16 +157,16 @@ def test_errors(client: sdk.Client, api_server: ApiServer) -> None:
     assert caught.value.status == 404
 
 
-def test_webhooks_are_signed(client: sdk.Client, api_server: ApiServer) -> None:
+def test_webhooks_are_signed(both: sdk.Client, api_server: ApiServer) -> None:
     path = f"/replicate-{time.monotonic_ns()}"
     hook = {"webhook": api_server.outside.url + path, "webhook_events_filter": ["completed"]}
-    made = client.models.predictions.create(MODEL, input={"prompt": "p", "duration": 3}, **hook)
+    made = both.models.predictions.create(MODEL, input={"prompt": "p", "duration": 3}, **hook)
     headers, body = api_server.outside.hook(path)
     told: dict[str, Any] = json.loads(body)
     assert (told["id"], told["status"]) == (made.id, "succeeded")
     assert told["urls"]["get"] == made.urls["get"]
     assert httpx.get(told["output"]).status_code == 200
-    secret = client.webhooks.default.secret()
+    secret = both.webhooks.default.secret()
     sdk.webhook.Webhooks.validate(headers=headers, body=body.decode(), secret=secret, tolerance=300)
     with pytest.raises(Exception, match="signature"):
         sdk.webhook.Webhooks.validate(headers=headers, body=body.decode() + " ", secret=secret)
@@ -163,7 +175,7 @@ def test_webhooks_are_signed(client: sdk.Client, api_server: ApiServer) -> None:
         sdk.webhook.Webhooks.validate(headers=headers, body=body.decode(), secret=wrong)
 
 
-def test_uploads_are_named_by_url(client: sdk.Client, api_server: ApiServer) -> None:
-    made = client.files.create(Path(api_server.outside.image))
+def test_uploads_are_named_by_url(both: sdk.Client, api_server: ApiServer) -> None:
+    made = both.files.create(Path(api_server.outside.image))
     assert made.urls["get"].endswith(f"/v1/files/{made.id}")
     assert made.size > 0
