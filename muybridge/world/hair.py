@@ -24,8 +24,8 @@ FREE = 10
 CENTRE = np.array([0.0, 7.55, 0.15], np.float32)
 
 # Polar angle of the hairline by azimuth: forehead, temple, sideburn, over the ear, nape.
-_LINE_AT = (0, 20, 33, 42, 50, 56, 62, 70, 80, 92, 110, 140, 180)
-_LINE_POLAR = (62, 63, 67, 80, 100, 106, 98, 88, 92, 108, 123, 131, 134)
+_LINE_AT = (0, 20, 33, 42, 50, 56, 62, 68, 76, 86, 105, 140, 180)
+_LINE_POLAR = (62, 63, 67, 80, 100, 106, 98, 92, 103, 117, 126, 132, 135)
 
 
 @dataclass(frozen=True)
@@ -206,6 +206,10 @@ def _scalp_grid(vertices_V3: Floats, azimuth: Floats) -> tuple[Floats, Floats, F
     azimuth_PR = np.repeat(azimuth[:, None], ON_SCALP, 1)
     points = on_head(vertices_V3, azimuth_PR.ravel(), polar_PR.ravel()).reshape(len(azimuth), ON_SCALP, 3)
     outward = directions(azimuth_PR, polar_PR)
+    # Beside the ears a ray may meet the rim of an ear: no point may stand out from its neighbours around the head.
+    reach = ((points - CENTRE) * outward).sum(-1)
+    usual = np.median(np.stack([np.roll(reach, k, 0) for k in range(-4, 5)]), 0)
+    points = points - outward * np.maximum(reach - 1.04 * usual, 0)[..., None].astype(np.float32)
     return points, outward, share
 
 
