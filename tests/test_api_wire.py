@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import json
 import string
 import time
 from collections.abc import Callable
@@ -15,7 +17,9 @@ import pytest
 from api_server import ApiServer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from starlette.requests import Request
 
+from muybridge import errors
 from muybridge.api import ark, fal_bodies, interactions, replicate, runway, tickets, veo, wire, xai
 from muybridge.api import dashscope_bodies as dashscope
 from muybridge.api.keys import Key
@@ -383,3 +387,43 @@ def test_idempotency_and_model_headers_on_every_submit(face: str, api_server: Ap
         assert client.post(path, json=body("twice")).status_code == conflict
         assert first.headers["x-model-actual"] == "tiny"
         assert first.headers["x-model-requested"]
+
+
+RENDERED: dict[type[MuybridgeError], set[int]] = {
+    errors.InvalidRequest: {400, 422},
+    errors.MediaInvalid: {400, 422},
+    errors.MediaFetch: {400, 422},
+    errors.ModerationRefused: {400, 422},
+    errors.DoesNotFit: {400, 422},
+    errors.AuthFailed: {400, 401},
+    errors.PermissionDenied: {403},
+    errors.QuotaExceeded: {400, 402, 403, 429},
+    errors.Throttled: {429},
+    errors.NotFound: {404},
+    errors.Conflict: {409, 422},
+    errors.ModelRetired: {400, 404, 410},
+    errors.Unavailable: {503},
+    errors.TimedOut: {500, 504},
+    errors.MuybridgeError: {500},
+}
+
+
+@pytest.mark.parametrize("name", ["dashscope", "fal", "runway", "xai", "replicate", "ark", "veo"])
+@pytest.mark.parametrize("kind", RENDERED)
+def test_every_error_has_a_place_in_every_protocol(name: str, kind: type[MuybridgeError]) -> None:
+    module = importlib.import_module(f"muybridge.api.{name}")
+    request = Request({"type": "http", "method": "GET", "path": "/", "headers": []})
+    answer = module.render(kind("what happened"), request)
+    body = json.loads(answer.body)
+    assert answer.status_code in RENDERED[kind], (answer.status_code, body)
+    required = {
+        "dashscope": {"code", "message", "request_id"}, "fal": {"detail"}, "runway": {"error"},
+        "xai": {"code", "error"}, "replicate": {"detail", "status", "title"}, "ark": {"error"}, "veo": {"error"},
+    }  # fmt: skip
+    assert required[name] <= body.keys()
+    if name == "ark":
+        assert set(body["error"]) == {"code", "message", "param", "type"}
+    if name == "veo":
+        assert (body["error"]["code"], set(body["error"])) == (answer.status_code, {"code", "message", "status"})
+    if name == "replicate":
+        assert body["status"] == answer.status_code
