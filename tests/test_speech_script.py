@@ -22,6 +22,7 @@ from muybridge.speech.script import (
     parse_script,
     space_cjk,
 )
+from muybridge.speech.talk import parse_talk
 from muybridge.world.spoken_words import Said, tell, tell_short
 
 SAID = {
@@ -245,3 +246,42 @@ def test_every_wording_of_the_training_captions_is_understood(language: str) -> 
             assert (line.text, line.language, line_register(script, line)) == (SAID[language], language, register), (
                 prompt
             )
+
+
+TALK = """# A woman at a desk, evening light
+
+Good evening. Dr. Lee and J. Smith paid $3.50 for it. Really?
+It goes on here.
+
+> She smiles.
+Anna (calm, French): Bonjour à tous. Voilà.
+
+(pause 2s)
+**Bob:** 今天很好。我们走吧！
+"""
+
+
+def test_a_talk_is_read_sentence_by_sentence() -> None:
+    script = parse_talk(TALK)
+    assert [(line.text, line.speaker, line.language) for line in script.lines] == [
+        ("Good evening.", None, "en"),
+        ("Dr. Lee and J. Smith paid $3.50 for it.", None, "en"),
+        ("Really?", None, "en"),
+        ("It goes on here.", None, "en"),
+        ("Bonjour à tous.", "Anna", "fr"),
+        ("Voilà.", "Anna", "fr"),
+        ("今天很好。", "Bob", "zh"),
+        ("我们走吧！", "Bob", "zh"),
+    ]
+    assert script.gaps_s == (None, 0.3, 0.3, 0.3, 0.7, 0.3, 2.0, 0.3)
+    assert script.lines[4].register == "calm" and script.scene == "A woman at a desk, evening light She smiles."
+    plan = plan_speech(script)
+    assert all(b.start_s > a.end_s for a, b in itertools.pairwise(plan.lines))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.one_of(TEXT, st.text(alphabet="#>(pause2s)\n :.*aA。！今", max_size=80)))
+def test_no_talk_crashes_and_every_sentence_has_words(text: str) -> None:
+    script = parse_talk(text)
+    assert len(script.lines) == len(script.gaps_s) == len(script.cues)
+    assert all(re.search(r"\w", line.text) for line in script.lines)

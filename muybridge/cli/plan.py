@@ -15,7 +15,7 @@ def register(app: typer.Typer) -> None:
 
 
 def plan(
-    prompt: Annotated[str, typer.Argument(help="The prompt, or @FILE for a script in a file (text, .srt or .vtt).")],
+    prompt: Annotated[str, typer.Argument(help="The prompt, or @FILE: a prompt (.txt), talk (.md), .srt or .vtt.")],
     seconds: Annotated[float | None, typer.Option(help="Length of the clip; without it, as long as needed.")] = None,
     language: Annotated[str | None, typer.Option(help="Language of lines that do not show theirs: en zh ...")] = None,
     rate: Annotated[float, typer.Option(help="Pace of all speech, 0.5 to 2.")] = 1.0,
@@ -29,11 +29,13 @@ def plan(
     from muybridge.speech.pacing import plan_speech
     from muybridge.speech.script import parse_script
     from muybridge.speech.subtitles import parse_subtitles, plan_cues, read_script, write_subtitles
+    from muybridge.speech.talk import parse_talk
     from muybridge.speech.timeline import show_plan
 
     text = read_script(Path(prompt[1:])) if prompt.startswith("@") else prompt
-    is_subtitles = prompt.startswith("@") and prompt.lower().endswith((".srt", ".vtt"))
-    script = parse_subtitles(text, language) if is_subtitles else parse_script(text, language)
+    kind = Path(prompt[1:]).suffix.lower() if prompt.startswith("@") else ""
+    parse = {".srt": parse_subtitles, ".vtt": parse_subtitles, ".md": parse_talk}.get(kind, parse_script)
+    script = parse(text, language)
     planned = plan_speech(script, seconds, language, rate)
     if subtitles:
         write_subtitles(subtitles, plan_cues(planned))

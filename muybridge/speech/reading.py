@@ -64,6 +64,7 @@ _ABBREVIATIONS: dict[str, dict[str, str]] = {
            "Dr": "Docteur", "etc.": "et cetera", "n°": "numéro", "c.-à-d.": "c'est-à-dire", "St": "Saint",
            "Ste": "Sainte", "av.": "avenue", "env.": "environ", "MM.": "Messieurs"},
 }  # fmt: skip
+_ENDING = frozenset(("etc.", "usw.", "a.m.", "p.m.", "Jr.", "Sr."))  # these often end a sentence too
 _LETTERS: dict[str, list[str]] = {
     "en": [
         "ay",
@@ -170,6 +171,11 @@ def read_out(text: str, language: str) -> str:
         text = _initials(text, language)
     text = text.replace("&", f" {_AND[language]} ").replace("%", " ").replace("°", " ")
     return re.sub(r"\s+", " ", text).strip()
+
+
+def abbreviations(language: str) -> frozenset[str]:
+    """The last words of the abbreviations whose full stop ends no sentence."""
+    return frozenset(short.split()[-1] for short in _ABBREVIATIONS.get(language, {}) if short not in _ENDING)
 
 
 def _abbreviations(text: str, language: str) -> str:

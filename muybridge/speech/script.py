@@ -204,12 +204,12 @@ def parse_script(prompt: str, language: str | None = None) -> Script:
             Line(
                 said,
                 speaker=_speaker(before),
-                language=_language_cue(cue) or language or language_of(said),
+                language=language_cue(cue) or language or language_of(said),
                 register=infer_register(cue) if infer_register(cue) != "neutral" else None,
                 start_s=next((b.beat.start_s + BEAT_LEAD_S for b in reversed(beats) if b.start <= start < b.end), None),
             )
         )
-        gaps.append(_pause(before))
+        gaps.append(pause_s(before))
         cues.append(_without_quotes(cue))
         at = end
     unmatched = list(range(len(lines)))
@@ -319,7 +319,7 @@ def _dialogue_line(row: str) -> tuple[Line, str] | None:
     if not match:
         return None
     who, _, language_words = match["who"].strip().rpartition(",")
-    spoken_in = _language_cue(language_words)
+    spoken_in = language_cue(language_words)
     if not spoken_in:
         who = match["who"].strip()
     quote = QUOTE.search(match["said"])
@@ -369,7 +369,8 @@ def _speaker(before: str) -> str | None:
     return None
 
 
-def _language_cue(text: str) -> str | None:
+def language_cue(text: str) -> str | None:
+    """The language a text names last ("in French", 用粤语), or None."""
     lowered = text.lower()
     names = sorted(LANGUAGE_NAMES, key=len, reverse=True)
     found = [(lowered.rfind(n), -len(n), n) for n in names if n in lowered]
@@ -383,7 +384,8 @@ def _blank(mark: re.Match[str]) -> str:
     return " " * len(mark[0])
 
 
-def _pause(before: str) -> float | None:
+def pause_s(before: str) -> float | None:
+    """The seconds of all pause notes in a text, or None where there is none."""
     total = [float(m[1] or m[2] or DEFAULT_PAUSE_S) for m in _PAUSE.finditer(before)]
     return sum(total) if total else None
 
