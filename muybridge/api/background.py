@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from anyio import to_thread
 
 from muybridge.api import webhooks
+from muybridge.jobs import artifacts
 
 if TYPE_CHECKING:
     from muybridge.api.service import Service
@@ -61,8 +62,7 @@ def note_key_use(service: Service) -> None:
 
 def sweep(service: Service) -> None:
     """Remove expired results and uploads older than two days that no waiting or running job needs."""
-    for receipt in (*service.store.receipts.expire(), *service.store.receipts.open()):
-        service.store.receipts.close(receipt.id, service.artifacts.delete_job(receipt.job_id))
+    artifacts.sweep(service.store, service.artifacts)
     service.uploads.sweep(time.time() - UPLOAD_TTL_S, files_in_use(service))
 
 
