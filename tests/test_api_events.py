@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from api_server import ApiServer
 
@@ -16,7 +17,7 @@ import muybridge
 from muybridge import errors
 from muybridge.api import events
 from muybridge.client import AsyncClient, Client, Video
-from muybridge.media import probe
+from muybridge.media import probe, write_wav
 
 
 @pytest.fixture
@@ -118,6 +119,20 @@ def test_the_client_uploads_local_files(client: Client, api_server: ApiServer) -
     assert client.wait(client.create("It moves.", image=str(picture))).raw["task"] == "i2v"
     with pytest.raises(errors.MediaInvalid, match="not a file"):
         client.create("x", image="nowhere.png")
+
+
+def test_a_voice_track_drives_the_lips(client: Client, api_server: ApiServer, tmp_path: Path) -> None:
+    voice = write_wav(tmp_path / "voice.wav", np.zeros((1, 16_000), np.float32), 16_000)
+    job = api_server.wait(client.create("She speaks.", audio=voice).id)
+    assert job.metadata["task"] == "a2v" and job.request["audio"].endswith(".wav")
+    with voice.open("rb") as file:  # the same as a part of a form
+        answer = httpx.post(
+            f"{api_server.url}/v1/videos",
+            data={"prompt": "She speaks.", "audio_mode": "keep"},
+            files={"audio": file},
+            headers={"Authorization": f"Bearer {api_server.key}"},
+        )
+    assert answer.json()["task"] == "a2v", answer.text
 
 
 def test_the_clients_errors_are_ours(client: Client, api_server: ApiServer) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
+from test_api_fetch import HOSTILE
 
 from muybridge.api import edge, ids, keys, links, webhooks
 from muybridge.api.app import create_app
@@ -444,6 +445,18 @@ def test_our_own_faults_show_nothing(api: Api, monkeypatch: pytest.MonkeyPatch) 
     assert answer.status_code == 500
     assert answer.json()["error"]["type"] == "server_error"
     assert "hunter2" not in answer.text
+
+
+def test_forty_hostile_urls_are_refused_in_the_protocols_shape(api: Api) -> None:
+    client, service = api
+    key = bearer(service)
+    for url in filter(None, HOSTILE):
+        for field in ("image", "video"):
+            answer = client.post("/v1/videos", json={"prompt": "x", field: url}, headers=key)
+            assert answer.status_code == 400, (url, answer.text)
+            assert answer.json()["error"]["type"] == "invalid_request_error"
+            assert answer.json()["error"]["message"].startswith(f"{field}: ")
+    assert client.get("/v1/videos", headers=key).json()["data"] == []
 
 
 # Webhooks -----------------------------------------------------------------------------------------------------------
