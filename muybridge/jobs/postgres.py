@@ -58,16 +58,8 @@ class PostgresServer:
     def start(self) -> PostgresServer:
         """Start (or start again, which recovers from a kill) and wait until it answers. Raises Unavailable."""
         deadline = time.monotonic() + 30.0
-        command = [
-            self._programs / "postgres",
-            "-D",
-            "data",
-            "-k",
-            self.root,
-            "-c",
-            "listen_addresses=",
-            *self._settings,
-        ]
+        where = ["-D", "data", "-k", str(self.root), "-c", "listen_addresses="]
+        command = [str(self._programs / "postgres"), *where, *self._settings]
         while time.monotonic() < deadline:
             # Also again: after a kill, the server refuses to start until the last child of the old one has gone.
             if self._process is None or self._process.poll() is not None:

@@ -12,9 +12,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from muybridge.errors import Conflict, InvalidRequest, NotFound, QuotaExceeded, Throttled, WorkerLost
+from muybridge.errors import Conflict, InvalidRequest, NotFound, WorkerLost
+from muybridge.jobs.admission import admit, find_idempotent, new_row, quoted, same_body
 from muybridge.jobs.database import Database, Row, Tx, load_queries
 from muybridge.jobs.job import Admission, Artifact, Claim, Event, Job, NewJob, Receipt, Signals, new_id
+from muybridge.jobs.outcomes import (
+    already,
+    charge,
+    discard,
+    ended,
+    event,
+    fence,
+    lane_pop,
+    lost,
+    put_back,
+    stop,
+    visible,
+)
 from muybridge.jobs.records import Deliveries, Keys, Ledger, Receipts
 from muybridge.jobs.rows import artifacts_json, job_of, receipt_of
 
@@ -80,28 +94,28 @@ class Store:
         if self.preflight is not None:
             self.preflight(new)
         job_id = new_id()
-        seconds, cost = _quoted(new.quote, "seconds", _NOT_RUN), _quoted(new.quote, "cost", 0.0)
+        seconds, cost = quoted(new.quote, "seconds", _NOT_RUN), quoted(new.quote, "cost", 0.0)
 
         def work(tx: Tx) -> tuple[Job, bool]:
             before = tx.now - self.idempotency_s
             if admission is not None:
-                known = _find_idempotent(tx, new, before)  # first: who asks again is not refused for being over a limit
+                known = find_idempotent(tx, new, before)  # first: who asks again is not refused for being over a limit
                 if known is not None:
-                    return _same_body(known, new), False
-                _admit(tx, new, cost, admission)
-            insert = _new_row(new, job_id, seconds, cost, tx.now)
+                    return same_body(known, new), False
+                admit(tx, new, cost, admission)
+            insert = new_row(new, job_id, seconds, cost, tx.now)
             row = tx.row("create_job", **insert)
             if row is None:
-                known = _find_idempotent(tx, new, before) or tx.row("get_job", id=job_id, tenant=new.tenant)
+                known = find_idempotent(tx, new, before) or tx.row("get_job", id=job_id, tenant=new.tenant)
                 if known is not None:
-                    return _same_body(known, new), known["id"] == job_id
+                    return same_body(known, new), known["id"] == job_id
                 row = tx.row("create_job", **insert)  # the key was past its window and has been freed
                 assert row is not None, f"job {job_id} neither inserted nor found"
             body = {"request": json.dumps(new.request), "request_raw": json.dumps(new.request_raw)}
             tx.run("create_body", id=job_id, **body)
             lane = {"tenant": new.tenant, "model": new.model, "priority": new.priority}
             tx.run("lane_push", **lane, cost_s=seconds, ready_at=tx.now)
-            _event(tx, job_id, 1, "status", {"status": "queued"})
+            event(tx, job_id, 1, "status", {"status": "queued"})
             return job_of({**row, **body}), True
 
         return self.database.run(work, lock=f"admit {new.tenant}" if admission else None)
@@ -137,18 +151,18 @@ class Store:
         """
 
         def work(tx: Tx) -> Job:
-            _visible(tx, job_id, tenant)
+            visible(tx, job_id, tenant)
             row = tx.row("cancel_queued", id=job_id, now=tx.now, message=reason)
             if row is not None:
-                _lane_pop(tx, row)
-                _ended(tx, row)
+                lane_pop(tx, row)
+                ended(tx, row)
                 if row["attempt"] > 0:
-                    _discard(tx, row)
+                    discard(tx, row)
             else:
                 row = tx.row("cancel_running", id=job_id)
                 if row is not None:
-                    _event(tx, job_id, row["num_events"], "status", {"status": "in_progress", "cancel_requested": True})
-            return job_of(_visible(tx, job_id, tenant))
+                    event(tx, job_id, row["num_events"], "status", {"status": "in_progress", "cancel_requested": True})
+            return job_of(visible(tx, job_id, tenant))
 
         return self.database.run(work)
 
@@ -165,7 +179,7 @@ class Store:
             tries += 1
             if tries > 1 and (done := tx.row("asked_receipt", job_id=job_id, tenant=tenant)) is not None:
                 return receipt_of(done)
-            status = _visible(tx, job_id, tenant)["status"]
+            status = visible(tx, job_id, tenant)["status"]
             row = tx.row("delete_job", id=job_id, tenant=tenant)
             if row is None:
                 raise Conflict(f"Job {job_id} is {status}; cancel it and wait for that before deleting it.")
@@ -232,13 +246,13 @@ class Store:
     def _granted(
         self, tx: Tx, row: Row, lane: Row, worker: str, lease_s: float, models: tuple[str, ...] | None
     ) -> Claim:
-        _lane_pop(tx, row)
+        lane_pop(tx, row)
         if row["attempt"] == 1:
             used_s = lane["start_s"] + row["cost_s"] / lane["weight"]
             tx.run("share_grant", tenant=row["tenant"], priority=row["priority"], used_s=used_s)
             if lane["start_s"] > lane["virtual_s"]:
                 tx.run("clock_advance", start_s=lane["start_s"])
-        _event(tx, row["id"], row["num_events"], "status", {"status": "in_progress", "attempt": row["attempt"]})
+        event(tx, row["id"], row["num_events"], "status", {"status": "in_progress", "attempt": row["attempt"]})
         return Claim(job_of(row), worker, lease_s, row["checkpoint_key"], models)
 
     def renew(
@@ -260,13 +274,13 @@ class Store:
 
         def work(tx: Tx) -> Signals:
             report = {"stage": stage, "progress": progress, "eta_s": eta_s, "checkpoint_key": checkpoint_key}
-            row = tx.row("renew", now=tx.now, lease_s=lease_s, num_new=new_events, **report, **_fence(claim))
+            row = tx.row("renew", now=tx.now, lease_s=lease_s, num_new=new_events, **report, **fence(claim))
             if row is None:
-                raise _lost(claim)
+                raise lost(claim)
             data = {"stage": stage, "progress": row["progress"], "eta_s": eta_s}
-            _event(tx, claim.job.id, row["num_events"] - new_events + 1, "progress", data)
+            event(tx, claim.job.id, row["num_events"] - new_events + 1, "progress", data)
             if preview_key is not None:
-                _event(tx, claim.job.id, row["num_events"], "preview", {"key": preview_key})
+                event(tx, claim.job.id, row["num_events"], "preview", {"key": preview_key})
             return Signals(bool(row["cancel_requested"]), self._must_yield(tx, claim))
 
         return self.database.run(work)
@@ -295,11 +309,11 @@ class Store:
         result = {"artifacts": artifacts_json(artifacts), "usage": json.dumps(usage), "model_actual": model_actual}
 
         def work(tx: Tx) -> Row:
-            row = tx.row("finish", now=tx.now, retention_s=self.retention_s, **result, **_fence(claim))
+            row = tx.row("finish", now=tx.now, retention_s=self.retention_s, **result, **fence(claim))
             if row is None:
-                return _already(tx, claim, "completed")
-            tx.run("charge", **_charge(row, usage, tx.now))
-            _ended(tx, row)
+                return already(tx, claim, "completed")
+            tx.run("charge", **charge(row, usage, tx.now))
+            ended(tx, row)
             return row
 
         return self._updated(claim, work)
@@ -312,9 +326,9 @@ class Store:
         """
 
         def work(tx: Tx) -> Row:
-            row = tx.row("held", **_fence(claim))
+            row = tx.row("held", **fence(claim))
             if row is None:
-                return _already(tx, claim, "failed", "queued", "cancelled")
+                return already(tx, claim, "failed", "queued", "cancelled")
             return self._failed(tx, row, code, message, retryable, retry_after_s)
 
         return self._updated(claim, work)
@@ -326,12 +340,12 @@ class Store:
         """
 
         def work(tx: Tx) -> Row:
-            row = tx.row("held", **_fence(claim))
+            row = tx.row("held", **fence(claim))
             if row is None:
-                return _already(tx, claim, "queued", "cancelled")
+                return already(tx, claim, "queued", "cancelled")
             if row["cancel_requested"]:
-                return _stop(tx, row, "cancelled", "cancelled", "Cancelled by the caller.")
-            return _put_back(
+                return stop(tx, row, "cancelled", "cancelled", "Cancelled by the caller.")
+            return put_back(
                 tx, row, row["created_at"], None, None, keep=True, checkpoint_key=checkpoint_key, why=reason
             )
 
@@ -341,10 +355,10 @@ class Store:
         """The worker has stopped: the job becomes `cancelled`. Raises WorkerLost."""
 
         def work(tx: Tx) -> Row:
-            row = tx.row("held", **_fence(claim))
+            row = tx.row("held", **fence(claim))
             if row is None:
-                return _already(tx, claim, "cancelled")
-            return _stop(tx, row, "cancelled", "cancelled", "Cancelled by the caller.")
+                return already(tx, claim, "cancelled")
+            return stop(tx, row, "cancelled", "cancelled", "Cancelled by the caller.")
 
         return self._updated(claim, work)
 
@@ -372,167 +386,11 @@ class Store:
     def _failed(self, tx: Tx, row: Row, code: str, message: str, retryable: bool, retry_after_s: float) -> Row:
         """What becomes of a running job, locked by the caller, whose attempt failed."""
         if row["cancel_requested"]:
-            return _stop(tx, row, "cancelled", "cancelled", "Cancelled by the caller.")
+            return stop(tx, row, "cancelled", "cancelled", "Cancelled by the caller.")
         if not retryable or row["failures"] >= self.max_failures:
-            return _stop(tx, row, "failed", code, message, failed=1)
+            return stop(tx, row, "failed", code, message, failed=1)
         ready_at = tx.now + retry_after_s if retry_after_s else row["created_at"]
-        return _put_back(tx, row, ready_at, code, message, keep=row["failures"] < 2, failed=1, why=code)
+        return put_back(tx, row, ready_at, code, message, keep=row["failures"] < 2, failed=1, why=code)
 
     def _updated(self, claim: Claim, work: Callable[[Tx], Row]) -> Job:
         return job_of(self.database.run(work), claim.job)
-
-
-def _fence(claim: Claim) -> Row:
-    return {"id": claim.job.id, "attempt": claim.attempt, "worker": claim.worker}
-
-
-def _lost(claim: Claim) -> WorkerLost:
-    return WorkerLost(
-        f"Worker {claim.worker} no longer holds attempt {claim.attempt} of job {claim.job.id}; its work is discarded."
-    )
-
-
-def _already(tx: Tx, claim: Claim, *outcomes: str) -> Row:
-    """The row, if this very attempt has already brought the job there (the answer was lost); else WorkerLost."""
-    row = tx.row("get_job", id=claim.job.id, tenant=None)
-    if row is None or (row["attempt"], row["lease_owner"]) != (claim.attempt, claim.worker):
-        raise _lost(claim)
-    if row["status"] not in outcomes:
-        raise _lost(claim)
-    return row
-
-
-def _stop(tx: Tx, row: Row, status: str, code: str, message: str, failed: int = 0) -> Row:
-    """End a running job, locked by the caller, without publishing."""
-    how = {"status": status, "code": code, "message": message, "failed": failed}
-    stopped = tx.row("stop", now=tx.now, **how, **_row_fence(row))
-    assert stopped is not None, f"job {row['id']} changed under its lock"
-    _ended(tx, stopped)
-    _discard(tx, stopped)
-    return stopped
-
-
-def _discard(tx: Tx, row: Row) -> None:
-    """Let the sweep remove checkpoints and half-made files of a job that will never publish."""
-    about = {"job_id": row["id"], "tenant": row["tenant"], "reason": "unpublished", "artifacts": "[]"}
-    tx.run("add_receipt", id=new_id(), now=tx.now, **about)
-
-
-def _put_back(
-    tx: Tx,
-    row: Row,
-    ready_at: float,
-    code: str | None = None,
-    message: str | None = None,
-    *,
-    keep: bool,
-    why: str,
-    failed: int = 0,
-    checkpoint_key: str | None = None,
-) -> Row:
-    """Return a running job, locked by the caller, to the queue."""
-    error = {"code": code, "message": message, "failed": failed}
-    back = tx.row(
-        "put_back", ready_at=ready_at, keep=int(keep), checkpoint_key=checkpoint_key, **error, **_row_fence(row)
-    )
-    assert back is not None, f"job {row['id']} changed under its lock"
-    lane = {name: row[name] for name in ("tenant", "model", "priority", "cost_s")}
-    tx.run("lane_push", ready_at=ready_at, **lane)
-    _event(tx, row["id"], back["num_events"], "status", {"status": "queued", "reason": why})
-    return back
-
-
-def _row_fence(row: Row) -> Row:
-    return {"id": row["id"], "attempt": row["attempt"], "worker": row["lease_owner"]}
-
-
-def _ended(tx: Tx, row: Row) -> None:
-    """The event of a job's end and, in the same transaction, the webhook that tells of it."""
-    data = {"status": row["status"]}
-    if row["error_code"] is not None:
-        data["error"] = {"code": row["error_code"], "message": row["error_message"]}
-    _event(tx, row["id"], row["num_events"], "status", data)
-    if row["webhook"] is not None:
-        about = {"job_id": row["id"], "tenant": row["tenant"], "seq": row["num_events"], "webhook": row["webhook"]}
-        tx.run("add_delivery", id=new_id(), now=tx.now, **about)
-
-
-def _event(tx: Tx, job_id: str, seq: int, kind: str, data: Row) -> None:
-    tx.run("add_event", id=job_id, seq=seq, now=tx.now, kind=kind, data=json.dumps(data))
-
-
-def _lane_pop(tx: Tx, row: Row) -> None:
-    tx.run("lane_pop", tenant=row["tenant"], model=row["model"], priority=row["priority"], cost_s=row["cost_s"])
-
-
-def _visible(tx: Tx, job_id: str, tenant: str | None) -> Row:
-    row = tx.row("get_job", id=job_id, tenant=tenant)
-    if row is None:
-        raise NotFound(f"There is no job {job_id!r}.")
-    return row
-
-
-def _quoted(quote: Row, name: str, default: float) -> float:
-    """A number of the quote. Raises InvalidRequest when it is not a finite number of at least 0."""
-    value = quote.get(name)
-    if value is None:
-        return default
-    if not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-        raise InvalidRequest(f"A quote's {name} must be a number of at least 0, not {value!r}.", "quote")
-    return float(value)
-
-
-def _new_row(new: NewJob, job_id: str, seconds: float, cost: float, now: float) -> Row:
-    who = {"tenant": new.tenant, "key_id": new.key_id, "protocol": new.protocol, "model": new.model}
-    once = {"id": job_id, "idempotency_key": new.idempotency_key, "body_hash": new.body_hash}
-    data = {"quote": new.quote, "webhook": new.webhook, "metadata": new.metadata}
-    texts = {name: None if value is None else json.dumps(value) for name, value in data.items()}
-    return who | once | texts | {
-        "priority": new.priority, "cost_s": seconds, "cost": cost, "parent_id": new.parent_id, "now": now
-    }  # fmt: skip
-
-
-def _find_idempotent(tx: Tx, new: NewJob, before: float) -> Row | None:
-    if new.idempotency_key is None:
-        return None
-    who = {"tenant": new.tenant, "idempotency_key": new.idempotency_key}
-    row = tx.row("find_idempotent", **who)
-    if row is not None and row["created_at"] < before:
-        tx.run("forget_idempotency_key", before=before, **who)
-        return None
-    return row
-
-
-def _same_body(row: Row, new: NewJob) -> Job:
-    if row["body_hash"] != new.body_hash:
-        raise Conflict(
-            f"Idempotency key {new.idempotency_key!r} already made job {row['id']} from another body; "
-            "send the same body again or use a new key."
-        )
-    return job_of(row)
-
-
-def _admit(tx: Tx, new: NewJob, cost: float, admission: Admission) -> None:
-    """Raises Throttled or QuotaExceeded; runs under the tenant's lock."""
-    if admission.max_open is not None:
-        num_open = int(tx.rows("count_open", tenant=new.tenant)[0]["num_open"])
-        if num_open >= admission.max_open:
-            raise Throttled(
-                f"{num_open} jobs are queued or running and the limit is {admission.max_open}; wait for one to end.",
-                5.0,
-            )
-    if admission.budget is not None:
-        charged = float(tx.rows("spent", key_id=new.key_id, since=admission.budget_since)[0]["charged"])
-        reserved = float(tx.rows("reserved", tenant=new.tenant, key_id=new.key_id)[0]["reserved"])
-        if charged + reserved + cost > admission.budget:
-            raise QuotaExceeded(
-                f"This job is quoted at {cost:.4f}; of the key's budget of {admission.budget:.4f}, {charged:.4f} is "
-                f"spent and {reserved:.4f} is reserved by open jobs. Raise the budget or wait for its next period."
-            )
-
-
-def _charge(row: Row, usage: Row, now: float) -> Row:
-    """The ledger row of a publication: the quoted price, unless the usage brings its own `cost`."""
-    amounts = {name: float(usage.get(name) or 0.0) for name in ("output_s", "compute_s", "flops")}
-    who = {name: row[name] for name in ("id", "tenant", "key_id", "model", "attempt")}
-    return who | amounts | {"now": now, "cost": float(usage["cost"] if usage.get("cost") is not None else row["cost"])}
