@@ -315,6 +315,7 @@ def test_sound_starts_where_the_picture_has_its_event() -> None:
         assert np.abs(after).max() > 3 * np.abs(before).max() + 1e-4
 
 
+@pytest.mark.slow
 def test_a_line_that_does_not_fit_is_refused_and_a_fitting_one_moves_the_lips() -> None:
     scene = grammar.sample_scene(
         4, cast="person", seconds=2.0, place="studio", framing="close-up", camera=CameraTrack()

@@ -132,6 +132,20 @@ def test_timed_beats_carry_their_times() -> None:
     assert all("2.0" in text and "3.6" in text for text in timed)
 
 
+def test_two_of_a_kind_are_told_apart() -> None:
+    seen = 0
+    for seed in range(40):
+        scene = grammar.sample_scene(seed, cast="pair")
+        if len({captions.person_word(human) for human in scene.people}) == 2:
+            continue
+        text = captions.caption(scene, seed, style="paragraph").lower()
+        acts = sum(len(human.gestures) + len(human.expressions) for human in scene.people)
+        seen += bool(acts)
+        assert not acts or "on the left" in text or "on the right" in text
+        assert "the person " not in text.replace("the person on the", "")
+    assert seen > 5
+
+
 def test_prompts_exist_in_seven_languages_and_differ() -> None:
     for seed in range(12):
         scene = grammar.sample_scene(seed)

@@ -265,7 +265,7 @@ def _sentence(w: _Writer, scene: Scene) -> str:
         behind = _thing(w, scene.things[0])
         lines.append(f"{behind[0].upper()}{behind[1:]} in the background.")
     for human in scene.people:
-        subject = f"the {person_word(human)}" if _alone(scene, human) else "the person"
+        subject = _subject(scene, human)
         beats = _beats(w, scene, human, subject, w.chance(0.6))
         lines += [beat for beat in beats if w.chance(0.8)] + _speech(human, subject)
     if scene.weather != "clear":
@@ -279,6 +279,12 @@ def _sentence(w: _Writer, scene: Scene) -> str:
 
 def _alone(scene: Scene, human: Human) -> bool:
     return [person_word(other) for other in scene.people].count(person_word(human)) == 1
+
+
+def _subject(scene: Scene, human: Human) -> str:
+    """ "the man", or "the person on the left" where two would answer to it."""
+    side = "left" if human.x < 0 else "right"
+    return f"the {person_word(human)}" if _alone(scene, human) else f"the person on the {side}"
 
 
 def _paragraph(w: _Writer, scene: Scene) -> str:
@@ -317,11 +323,7 @@ def _paragraph(w: _Writer, scene: Scene) -> str:
 
 
 def _about(w: _Writer, scene: Scene, human: Human) -> list[str]:
-    subject = (
-        f"the {person_word(human)}"
-        if _alone(scene, human)
-        else f"the person on the {'left' if human.x < 0 else 'right'}"
-    )
+    subject = _subject(scene, human)
     he = "he" if person_word(human) == "man" else "she"
     lines = []
     if w.chance(0.4):

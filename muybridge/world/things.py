@@ -21,7 +21,7 @@ from .solids import RGB, Solids
 from .spaces import placed, turn_z
 
 COLORS: dict[str, RGB] = {
-    "red": (0.62, 0.04, 0.04), "orange": (0.85, 0.27, 0.03), "yellow": (0.85, 0.62, 0.06), "green": (0.06, 0.36, 0.12),
+    "red": (0.62, 0.04, 0.04), "orange": (0.78, 0.17, 0.015), "yellow": (0.85, 0.62, 0.06), "green": (0.06, 0.36, 0.12),
     "blue": (0.04, 0.14, 0.55), "white": (0.75, 0.75, 0.73), "black": (0.03, 0.03, 0.035), "silver": (0.45, 0.46, 0.48),
     "brown": (0.25, 0.13, 0.06), "golden": (0.62, 0.42, 0.08),
 }  # fmt: skip
