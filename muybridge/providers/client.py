@@ -222,6 +222,10 @@ class Remote:
             call = found
         return Trouble("the answers refer to each other")
 
+    def pushed(self, body: Mapping[str, Any]) -> str | None:
+        """As the protocol spells it."""
+        return self.wire.pushed(body)
+
     def cancel(self, ticket: Ticket) -> CancelOutcome:
         """Best effort."""
         call = self.wire.cancel(ticket)

@@ -39,7 +39,8 @@ UNKNOWN_LANE = Lane()
 class Health:
     """All lanes of this process. Safe from any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, trips: bool = True) -> None:
+        self._trips = trips  # False: failures are counted, no lane is ever closed
         self._lanes: dict[str, Lane] = {}
         self._lock = threading.Lock()
 
@@ -76,9 +77,9 @@ class Health:
         with self._lock:
             known = self.of(lane)
             failures = known.failures + 1
-            opens = failures >= OPEN_AFTER or known.probing or kind in AT_ONCE
+            opens = self._trips and (failures >= OPEN_AFTER or known.probing or kind in AT_ONCE)
             pause_s = min(FIRST_PAUSE_S * 2.0**known.pauses, LONGEST_PAUSE_S)
-            until = now + max(pause_s, retry_after_s or 0.0) if opens else now + (retry_after_s or 0.0)
+            until = now + max(pause_s, retry_after_s or 0.0) if opens else 0.0
             self._lanes[lane] = Lane(
                 failures, known.pauses + int(opens), max(until, known.open_until), False, kind, known.seconds_per_s
             )

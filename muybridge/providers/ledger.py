@@ -139,6 +139,11 @@ class Ledger:
         """A job's attempts, first to last."""
         return [_attempt(r) for r in self._rows("attempts", job_id=job_id)]
 
+    def attempt(self, attempt_id: str) -> Attempt | None:
+        """One attempt."""
+        rows = self._rows("attempt", id=attempt_id)
+        return _attempt(rows[0]) if rows else None
+
     def accepted(self, attempt_id: str, ticket: Ticket, now: float) -> bool:
         """The provider named its job. False: the attempt was already past that."""
         text = json.dumps(asdict(ticket))

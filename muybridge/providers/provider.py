@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from muybridge.providers.catalog import Offer
 from muybridge.request import Request
@@ -232,6 +232,10 @@ class Provider(Protocol):
 
     def poll(self, ticket: Ticket) -> Poll | Trouble:
         """Ask once. Trouble is not a failure of the job."""
+        ...
+
+    def pushed(self, body: Mapping[str, Any]) -> str | None:
+        """The provider's id of the job that a completion push is about."""
         ...
 
     def cancel(self, ticket: Ticket) -> CancelOutcome:
