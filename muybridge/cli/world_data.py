@@ -1,4 +1,4 @@
-"""`muybridge world frames` and `muybridge world speech`: build what training reads."""
+"""`muybridge world frames, speech, takes, latents`: build what training reads, in this order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import typer
 
 def register(group: typer.Typer) -> None:
     """Add the verbs to the `world` group."""
-    group.command("frames")(frames)
+    for verb in (frames, speech, takes, latents):
+        group.command()(verb)
 
 
 def frames(
@@ -29,3 +30,69 @@ def frames(
     folder = output or settings().home / "frames"
     made = build(folder, count, split, stride, first, quiet=as_json)
     typer.echo(json.dumps({"output": str(folder), "shards": made}) if as_json else f"{made} new shards in {folder}")
+
+
+def speech(
+    minutes: Annotated[float, typer.Option(min=0.1, help="Minutes of speech, all languages together.")] = 30.0,
+    languages: Annotated[str, typer.Option(help="Which ones, by comma.")] = "en,zh,yue,ja,ko,de,fr",
+    split: Annotated[str, typer.Option(help="train, val or test.")] = "train",
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder; default: in the cache.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what there is as JSON.")] = False,
+) -> None:
+    """Synthesise utterances into the bank that talking clips draw from; goes on where it stopped."""
+    from muybridge.world.utterances import build, default_folder
+
+    folder = output or default_folder()
+    total = build(minutes, split, folder, tuple(languages.split(",")), quiet=as_json)
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    facts = {"output": str(folder), "minutes": round(total, 2), "bytes": size}
+    typer.echo(
+        json.dumps(facts) if as_json else f"{total:.1f} minutes of {split} speech in {folder} ({size >> 10} KiB)"
+    )
+
+
+def takes(
+    count: Annotated[int, typer.Option(min=1, help="Number of clips.")] = 256,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder; default: in the cache.")] = None,
+    size: Annotated[str, typer.Option(help="WIDTHxHEIGHT, multiples of 32.")] = "448x256",
+    seconds: Annotated[float | None, typer.Option(help="Length of each; default: 2 to 6 s, drawn.")] = None,
+    split: Annotated[str, typer.Option(help="train, val or test.")] = "train",
+    stride: Annotated[int, typer.Option(min=1, help="Number of processes that share the work.")] = 1,
+    first: Annotated[int, typer.Option(min=0, help="Which of them this is, from 0.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was made as JSON.")] = False,
+) -> None:
+    """Draw talking clips with their truth and keep them small; latents are made from them."""
+    from muybridge.config import settings
+    from muybridge.errors import InvalidRequest
+    from muybridge.train.takes import TOKEN, build
+
+    width, _, height = size.partition("x")
+    if (
+        not (width.isdigit() and height.isdigit())
+        or int(width) % TOKEN
+        or int(height) % TOKEN
+        or "0" in (width, height)
+    ):
+        raise InvalidRequest(f"--size {size} is not WIDTHxHEIGHT in multiples of {TOKEN}, such as 448x256.", "size")
+    folder = output or settings().home / "takes"
+    made = build(folder, count, split, (sides[1], sides[0]), seconds, stride, first, quiet=as_json)
+    typer.echo(json.dumps({"output": str(folder), "takes": made}) if as_json else f"{made} new takes in {folder}")
+
+
+def latents(
+    codecs: Annotated[Path, typer.Option(help="Folder of video_codec.safetensors and audio_codec.json.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the shards.")] = Path("runs/latents"),
+    source: Annotated[Path | None, typer.Option("--takes", help="Folder of takes; default: in the cache.")] = None,
+    split: Annotated[str, typer.Option(help="train, val or test.")] = "train",
+    stride: Annotated[int, typer.Option(min=1, help="Number of processes that share the work.")] = 1,
+    first: Annotated[int, typer.Option(min=0, help="Which of them this is, from 0.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was made as JSON.")] = False,
+) -> None:
+    """Encode takes with the trained codecs into the cache that the base recipe reads."""
+    from muybridge.config import settings
+    from muybridge.train.latents import build, load_codecs
+
+    video, audio = load_codecs(codecs, device)
+    made = build(source or settings().home / "takes", output, video, audio, split, stride, first, quiet=as_json)
+    typer.echo(json.dumps({"output": str(output), "shards": made}) if as_json else f"{made} new shards in {output}")

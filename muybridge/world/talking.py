@@ -7,8 +7,9 @@ Letters: T frames, Y X rows and columns, S samples, P people, L landmarks, U fac
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -121,8 +122,9 @@ def plan(index: int, split: str, seconds: float | None = None, source: Source | 
     return Plan(scene.replace(people=people), tuple(line for line, _ in pairs), tuple(item for _, item in pairs))
 
 
+@lru_cache(maxsize=1)
 def default_source() -> Source:
-    """The bank in the user cache, or the voices where it is empty."""
+    """The bank in the user cache, or the voices where it is empty; kept for the process."""
     try:
         return Bank()
     except NotFound:
@@ -227,3 +229,13 @@ def _subject(scene: Scene, human: Human) -> str:
     """What a caption calls a speaker: the man, the woman, or by place where two are alike."""
     same = [captions.person_word(other) for other in scene.people].count(captions.person_word(human)) > 1
     return f"the person on the {'left' if human.x < 0 else 'right'}" if same else f"the {captions.person_word(human)}"
+
+
+def sound_stream(seconds: float, split: str = "train", source: Source | None = None) -> Iterator[Floats]:
+    """Mono waveforms of talking clips at 24 kHz, at least `seconds` in all, without drawing them."""
+    source = source or default_source()
+    index, left = 0, seconds
+    while left > 0:
+        wave_S = waveform(plan(index, split, None, source))[0]
+        yield wave_S
+        index, left = index + 1, left - len(wave_S) / SAMPLE_RATE
