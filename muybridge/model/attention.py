@@ -32,5 +32,11 @@ def attend(q_NHK: Tensor, k_NGK: Tensor, v_NGK: Tensor, layout: Layout, receptiv
 
 
 def _sdpa(q_BLHK: Tensor, k_BLGK: Tensor, v_BLGK: Tensor) -> Tensor:
-    q, k, v = (x.transpose(1, 2) for x in (q_BLHK, k_BLGK, v_BLGK))
-    return scaled_dot_product_attention(q, k, v, enable_gqa=q.shape[1] != k.shape[1]).transpose(1, 2)
+    heads, groups = q_BLHK.shape[2], k_BLGK.shape[2]
+    k, v = k_BLGK.transpose(1, 2), v_BLGK.transpose(1, 2)
+    if heads != groups and q_BLHK.device.type == "cpu":
+        # The heads of a group as more queries of one head: the CPU's kernel then repeats no keys (bench/forward.py).
+        q_BGPK = q_BLHK.unflatten(2, (groups, -1)).transpose(1, 2).flatten(2, 3)
+        folded = scaled_dot_product_attention(q_BGPK, k, v)
+        return folded.unflatten(2, (q_BLHK.shape[1], -1)).transpose(1, 2).flatten(2, 3)
+    return scaled_dot_product_attention(q_BLHK.transpose(1, 2), k, v, enable_gqa=heads != groups).transpose(1, 2)

@@ -184,7 +184,7 @@ class FeedForward(nn.Module):
 def row_chunks(splits: tuple[int, int, int], copies: int, device: torch.device) -> list[tuple[slice, int]]:
     """(rows, weight set) that cover the sequence: by modality where weights differ, and when no gradient is wanted in
     pieces that stay in a CPU's cache or bound a GPU's memory (the 15B's widest rows take 109 kB a token)."""
-    longest = (256 if device.type == "cpu" else 16384) if not torch.is_grad_enabled() else sum(splits)
+    longest = (768 if device.type == "cpu" else 16384) if not torch.is_grad_enabled() else sum(splits)
     chunks, start = [], 0
     for copy, size in enumerate(splits if copies > 1 else (sum(splits),)):
         stop = start + size
