@@ -67,12 +67,8 @@ def takes(
     from muybridge.train.takes import TOKEN, build
 
     width, _, height = size.partition("x")
-    if (
-        not (width.isdigit() and height.isdigit())
-        or int(width) % TOKEN
-        or int(height) % TOKEN
-        or "0" in (width, height)
-    ):
+    sides = [int(side) if side.isdigit() else 0 for side in (width, height)]
+    if not all(sides) or any(side % TOKEN for side in sides):
         raise InvalidRequest(f"--size {size} is not WIDTHxHEIGHT in multiples of {TOKEN}, such as 448x256.", "size")
     folder = output or settings().home / "takes"
     made = build(folder, count, split, (sides[1], sides[0]), seconds, stride, first, quiet=as_json)
