@@ -24,6 +24,8 @@ PATCH = 2  # latent rows and columns in one token
 GRID = STRIDE_Y * PATCH  # rendered sizes are multiples of this many pixels
 BASE_AREA = 448 * 256  # pixels of the base stage, at any aspect ratio
 
+SMALL_UPSCALE_AREA = 1024 * 576  # pixels up to which the open 15B upscales with full attention
+
 MIN_SECONDS, MAX_SECONDS = 3.0, 15.0
 MIN_SIDE, MAX_LONG_SIDE, MAX_SHORT_SIDE = 64, 1920, 1080
 RATIOS: dict[str, tuple[int, int]] = {
@@ -327,4 +329,4 @@ def _stage_size(size: str, plan: StagePlan) -> str:
         return size
     if size == "tiny":
         return "tiny-upscaler"
-    return "15b-1080p" if plan.size.width * plan.size.height > 1024 * 576 else "15b"
+    return "15b-1080p" if plan.size.width * plan.size.height > SMALL_UPSCALE_AREA else "15b"

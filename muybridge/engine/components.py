@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from muybridge.model.codecs import AudioCodec, OnTile, SpatialTile, TextEncoder, VideoCodec
 from muybridge.model.tokens import Packed
+from muybridge.request import Request
 
 
 class Denoiser(Protocol):
@@ -57,6 +58,10 @@ class SplitVideoCodec:
         return self.decoder.decode_pieces(latent_BCTYX)
 
 
+def _as_written(request: Request) -> str:
+    return request.prompt
+
+
 @dataclass
 class Components:
     """A loaded size. `upscaler` is None where only the base size can be made."""
@@ -71,3 +76,6 @@ class Components:
     has_roles: bool = False  # whether the checkpoint knows references, sources and beats
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     aligned_corners: bool = True  # as its upscaler was probably trained
+    small_upscaler: Denoiser | None = None  # for outputs up to 1024x576, where the size has another one for them
+    format_prompt: Callable[[Request], str] = _as_written
+    negative_prompt: str = " "  # where the request gives none

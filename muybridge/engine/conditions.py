@@ -42,7 +42,7 @@ def encode_conditions(
     source, source_sound = _source(parts, request, ticks, base)
     return Conditions(
         text=encode_text(parts, request, ticks, plan),
-        negative=_scene(parts, request.negative_prompt or " "),
+        negative=_scene(parts, request.negative_prompt or parts.negative_prompt),
         frames=_given_frames(parts, request, ticks, base),
         large_frames=_given_frames(parts, request, ticks, large) if large else {},
         references=_references(parts, request, base),
@@ -54,7 +54,7 @@ def encode_conditions(
 
 def encode_text(parts: Components, request: Request, ticks: Clock, plan: Plan | None) -> TextTokens:
     """Scene text off the clock; where the size has roles, beats on their spans, phonemes at their times, tags."""
-    pieces = [_scene(parts, request.prompt)]
+    pieces = [_scene(parts, parts.format_prompt(request))]
     if parts.has_roles:
         for beat in (*request.beats, *timed_beats(request.prompt)):
             (features_NC,) = parts.text_encoder.encode([beat.text])

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from muybridge.engine import pipeline
 from muybridge.engine.clip import Clip
 from muybridge.engine.components import Components
+from muybridge.engine.offload import leave
 from muybridge.engine.state import GenerationState
 from muybridge.request import Request
 from muybridge.shapes import Cost, Window, cost
@@ -97,6 +98,8 @@ class Engine:
 
     def upscale(self, state: GenerationState) -> GenerationState:
         """From the end of a stage to the start of the next, or to done."""
+        for model in (self.parts.base, self.parts.upscaler, self.parts.small_upscaler):
+            leave(model)  # a placement that waits makes room for the next stage
         return pipeline.upscale(self.parts, state)
 
     def decode(self, state: GenerationState) -> Clip:

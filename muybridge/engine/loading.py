@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from muybridge.config import TINY_UPSCALER, EngineConfig, ModelConfig, model_config, settings
-from muybridge.engine import offload, precision
-from muybridge.engine.components import Components, SplitVideoCodec
+from muybridge.engine import precision
+from muybridge.engine.components import Components
 from muybridge.engine.engine import Engine
 from muybridge.errors import UserError
 from muybridge.model import Transformer
@@ -43,36 +43,9 @@ def load(size_or_path: str | Path = "tiny", config: EngineConfig | None = None) 
         from muybridge.engine.tiny import load_tiny
 
         return Engine(load_tiny(folder, device, config.precision))
-    return Engine(_load_15b(folder, size, device, config))
+    from muybridge.engine.open_model import load_open_model
 
-
-def _load_15b(folder: Path, size: str, device: torch.device, config: EngineConfig) -> Components:
-    from muybridge.model.audio_codec import load_oobleck_codec
-    from muybridge.model.text_encoder import load_text_encoder
-    from muybridge.model.turbo_decoder import load_turbo_decoder
-    from muybridge.model.video_codec import load_wan_codec
-    from muybridge.model.weights import load_transformer
-
-    chosen = precision.choose(device, config.precision).precision
-    variant = {"15b-base": "base", "15b": "distill"}.get(size, "distill")
-    base = load_transformer(folder / variant, model_config("15b"), matrix_dtype=torch.bfloat16)
-    large = load_transformer(folder / "1080p_sr", model_config("15b-1080p"), matrix_dtype=torch.bfloat16)
-    place = str(device)
-    wan = load_wan_codec(folder / "video_codec" / "vae", device=place)
-    return Components(
-        size,
-        _place(base, device, chosen, streams=config.offload == "layers"),
-        _place(large, device, chosen, streams=config.offload in ("layers", "components")),
-        SplitVideoCodec(wan, load_turbo_decoder(folder / "turbo_vae", device=place)),
-        load_oobleck_codec(folder / "audio_codec" / "vae", device=place),
-        load_text_encoder(folder / "text_encoder", device="cpu" if config.offload != "none" else place),
-        device=device,
-    )
-
-
-def _place(model: Transformer, device: torch.device, chosen: str, streams: bool) -> Transformer:
-    model = precision.apply(model, chosen)  # type: ignore[arg-type]  # one of Precision's words
-    return offload.stream_layers(model, device) if streams else model.to(device)
+    return Engine(load_open_model(folder, size, device, config))
 
 
 def random_components(

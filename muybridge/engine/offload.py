@@ -1,16 +1,21 @@
-"""Layer streaming, applied from outside: weights wait in main memory, two layers at a time are on the device.
+"""Where weights are, applied from outside: resident, waiting for their stage, or streamed layer by layer.
 
-While layer n computes, layer n+1 is copied on a second stream from pinned memory. Deleting this file costs only the
-ability to run models larger than the device.
+Streaming keeps two layers at a time on the device: while layer n computes, layer n+1 is copied on a second stream from
+pinned memory. Deleting this file costs only the ability to run models larger than the device.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from muybridge.engine.components import Denoiser
+from muybridge.engine.placement import Where
+from muybridge.model.codecs import TextEncoder
+from muybridge.model.tokens import Packed
 from muybridge.model.transformer import Transformer
 
 
@@ -55,6 +60,73 @@ def stream_layers(model: Transformer, device: torch.device) -> Transformer:
         layer.register_forward_pre_hook(lambda *_, i=index: before(i))
         layer.register_forward_hook(lambda *_, i=index: after(i))
     return model
+
+
+class OnDemand:
+    """A transformer that is read from disk when it is first called: most requests never need the upscalers."""
+
+    def __init__(self, read: Callable[[], Denoiser]) -> None:
+        self._read = read
+        self._model: Denoiser | None = None
+
+    def __call__(self, packed: Packed) -> tuple[Tensor, Tensor]:
+        if self._model is None:
+            self._model = self._read()
+        return self._model(packed)
+
+    def leave(self) -> None:
+        """Give the device's memory back until the next call."""
+        leave(self._model)
+
+
+class Visiting:
+    """A transformer that waits in main memory and is on the device from its first call until `leave`."""
+
+    def __init__(self, model: Transformer, device: torch.device) -> None:
+        self._model, self._device = model.cpu(), device
+        self._is_there = False
+
+    def __call__(self, packed: Packed) -> tuple[Tensor, Tensor]:
+        if not self._is_there:
+            self._model.to(self._device)
+            self._is_there = True
+        found: tuple[Tensor, Tensor] = self._model(packed)
+        return found
+
+    def leave(self) -> None:
+        """Back to main memory."""
+        if self._is_there:
+            self._model.cpu()
+            self._is_there = False
+
+
+class VisitingEncoder:
+    """A text encoder whose model is on the device only while it encodes."""
+
+    def __init__(self, encoder: TextEncoder, model: nn.Module, device: torch.device) -> None:
+        self._encoder, self._model, self._device = encoder, model, device
+        self.num_channels = encoder.num_channels
+
+    def encode(self, prompts: Sequence[str]) -> list[Tensor]:
+        """As the encoder's; the features stay on the device."""
+        self._model.to(self._device)
+        try:
+            return self._encoder.encode(prompts)
+        finally:
+            self._model.cpu()
+
+
+def put(model: Transformer, device: torch.device, where: Where) -> Denoiser:
+    """`model` where the placement wants it."""
+    if where == "streamed":
+        return stream_layers(model, device)
+    return Visiting(model, device) if where == "waiting" else model.to(device)
+
+
+def leave(model: Denoiser | None) -> None:
+    """Send a visiting model away; resident and streamed ones have nothing to give back."""
+    if isinstance(model, OnDemand | Visiting):
+        model.leave()
 
 
 Home = dict[str, Tensor]

@@ -33,7 +33,16 @@ from muybridge.model import tokens
 from muybridge.model.codecs import SpatialTile, VideoCodec
 from muybridge.model.tokens import Packed, Role, Sample, TextTokens, pack
 from muybridge.request import AudioMode, Request
-from muybridge.shapes import AUDIO_CHANNELS, LATENT_CHANNELS, PixelSize, StagePlan, Window, clock, plan_stages
+from muybridge.shapes import (
+    AUDIO_CHANNELS,
+    LATENT_CHANNELS,
+    SMALL_UPSCALE_AREA,
+    PixelSize,
+    StagePlan,
+    Window,
+    clock,
+    plan_stages,
+)
 
 if TYPE_CHECKING:
     from muybridge.speech.pacing import Plan
@@ -143,8 +152,7 @@ def prepare(parts: Components, state: GenerationState) -> Prepared:
         sampling, model, moving = base_sampling(parts.size, state.request), parts.base, STREAMS
         sound = None
     else:
-        assert parts.upscaler is not None
-        sampling, model, moving = upscaler_sampling(parts.size), parts.upscaler, ("video",)
+        sampling, model, moving = upscaler_sampling(parts.size), upscaler_for(parts, plan.size), ("video",)
         audio = state.latents["audio"]
         draw = noise(state.request.seed, f"upscaler@{state.window.start_unit}", START, "audio", audio.shape)
         sound = audio_context(audio.cpu(), draw)[0].to(parts.device)
@@ -153,6 +161,13 @@ def prepare(parts: Components, state: GenerationState) -> Prepared:
     packed = {name: pack([_sample(parts, state, plan, name)]) for name in names}
     rows, cols = plan.size.latent
     return Prepared(model, sampling, schedule, packed, moving, sound, plan.num_video_tokens, rows, cols)
+
+
+def upscaler_for(parts: Components, size: PixelSize) -> Denoiser:
+    """The upscaler of an output size: the small one, with full attention, up to 1024x576 where there is one."""
+    assert parts.upscaler is not None
+    is_small = size.width * size.height <= SMALL_UPSCALE_AREA
+    return parts.small_upscaler if is_small and parts.small_upscaler is not None else parts.upscaler
 
 
 def num_steps(parts: Components, state: GenerationState) -> int:
