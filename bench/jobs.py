@@ -64,6 +64,7 @@ def cycles(postgres: bool, num_jobs: int, num_processes: int, tenants: int) -> d
         assert sum(done) == len(store.ledger.list(limit=10**9)) == num_jobs, "a job was lost or ran twice"
         store.close()
     result = {"tenants": tenants, "processes": num_processes, "creates_per_s": creates, "cycles_per_s": rate}
+    result["load_average"] = os.getloadavg()[0]  # other people's work on this machine: read the rates beside it
     if not postgres:
         with tempfile.TemporaryDirectory() as folder:
             path = str(Path(folder) / "bare.sqlite")
