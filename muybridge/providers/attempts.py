@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import math
 import random
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -367,10 +366,17 @@ class Dispatch:
         assert attempt.ticket is not None
         if not found.results:
             raise MediaFetch("it names no file")
-        with tempfile.TemporaryDirectory(prefix="fetch-", dir=workdir) as folder:
-            raw = Path(folder) / "result"
-            self._provider(attempt).fetch(attempt.ticket, found.results[0], raw)
-            return self.check(raw, self.order(task, attempt))
+        raw = workdir / f"{attempt.id}.remote"
+        raw.unlink(missing_ok=True)  # of a try that was cut short
+        self._provider(attempt).fetch(attempt.ticket, found.results[0], raw)
+        try:
+            result = self.check(raw, self.order(task, attempt))
+        except BaseException:
+            raw.unlink(missing_ok=True)
+            raise
+        if result.path != raw:
+            raw.unlink(missing_ok=True)
+        return result
 
     def _spoilt(self, attempt: Attempt, found: Poll, why: str) -> Step:
         """Billed, but of no use: the caller pays nothing, and nobody else is paid for the same job."""

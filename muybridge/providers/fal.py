@@ -1,4 +1,7 @@
-"""fal's queue. The sub-path of an endpoint belongs to the submit only; a bad input fails at the result, not before."""
+"""fal's queue. The sub-path of an endpoint belongs to the submit only; a bad input fails at the result, not before.
+
+So a policy violation at the result may be about the prompt as well as about the clip: it counts as the prompt's.
+"""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ shares no code with `attempts`.
 from __future__ import annotations
 
 import heapq
+import itertools
 import re
 import tempfile
 import time
@@ -285,7 +286,7 @@ class Fleet:
         """Jobs made while an earlier one of the same caller's job was alive or had been billed."""
         ordered = sorted(works, key=lambda w: w.created_at)
         wrong = 0
-        for earlier, later in zip(ordered, ordered[1:], strict=False):
+        for earlier, later in itertools.pairwise(ordered):
             ended = earlier.cancelled or (earlier.outcome != "succeeded" and later.created_at >= earlier.ends_at)
             wrong += not ended
         return wrong
@@ -305,3 +306,44 @@ def _tag(work: Work) -> int:
 def plain(task: Task, model: str) -> Task:
     """The same job, asking for another model."""
     return replace(task, wish=replace(task.wish, model=model))
+
+
+# What the shipped catalogue lacks for a test of every protocol: prices, and models whose day has passed.
+EVERY_PROVIDER = """
+version = "simulated"
+[models."simulated-veo"]
+like = "simulated"
+seconds = { choices = [4, 6, 8] }
+[models."simulated"]
+family = "simulated"
+tasks = ["t2v", "i2v"]
+seconds = [3, 15]
+tiers = ["480p", "720p", "1080p"]
+ratios = ["16:9", "9:16"]
+audio = "always"
+[[offers]]
+model = "simulated-veo"
+provider = "google"
+ids = { all = "simulated-veo" }
+price = { per_s = { 720p = 0.11 } }
+[[offers]]
+model = "simulated"
+provider = "openai"
+ids = { all = "simulated" }
+price = { per_s = { 720p = 0.07 } }
+[[offers]]
+model = "simulated"
+provider = "azure"
+ids = { all = "simulated" }
+price = { per_s = { 720p = 0.071 } }
+[[offers]]
+model = "simulated"
+provider = "replicate"
+ids = { all = "simulated/simulated" }
+price = { per_s = { 720p = 0.072 } }
+[[offers]]
+model = "simulated"
+provider = "openrouter"
+ids = { all = "simulated/simulated" }
+price = { per_s = { 720p = 0.073 } }
+"""

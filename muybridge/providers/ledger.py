@@ -7,6 +7,7 @@ PostgreSQL as the jobs, so that whoever takes over a job sees what was already s
 from __future__ import annotations
 
 import datetime
+import functools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -40,7 +41,7 @@ class Attempt:
     state: State
     is_open: bool
     plan: Plan
-    decision: dict[str, Any]
+    decision: str  # JSON of `Decision.to_dict`: read by people and the API, not on the way
     quote: int
     created_at: float
     orphan: bool = False
@@ -283,12 +284,21 @@ class Ledger:
 
 def _attempt(row: Mapping[str, Any]) -> Attempt:
     values = dict(row)
-    plan = json.loads(values["plan"])
-    values["plan"] = Plan(**plan | {"changes": tuple(Change(*c) for c in plan["changes"])})
-    values["decision"] = json.loads(values["decision"])
-    values["ticket"] = Ticket(**json.loads(values["ticket"])) if values["ticket"] else None
+    values["plan"] = _plan(values["plan"])
+    values["ticket"] = _ticket(values["ticket"]) if values["ticket"] else None
     values["is_open"], values["orphan"] = bool(values["is_open"]), bool(values["orphan"])
     return Attempt(**values)
+
+
+@functools.lru_cache(maxsize=4096)
+def _plan(text: str) -> Plan:
+    plan = json.loads(text)
+    return Plan(**plan | {"changes": tuple(Change(*c) for c in plan["changes"])})
+
+
+@functools.lru_cache(maxsize=4096)
+def _ticket(text: str) -> Ticket:
+    return Ticket(**json.loads(text))
 
 
 def _day_start(now: float) -> float:

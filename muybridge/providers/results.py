@@ -28,7 +28,7 @@ def check(raw: Path, order: Order) -> Checked:
     from muybridge.ingest import Limits, ingest
 
     limits = Limits(num_bytes=MAX_BYTES, kept_s=max(order.seconds, order.request.seconds) + 1.0)
-    made = ingest(raw, "video", raw.parent.parent, limits)
+    made = ingest(raw, "video", raw.parent, limits)
     if order.task != "edit":  # an edit is as long as its source
         check_length(made.duration_s, order)
     width, height = order.request.pixel_size

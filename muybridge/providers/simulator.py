@@ -2,13 +2,14 @@
 
 A request goes to `/{lane}/...`: `http://host/fal/...`, `http://host/dashscope@cn-beijing/...`; below that the paths
 are the provider's own (`simulator_speech`). A fault is ordered in the prompt, `[fal:lost_answer]` or `[any:429]`.
-Prices are worked out here anew from the catalogue's text in decimals: an invoice does not share the router's arithmetic.
+Prices are worked out here anew, in decimals from the catalogue's text: an invoice does not share our arithmetic.
 """
 
 from __future__ import annotations
 
 import asyncio
 import functools
+import heapq
 import json
 import re
 import tempfile
@@ -17,7 +18,7 @@ import time
 import tomllib
 import uuid
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal
 from importlib import resources
@@ -57,6 +58,7 @@ FAULTS = {
 }
 ORDERED = re.compile(r"\[([a-z]+):(\w+)\]")
 Outcome = Literal["succeeded", "failed", "moderation_output"]
+LATE = frozenset({"fal"})  # providers that look at an input only when the job has run
 RENDER_S, QUEUE_S, SLOW = 40.0, 5.0, 10.0
 
 
@@ -125,7 +127,7 @@ class Simulator:
         *,
         render_s: float = RENDER_S,
         clip: Callable[[float], bytes] | None = None,
-        catalog: str | None = None,
+        catalogs: Sequence[str] = (),
         url: str = "http://simulator",
     ) -> None:
         self.now, self.render_s, self.url = now, render_s, url
@@ -134,9 +136,9 @@ class Simulator:
         self.works: dict[str, Work] = {}
         self.by_lane: dict[str, list[Work]] = {}
         self.submits: Counter[tuple[str, str]] = Counter()  # (lane, prompt): how often a submit arrived
-        self.outbox: list[tuple[float, str, dict[str, Any]]] = []  # pushes not yet due: (at, url, body)
-        self.num_calls = 0
-        self.tariff = Tariff(catalog)
+        self.outbox: list[tuple[float, int, str, dict[str, Any]]] = []  # a heap of pushes: (due at, number, url, body)
+        self.num_calls = self.num_pushes = 0
+        self.tariff = Tariff(catalogs)
         self._lock = threading.Lock()
 
     # What a provider does -------------------------------------------------------------------------------------------
@@ -152,7 +154,7 @@ class Simulator:
             tries = self.submits[lane, asked.prompt]
         if fault in ("429", "500", "503") and tries <= 2:
             return refused({"429": "rate", "500": "internal", "503": "capacity"}[fault])
-        if fault in ("auth", "moderation_input"):
+        if fault == "auth" or (fault == "moderation_input" and provider not in LATE):
             return refused(fault)
         if fault == "lost_request" and tries == 1:
             raise LostAnswer
@@ -175,8 +177,10 @@ class Simulator:
         span = self.render_s * (SLOW if fault == "slow" else 1.0)
         wait = min(QUEUE_S, self.render_s / 8)
         work = Work(uuid.uuid4().hex, lane, asked, fault, now, now + wait, now + wait + span)
-        if fault in ("failed", "moderation_output"):
-            work.outcome = fault  # type: ignore[assignment]  # these two are outcomes
+        if fault == "failed":
+            work.outcome = "failed"
+        elif fault in ("moderation_output", "moderation_input"):
+            work.outcome = "moderation_output"
         with self._lock:
             self.works[work.id] = work
             self.by_lane.setdefault(lane, []).append(work)
@@ -242,15 +246,16 @@ class Simulator:
         name = self.public_id(work)
         body = {"id": name, "request_id": name, "task_id": name, "name": name, "status": state}
         with self._lock:
-            self.outbox.append((at, work.asked.webhook, body))
+            self.num_pushes += 1
+            heapq.heappush(self.outbox, (at, self.num_pushes, work.asked.webhook, body))
 
     def deliver(self, send: Callable[[str, dict[str, Any]], None] | None = None) -> int:
         """Hand over the pushes that are due, to `send` or to `on_push`; how many."""
-        now = self.now()
+        now, due = self.now(), []
         with self._lock:
-            due = [p for p in self.outbox if p[0] <= now]
-            self.outbox = [p for p in self.outbox if p[0] > now]
-        for _, url, body in due:
+            while self.outbox and self.outbox[0][0] <= now:
+                due.append(heapq.heappop(self.outbox))
+        for _, _, url, body in due:
             (send or self.on_push)(url, body)
         return len(due)
 
@@ -352,16 +357,18 @@ def small_clip(seconds: float) -> bytes:
 class Tariff:
     """Invoices in decimals, from the catalogue's text; shares nothing with `price`."""
 
-    def __init__(self, text: str | None = None) -> None:
-        own = text or resources.files("muybridge.providers").joinpath("catalog.toml").read_text(encoding="utf-8")
-        data = tomllib.loads(own, parse_float=Decimal)
-        self._rates = data.get("rates", {})
+    def __init__(self, more: Sequence[str] = ()) -> None:
+        own = resources.files("muybridge.providers").joinpath("catalog.toml").read_text(encoding="utf-8")
+        self._rates: dict[str, Any] = {}
         self._tables: dict[tuple[str, str], dict[str, Any]] = {}
-        for offer in data["offers"]:
-            lane = offer["provider"] + (f"@{offer['region']}" if offer.get("region") else "")
-            for seller_id in offer["ids"].values():
-                if "price" in offer:
-                    self._tables[lane, seller_id] = offer["price"]
+        for text in (own, *more):
+            data = tomllib.loads(text, parse_float=Decimal)
+            self._rates |= data.get("rates", {})
+            for offer in data.get("offers", ()):
+                lane = offer["provider"] + (f"@{offer['region']}" if offer.get("region") else "")
+                for seller_id in offer["ids"].values():
+                    if "price" in offer:
+                        self._tables[lane, seller_id] = offer["price"]
 
     def amount(self, lane: str, asked: Asked, at: float) -> Decimal:
         """The price in the offer's currency."""

@@ -151,7 +151,7 @@ def _fal_result(sim: Simulator, lane: str, work_id: str) -> Reply:
     if state == "succeeded":
         return Reply(200, {"video": {"url": sim.media_url(work), "duration": work.asked.seconds}, "seed": 1})
     if state == "moderation_output":
-        return Reply(422, {"detail": [{"loc": ["body"], "msg": "withheld", "type": "output_content_policy_violation"}]})
+        return Reply(422, {"detail": [{"loc": ["body"], "msg": "withheld", "type": "content_policy_violation"}]})
     return Reply(400, {"detail": "Request is still in progress"})
 
 
