@@ -17,6 +17,7 @@ if importlib.util.find_spec("anny") is None or importlib.util.find_spec("moderng
     )
 
 from muybridge.errors import InvalidRequest, NotInstalled
+from muybridge.speech.durations import Phone
 from muybridge.world import edits, garments, gl, grammar, hair, render, soundtrack, things
 from muybridge.world.anatomy import UNIT_INDEX
 from muybridge.world.person import LANDMARKS
@@ -200,7 +201,10 @@ def test_camera_moves_show_in_the_landmarks(still: Scene, move: str) -> None:
     made.release()
     nose = LANDMARKS.index("nose_tip")
     shift = last[nose] - first[nose]
-    width = lambda marks: marks[LANDMARKS.index("eye_left_outer"), 0] - marks[LANDMARKS.index("eye_right_outer"), 0]  # noqa: E731
+
+    def width(marks: np.ndarray) -> float:
+        return float(marks[LANDMARKS.index("eye_left_outer"), 0] - marks[LANDMARKS.index("eye_right_outer"), 0])
+
     if move.startswith("pan"):
         assert shift[0] * (1 if move.endswith("left") else -1) > 8
     elif move == "tilt up":
@@ -336,7 +340,10 @@ def test_a_line_that_does_not_fit_is_refused_and_a_fitting_one_moves_the_lips() 
     vowels = [p for p in spoken.phones[0] if p.base in "ɑɒæʌɔ"]
     assert closed
     assert vowels
-    height = lambda p: jaw[round(25 * p.start_s) : round(25 * p.end_s) + 1]  # noqa: E731
+
+    def height(phone: Phone) -> np.ndarray:
+        return jaw[round(25 * phone.start_s) : round(25 * phone.end_s) + 1]
+
     assert min(height(p).max() for p in vowels) > max(height(p).min() for p in closed)
 
 

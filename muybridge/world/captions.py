@@ -342,7 +342,8 @@ def _about(w: _Writer, scene: Scene, human: Human) -> list[str]:
 @cache
 def _phrases() -> dict[str, Any]:
     text = (resources.files(__package__) / "phrases.json").read_text(encoding="utf-8")
-    return json.loads(text)  # type: ignore[no-any-return]
+    table: dict[str, Any] = json.loads(text)
+    return table
 
 
 def prompt(scene: Scene, language: str = "en") -> str:

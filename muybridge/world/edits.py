@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -34,8 +35,9 @@ def _other(rng: np.random.Generator, choices: tuple[str, ...], now: str) -> str:
     return str(rng.choice([choice for choice in choices if choice != now]))
 
 
-def _with_look(scene: Scene, **changes: object) -> Scene:
-    first = dataclasses.replace(scene.people[0], look=dataclasses.replace(scene.people[0].look, **changes))  # type: ignore[arg-type]
+def _with_look(scene: Scene, **changes: Any) -> Scene:  # noqa: ANN401 - any field of Look
+    look = dataclasses.replace(scene.people[0].look, **changes)
+    first = dataclasses.replace(scene.people[0], look=look)
     return scene.replace(people=(first, *scene.people[1:]))
 
 

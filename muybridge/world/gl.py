@@ -41,7 +41,12 @@ def program(vertex: str, fragment: str) -> moderngl.Program:
 
 @cache
 def _slots(target: moderngl.Program) -> dict[str, moderngl.Uniform]:
-    return {name: target[name] for name in target if isinstance(target[name], moderngl.Uniform)}  # type: ignore[misc]
+    found: dict[str, moderngl.Uniform] = {}
+    for name in target:
+        member = target[name]
+        if isinstance(member, moderngl.Uniform):
+            found[name] = member
+    return found
 
 
 def put(target: moderngl.Program, **values: object) -> None:

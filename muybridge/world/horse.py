@@ -8,6 +8,7 @@ decimetres; the horse runs to +x with its mid-body at x = 0; mirror x for the ot
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -126,8 +127,8 @@ def mesh(gallop: Gallop, coat: str, t_s: float) -> tuple[Floats, Ints]:
     return s.mesh()
 
 
-def _head(s: Solids, on_body: object, body: RGB, dark: RGB, nod: float, phase: float) -> None:
-    root = on_body(5.4, 14.0)  # type: ignore[operator]
+def _head(s: Solids, on_body: Callable[..., Floats], body: RGB, dark: RGB, nod: float, phase: float) -> None:
+    root = on_body(5.4, 14.0)
     c, si = np.cos(nod), np.sin(nod)
 
     def at(x: float, y: float, z: float = 0.0) -> Floats:
@@ -175,8 +176,8 @@ def _head(s: Solids, on_body: object, body: RGB, dark: RGB, nod: float, phase: f
     s.ball(at(12.4, 19.5), (0.55, 0.35, 0.3), dark, "fur", 6, 8)
 
 
-def _tail(s: Solids, on_body: object, dark: RGB, phase: float) -> None:
-    root = on_body(-8.5, 14.0)  # type: ignore[operator]
+def _tail(s: Solids, on_body: Callable[..., Floats], dark: RGB, phase: float) -> None:
+    root = on_body(-8.5, 14.0)
     t = np.linspace(0, 1, 14)
     wave = 0.5 * np.sin(2 * np.pi * (phase - 0.8 * t)) * t
     for z in (-0.25, 0.0, 0.25):
@@ -191,17 +192,17 @@ def _tail(s: Solids, on_body: object, dark: RGB, phase: float) -> None:
         s.tube(path, 0.30 + 0.42 * np.sin(np.pi * t**0.7) * (1 - 0.6 * t), dark, "fur", 8)
 
 
-def _leg(s: Solids, gallop: Gallop, leg: int, t_s: float, on_body: object, body: RGB, dark: RGB) -> None:
+def _leg(s: Solids, gallop: Gallop, leg: int, t_s: float, on_body: Callable[..., Floats], body: RGB, dark: RGB) -> None:
     x, lift, u, down = gallop.hoof(leg, t_s)
     hind, z = leg < 2, (-1.25 if leg % 2 == 0 else 1.25)
     fold = 0.0 if down else float(np.sin(np.pi * u) ** 0.8)
     swing = 0.32 * x
     if hind:
-        top, root = on_body(-6.2, 12.6, 0.75 * z), on_body(-4.9 + swing, 9.6 + 0.10 * abs(x), 0.9 * z)  # type: ignore[operator]
+        top, root = on_body(-6.2, 12.6, 0.75 * z), on_body(-4.9 + swing, 9.6 + 0.10 * abs(x), 0.9 * z)
         upper, lower, pastern_len, bend = 4.7, 4.1, 1.75, -1.0
         rear = -5.6
     else:
-        top, root = on_body(5.3, 11.6, 0.75 * z), on_body(4.9 + 0.8 * swing, 9.3 + 0.06 * abs(x), 0.9 * z)  # type: ignore[operator]
+        top, root = on_body(5.3, 11.6, 0.75 * z), on_body(4.9 + 0.8 * swing, 9.3 + 0.06 * abs(x), 0.9 * z)
         upper, lower, pastern_len, bend = 4.5, 3.5, 1.75, 1.0
         rear = 5.0
     foot = np.array([rear + x, lift, 0.9 * z])

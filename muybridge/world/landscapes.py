@@ -1,4 +1,7 @@
-"""The outdoor places, built like those of places.py: streets, shores, woods, hills and deserts."""
+"""The outdoor places, built like those of places.py: streets, shores, woods, hills and deserts.
+
+Over 400 lines: eleven places, one function each.
+"""
 
 from __future__ import annotations
 

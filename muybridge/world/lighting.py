@@ -90,18 +90,10 @@ def direction(azimuth_deg: float, elevation_deg: float) -> Floats:
     return np.array([np.sin(a) * np.cos(e), np.sin(e), np.cos(a) * np.cos(e)], np.float32)
 
 
-def light_at(scene: Scene, place: Place, t_s: float) -> Light:
-    """The light of one moment."""
-    track = scene.light
-    if place.indoor:
-        key, sky, ground, exposure, shadow = _INDOOR[scene.hour]
-        zenith, horizon = _OUTDOOR[scene.hour][3:5]
-    else:
-        key, sky, ground, zenith, horizon, exposure, shadow = _OUTDOOR[scene.hour]
-    e = ease(t_s, track.start_s, track.end_s)
-    gain, azimuth, elevation = track.strength, track.azimuth_deg, track.elevation_deg
-    tint = np.array(TINTS[track.tint])
+def _changed(scene: Scene, e: float, azimuth: float, t_s: float) -> tuple[Floats, float]:
+    """Factor [3] on all light and the key's azimuth at progress e of the track's change."""
     wide = np.ones(3)  # changes reach the ambient light too, else nobody sees them
+    track = scene.light
     if track.change == "brightens":
         wide = wide * (0.30 + 0.70 * e)
     elif track.change == "dims":
@@ -114,6 +106,21 @@ def light_at(scene: Scene, place: Place, t_s: float) -> Light:
         wide = wide * (1 + e * (np.array([0.50, 0.78, 1.40]) - 1))
     elif track.change == "sweeps":
         azimuth += -70 + 140 * e
+    return wide, azimuth
+
+
+def light_at(scene: Scene, place: Place, t_s: float) -> Light:
+    """The light of one moment."""
+    track = scene.light
+    if place.indoor:
+        key, sky, ground, exposure, shadow = _INDOOR[scene.hour]
+        zenith, horizon = _OUTDOOR[scene.hour][3:5]
+    else:
+        key, sky, ground, zenith, horizon, exposure, shadow = _OUTDOOR[scene.hour]
+    e = ease(t_s, track.start_s, track.end_s)
+    gain, azimuth, elevation = track.strength, track.azimuth_deg, track.elevation_deg
+    tint = np.array(TINTS[track.tint])
+    wide, azimuth = _changed(scene, e, azimuth, t_s)
     indoor_scale = 1.0
     if scene.place == "stage":
         indoor_scale, sky, ground = 1.5, (0.10, 0.09, 0.12), (0.06, 0.05, 0.05)

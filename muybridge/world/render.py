@@ -2,6 +2,8 @@
 
 T frames, Y rows, X columns, P people, L landmarks, U face units. Pixels are uint8; masks are coverage 0..255 (soft at
 edges because four samples a pixel are averaged). The same scene and size give the same bytes on one machine.
+
+Over 400 lines: the passes of one frame share its uniforms and are read together.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 A drawing is a list of (vertices [N, 14], triangles [F, 3], model matrix [4,
 4]); parts that never change shape are built
 once. Lengths in decimetres on the ground y = 0; `heading` -1 mirrors left and right.
+
+Over 400 lines: every subject keeps its shape, motion and events side by side.
 """
 
 from __future__ import annotations
