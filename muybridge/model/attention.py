@@ -38,5 +38,6 @@ def _sdpa(q_BLHK: Tensor, k_BLGK: Tensor, v_BLGK: Tensor) -> Tensor:
         # The heads of a group as more queries of one head: the CPU's kernel then repeats no keys (bench/forward.py).
         q_BGPK = q_BLHK.unflatten(2, (groups, -1)).transpose(1, 2).flatten(2, 3)
         folded = scaled_dot_product_attention(q_BGPK, k, v)
-        return folded.unflatten(2, (q_BLHK.shape[1], -1)).transpose(1, 2).flatten(2, 3)
+        out_BLHK: Tensor = folded.unflatten(2, (q_BLHK.shape[1], -1)).transpose(1, 2).flatten(2, 3)
+        return out_BLHK
     return scaled_dot_product_attention(q_BLHK.transpose(1, 2), k, v, enable_gqa=heads != groups).transpose(1, 2)
