@@ -194,8 +194,8 @@ def test_scene_is_heard_at_the_times_at_which_it_is_seen() -> None:
 
     for kind in ("horse", "ball", "bell", "metronome", "drum", "bird", "door", "fire", "waves", "car"):
         scene = Scene(seed=1, seconds=3.0, place="beach", things=(Thing(kind),))
-        heard = soundtrack.scene_events(scene)
+        heard = [(e.kind, e.at_s) for e in soundtrack.sound_events(scene)]
         seen = [(e.kind, e.time_s) for e in things.events(scene)]
-        assert [(e.kind, e.at_s) for e in heard][: len(seen)] == seen and seen
-        wave = soundtrack.soundtrack(scene)
+        assert heard[: len(seen)] == seen and seen
+        wave = soundtrack.soundtrack(scene).waveform_CS
         assert wave.shape == (1, scene.num_frames * RATE // 25) and np.abs(wave).max() > 0.02
