@@ -80,8 +80,6 @@ def serve(serving: Serving, as_json: bool = False) -> None:
     config = replace(serving.config, port=listener.getsockname()[1])
     fleet = Fleet(worker_spec(serving), config.workers)
     app = create_app(config, serving.limits)  # makes the database; the workers need it
-    fleet.start()
-    _greet(app.state.service.keys, config, as_json)
     server = uvicorn.Server(
         uvicorn.Config(
             app,
@@ -91,8 +89,16 @@ def serve(serving: Serving, as_json: bool = False) -> None:
             server_header=False,
         )
     )
-    signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn shuts down on it and then raises it again: once is enough
+
+    def leave(*_: object) -> None:
+        server.should_exit = True
+
+    # Before the address is told: from then on a SIGTERM may come at any moment. While it serves, uvicorn's own handler
+    # stands here, and afterwards it raises the signal once more, to this one.
+    signal.signal(signal.SIGTERM, leave)
+    fleet.start()
     try:
+        _greet(app.state.service.keys, config, as_json)
         server.run(sockets=[listener])
     finally:
         fleet.stop()
