@@ -81,7 +81,7 @@ def test_progress_counts_windows_and_can_stop(engine: Engine) -> None:
         if index == 1:
             raise KeyboardInterrupt
 
-    request = Request("a scene", size="64x64", seconds=3, num_inference_steps=1)
+    request = Request("a scene. 1-2 s: a bird sings", size="64x64", seconds=3, num_inference_steps=1)
     with pytest.raises(KeyboardInterrupt):
         generate_programme(engine, request, 20.0, Collect(), beats=(Beat("turns", 1.0, 17.0),), on_step=stop)
     assert seen == [(0, 2), (1, 2)]

@@ -24,6 +24,7 @@ from muybridge.engine.state import GenerationState
 from muybridge.engine.windows import plan_windows
 from muybridge.request import Beat, Request
 from muybridge.shapes import FPS, STRIDE_T, Window, sample_at_frame
+from muybridge.speech.script import parse_script
 
 if TYPE_CHECKING:
     from muybridge.speech.pacing import Plan
@@ -60,9 +61,12 @@ def generate_programme(
 ) -> tuple[Window, ...]:
     """Make `seconds` of programme and give it to `sink` piece by piece; returns the windows.
 
-    `plan` and `beats` have times on the programme. `request` holds everything else; its own seconds do not count.
+    `plan`, `beats` and the spans in the prompt have times on the programme. `request` holds everything else; its own seconds do not count.
     `on_step` sees (window, number of windows, progress in the window) and may raise to stop.
     """
+    script = parse_script(request.prompt, request.language)
+    # Spans in the prompt are on the programme's clock: they become beats, and each window gets its own.
+    request, beats = request.replace(prompt=script.scene or request.prompt), (*script.beats, *beats)
     ends = () if plan is None else tuple(line.end_s for line in plan.lines)
     windows = plan_windows(seconds, ends)
     carried: Carried | None = None
