@@ -4,7 +4,8 @@
     video = client.create("A paper boat on a calm lake.", seconds=4)
     client.download(client.wait(video), "boat.mp4")
 
-Every create carries an idempotency key, so the retries below can never make two videos.
+Every create carries an idempotency key, so the retries below can never make two videos. Over 400 lines because the
+client exists twice, blocking and async, method by method.
 """
 
 from __future__ import annotations

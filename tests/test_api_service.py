@@ -19,6 +19,7 @@ from muybridge.api.app import create_app
 from muybridge.api.health import PROBE_TENANT
 from muybridge.api.limits import Limits
 from muybridge.api.service import Service
+from muybridge.api.turns import Turns
 from muybridge.api.video import to_request
 from muybridge.config import ServerConfig
 from muybridge.errors import AuthFailed, InvalidRequest, ModelRetired, NotFound, Throttled
@@ -577,9 +578,8 @@ def test_usage_sums_and_exports(api: Api) -> None:
     assert client.get("/v1/usage", headers=key, params={"start": time.time() + 60}).json()["data"] == []
 
 
-def test_throttled_says_when(api: Api) -> None:
-    _, service = api
-    turns = type(service._turns)(1, 1, 0.05)
+def test_a_file_that_gets_no_turn_is_throttled() -> None:
+    turns = Turns(1, 1, 0.05)
     with turns.of("a"), pytest.raises(Throttled), turns.of("b"):
         pass
     with turns.of("b"):

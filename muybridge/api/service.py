@@ -3,21 +3,19 @@
 The order of a submit is fixed: authenticate, resolve the model, (ingest media), validate, quote, then one INSERT that
 also checks idempotency, open jobs and budget. Nothing is queued before all of it holds; nothing accepted is lost.
 
-Over 400 lines would be too many for one file, so links, uploads, keys and webhooks live in files of their own.
+Over 400 lines because it is one contract: every face calls these methods and nothing else. What needs no state of the
+service lives in files of its own (links, uploads, keys, quotes, turns, webhooks).
 """
 
 from __future__ import annotations
 
-import contextlib
 import datetime
-import functools
 import hashlib
 import io
 import json
 import secrets
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -31,6 +29,8 @@ from muybridge.api.lane import Lane
 from muybridge.api.limits import Limits
 from muybridge.api.metrics import Metrics
 from muybridge.api.models import ServedModel, resolve
+from muybridge.api.quotes import quote_of
+from muybridge.api.turns import Turns
 from muybridge.api.uploads import MediaKind, Upload, Uploads, url_of
 from muybridge.config import ServerConfig
 from muybridge.errors import (
@@ -41,15 +41,13 @@ from muybridge.errors import (
     MediaInvalid,
     ModelRetired,
     NotFound,
-    Throttled,
     TimedOut,
 )
 from muybridge.jobs.artifacts import ArtifactStore, open_artifacts
 from muybridge.jobs.database import Tx
 from muybridge.jobs.job import Admission, Artifact, Delivery, Job, NewJob, Receipt
 from muybridge.jobs.store import Store
-from muybridge.request import Reference, Request, reference_name
-from muybridge.shapes import cost
+from muybridge.request import Request
 
 # A webhook in a protocol's own form: (body, headers) of one delivery. Faces register theirs in `router(service)`.
 WebhookFormat = Callable[["Service", Job, Delivery], tuple[bytes, dict[str, str]]]
@@ -81,7 +79,7 @@ class Service:
         self.webhook_formats: dict[str, WebhookFormat] = {}
         self.link_secret = shared_setting(store, "link_secret", lambda: secrets.token_hex(32)).encode()
         self._endpoints: dict[str, tuple[list[dict[str, Any]], float]] = {}
-        self._turns = _Turns(limits.max_ingests, max(1, limits.max_ingests * 3 // 4), TURN_PATIENCE_S)
+        self._turns = Turns(limits.max_ingests, max(1, limits.max_ingests * 3 // 4), TURN_PATIENCE_S)
 
     @staticmethod
     def open(config: ServerConfig, limits: Limits | None = None, checks: tuple[Check, ...] = ()) -> Service:
@@ -259,18 +257,7 @@ class Service:
 
     def quote(self, request: Request, model: str) -> dict[str, Any]:
         """What a request will take: flops, peak bytes, seconds of machine time, money."""
-        flops, peak_bytes, seconds = _cost(
-            model,
-            request.size,
-            request.ratio,
-            request.seconds,
-            len(request.references),
-            request.video is not None,
-            request.num_inference_steps,
-            request.guidance_scale,
-        )
-        money = round(seconds / 3600 * self.limits.price_per_gpu_hour, 6)
-        return {"flops": flops, "bytes": peak_bytes, "seconds": seconds, "cost": money, "currency": "USD"}
+        return quote_of(request, model, self.limits.price_per_gpu_hour)
 
     def model(self, name: str) -> ServedModel:
         """What runs for a requested name; `.headers()` are its lifecycle headers. Raises NotFound, ModelRetired."""
@@ -464,35 +451,6 @@ class Service:
         self._endpoints.pop(tenant, None)
 
 
-class _Turns:
-    """Who may fetch or decode a file now: so many at once over all, fewer of one key. Waiting has an end."""
-
-    def __init__(self, max_at_once: int, max_per_key: int, patience_s: float) -> None:
-        self.max_at_once, self.max_per_key, self.patience_s = max_at_once, max_per_key, patience_s
-        self._busy: dict[str, int] = {}
-        self._free = threading.Condition()
-
-    @contextlib.contextmanager
-    def of(self, key_id: str) -> Iterator[None]:
-        """Hold one turn. Raises Throttled when none came up in time."""
-
-        def is_free() -> bool:
-            return sum(self._busy.values()) < self.max_at_once and self._busy.get(key_id, 0) < self.max_per_key
-
-        with self._free:
-            if not self._free.wait_for(is_free, self.patience_s):
-                raise Throttled("Too many files are being checked at once; send this one again in a moment.", 5.0)
-            self._busy[key_id] = self._busy.get(key_id, 0) + 1
-        try:
-            yield
-        finally:
-            with self._free:
-                self._busy[key_id] -= 1
-                if not self._busy[key_id]:
-                    del self._busy[key_id]
-                self._free.notify_all()
-
-
 def shown(job: Job) -> Job:
     """The job with `model` as it was asked for; the store files it under the model that runs (workers claim by it)."""
     return replace(
@@ -519,32 +477,6 @@ def shared_setting(store: Store, name: str, make: Callable[[], str]) -> str:
         found = store.database.run(read, write=False)
     assert found is not None
     return found
-
-
-@functools.lru_cache(maxsize=1024)
-def _cost(
-    model: str,
-    size: str,
-    ratio: str,
-    seconds: float,
-    num_references: int,
-    edits: bool,
-    num_inference_steps: int | None,
-    guidance_scale: float | None,
-) -> tuple[float, int, float]:
-    """flops, peak bytes and seconds of a shape of request; the formulas take a millisecond, so results are kept."""
-    like = Request(
-        "shape",
-        references=tuple(Reference(Path("x"), reference_name(i)) for i in range(num_references)),
-        video=Path("x") if edits else None,
-        size=size,
-        ratio=ratio,
-        seconds=seconds,
-        num_inference_steps=num_inference_steps,
-        guidance_scale=guidance_scale,
-    )
-    found = cost(like, model)
-    return found.flops, found.bytes, found.seconds
 
 
 def _named(name: str, read: Callable[[], Path]) -> Path:
