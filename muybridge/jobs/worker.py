@@ -116,6 +116,11 @@ class Hook:
         self.stopped: MuybridgeError | None = None  # what was raised; a runner that swallows it publishes nothing
         self._watch(claim.lease_s)
 
+    @property
+    def database_url(self) -> str:
+        """The job database, for a runner that keeps rows of its own beside the jobs."""
+        return self._store.database.url
+
     def step(
         self,
         stage: str,

@@ -61,6 +61,7 @@ MAX_FETCHES = 5
 FIND_AFTER_S = (5.0, 15.0, 60.0, 120.0, 300.0, 600.0)
 ELSEWHERE = frozenset({"auth", "permission", "quota", "rate", "capacity", "internal", "timeout", "model_retired"})
 PASSES = frozenset({"rate", "capacity", "internal", "timeout"})  # worth another try at the same offer, later
+FIRST_POLL, FIRST_POLL_MAX_S = 0.7, 120.0  # of the usual time of the lane
 TICKS_PER_MICRO = 10_000  # 1e-10 USD
 
 # Checks a fetched file as hostile media and returns our own copy; raises MediaInvalid.
@@ -289,7 +290,10 @@ class Dispatch:
             if isinstance(answer, Accepted):
                 self.ledger.accepted(attempt.id, answer.ticket, now)
                 self.health.well(attempt.lane)
-                return Step("working", now + self._pause(provider), attempt, decision, stage="queued")
+                pace = self.health.of(attempt.lane).seconds_per_s
+                first_s = 0.0 if pace is None else min(FIRST_POLL * pace * attempt.plan.seconds, FIRST_POLL_MAX_S)
+                due = now + max(self._pause(provider), first_s)  # no use in asking long before it can be ready
+                return Step("working", due, attempt, decision, stage="queued")
             if isinstance(answer, Unknown):
                 self.ledger.lost(attempt.id, answer.why)
                 self.health.ill(attempt.lane, "internal", now)

@@ -6,6 +6,7 @@ import datetime
 from collections.abc import Mapping
 from typing import Any
 
+from muybridge.errors import InvalidRequest
 from muybridge.providers.provider import CancelOutcome, ErrorClass, Failure, Order, Poll, Source, Ticket, Usage
 from muybridge.providers.wire import DAY_S, Answer, Call, Listed, class_of, inside, items, number, text, whole
 from muybridge.request import AudioMode
@@ -69,6 +70,8 @@ def headers(key: str) -> dict[str, str]:
 def submit(order: Order) -> Call:
     """The asynchronous submit; without its header the service answers 403."""
     request, inputs = order.request, order.inputs
+    if inputs.video and not inputs.video.startswith("https:"):
+        raise InvalidRequest("DashScope takes source clips by https address only; use another provider.", "video")
     parameters: dict[str, Any] = {"resolution": order.tier.upper(), "watermark": False}
     if order.task in ("t2v", "r2v"):
         parameters["ratio"] = order.ratio

@@ -185,7 +185,7 @@ class Fleet:
         self.rules = rules or Rules(callback_url=lambda attempt_id: f"http://router/pushes/{attempt_id}")
         self.remotes = simulated_remotes(self.simulator, self.catalog, self.clock)
         self.dispatch = self.new_dispatch(breaker)
-        self.simulator.on_push = self._on_push
+        self.simulator.on_push = self._on_push  # type: ignore[method-assign]  # meant to be replaced
 
     def new_dispatch(self, breaker: bool = False) -> Dispatch:
         """A router with no memory of its own: what a restarted process has."""

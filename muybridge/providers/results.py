@@ -9,6 +9,7 @@ import itertools
 from pathlib import Path
 
 from muybridge.errors import MediaInvalid
+from muybridge.jobs.worker import ResultFile
 from muybridge.providers.attempts import Checked
 from muybridge.providers.provider import Order
 from muybridge.request import AudioMode
@@ -43,14 +44,23 @@ def check(raw: Path, order: Order) -> Checked:
 
 def refit(source: Path, max_seconds: float, size: tuple[int, int], silent: bool) -> Checked:
     """Cut to a length, scale to (rows, columns) and crop what hangs over, drop the sound if unwanted."""
-    from muybridge.media import ClipReader, ClipWriter, crop_to_aspect, fit_waveform, read_audio, resize, samples_at
+    from muybridge.media import (
+        ClipReader,
+        ClipWriter,
+        crop_to_aspect,
+        fit_waveform,
+        probe,
+        read_audio,
+        resize,
+        samples_at,
+    )
 
     target = source.with_name("fitted.mp4")
     reader = ClipReader(source, max_seconds=max_seconds, sound=False)
     frames = reader.frames()
     first_YXC = next(frames)
     sound_CS, rate = None, None
-    if not silent and reader.info.audio_codec:
+    if not silent and probe(source).audio_codec:
         sound_CS, rate = read_audio(source, max_seconds=max_seconds, origin_s=reader.origin_s)
     height, width = size
     with ClipWriter(target, fps=reader.fps, sample_rate=rate) as writer:
@@ -66,3 +76,28 @@ def refit(source: Path, max_seconds: float, size: tuple[int, int], silent: bool)
         num_frames = writer.num_frames
     reader.close()
     return Checked(target, float(num_frames / reader.fps), width, height)
+
+
+def files(clip: Checked, folder: Path) -> tuple[ResultFile, ...]:
+    """The clip and the pictures that protocols offer of it, made without holding the clip in memory."""
+    import numpy as np
+
+    from muybridge.media import ClipReader, spritesheet, thumbnail, write_image
+
+    tiles, last_YXC = [], None
+    reader = ClipReader(clip.path, sound=False)
+    for frame_YXC in reader.frames():
+        tiles.append(thumbnail(frame_YXC, long_side=160))
+        last_YXC = frame_YXC
+    reader.close()
+    assert last_YXC is not None, "a checked clip has frames"
+    poster, sheet, last = folder / "thumbnail.webp", folder / "spritesheet.jpg", folder / "last_frame.png"
+    write_image(poster, thumbnail(last_YXC))
+    write_image(sheet, spritesheet(np.stack(tiles)))
+    write_image(last, last_YXC)
+    return (
+        ResultFile("video", clip.path, "video/mp4", clip.width, clip.height, clip.seconds, 25.0),
+        ResultFile("thumbnail", poster, "image/webp"),
+        ResultFile("spritesheet", sheet, "image/jpeg"),
+        ResultFile("last_frame", last, "image/png", clip.width, clip.height),
+    )

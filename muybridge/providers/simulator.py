@@ -351,6 +351,7 @@ def small_clip(seconds: float) -> bytes:
     tone_CS = 0.1 * np.sin(2 * np.pi * 220 * np.arange(num_frames * 640) / 16_000)[None].astype(np.float32)
     with tempfile.TemporaryDirectory() as folder:
         made = write_clip(Path(folder) / "clip.mp4", frames_TYXC, tone_CS, sample_rate=16_000)
+        assert made.path is not None
         return made.path.read_bytes()
 
 

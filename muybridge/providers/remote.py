@@ -1,0 +1,194 @@
+"""The runner that serves every job by routing it: to our own engine, or to a provider and back.
+
+`muybridge.providers.remote:runner` stands where `muybridge.providers.local:runner` stood; a job whose model is a size
+of ours and nothing else goes straight to the engine. Kill it at any moment: the next worker goes on from the ledger.
+"""
+
+from __future__ import annotations
+
+import base64
+import importlib
+import mimetypes
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from muybridge.config import SIZE_ALIASES, SIZES
+from muybridge.errors import Cancelled, InvalidRequest
+from muybridge.jobs.job import Job
+from muybridge.jobs.worker import Hook, RunResult
+from muybridge.providers.attempts import Checked, Dispatch, Step, Task, World
+from muybridge.providers.ledger import Ledger
+from muybridge.providers.provider import Inputs
+from muybridge.providers.results import check, files
+from muybridge.providers.router import Conditions, Decision, route
+from muybridge.providers.routing import OPTIONS, Routing, routing
+from muybridge.request import Request
+
+LOCAL_RUNNER = "muybridge.providers.local:runner"
+LOOK_EVERY_S = 2.0  # how often a waiting job looks whether it was cancelled
+MAX_INLINE_BYTES = 20 << 20
+PUBLISH_LEASE_S = 300.0  # copying and checking a result
+
+
+class RemoteRunner:
+    """A runner (see jobs.worker.Runner). Opens its accounts and the ledger with the first routed job."""
+
+    def __init__(
+        self,
+        make_routing: Callable[[], Routing] = routing,
+        make_dispatch: Callable[[Routing, str], Dispatch] | None = None,
+        local: str = LOCAL_RUNNER,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._make_routing, self._make_dispatch, self._local, self._sleep = make_routing, make_dispatch, local, sleep
+        self._dispatch: Dispatch | None = None
+        self._lock = threading.Lock()
+
+    def __call__(self, job: Job, checkpoint: bytes | None, hook: Hook, workdir: Path) -> RunResult:
+        """Run a job to its files. Raises what ends it, and what the hook raises."""
+        if SIZE_ALIASES.get(job.model, job.model) in SIZES:
+            return self._own(job, checkpoint, hook, workdir)
+        rules = self._make_routing()
+        dispatch = self._open(rules, hook.database_url)
+        task = task_of(job, rules)
+        dispatch.sweep(10)
+        try:
+            step = self._drive(dispatch, task, hook, workdir)
+        except Cancelled:
+            dispatch.cancel(task)
+            raise
+        if step.state == "local":
+            assert step.decision is not None
+            chosen = step.decision.chosen.offer.model.name
+            done = self._own(replace(job, model=chosen, model_actual=chosen), checkpoint, hook, workdir)
+            return replace(done, usage=done.usage | {"route": told(step.decision)}, model_actual=chosen)
+        if step.error is not None:
+            raise step.error
+        assert step.result is not None and step.attempt is not None
+        return self._publish(dispatch, task, step.result, workdir)
+
+    def _drive(self, dispatch: Dispatch, task: Task, hook: Hook, workdir: Path) -> Step:
+        """Step until the end, reporting and listening between the steps."""
+        started, progress = time.time(), 0.0
+        while True:
+            hook.step("route", progress, None, lease_s=PUBLISH_LEASE_S)
+            step = dispatch.step(task, workdir)
+            if step.state != "working":
+                return step
+            progress = max(progress, step.progress or _guess(dispatch, step, started))
+            while (left := step.due_at - dispatch.clock()) > 0:
+                hook.step(step.stage or "run", progress)
+                self._sleep(min(left, LOOK_EVERY_S))
+
+    def _publish(self, dispatch: Dispatch, task: Task, result: Checked, workdir: Path) -> RunResult:
+        attempts = dispatch.ledger.attempts(task.job_id)
+        last = attempts[-1]
+        offer = next(o for o in dispatch.catalog.offers if o.key == last.offer)
+        about = {
+            "model_requested": task.wish.model,
+            "model_actual": offer.model.name,
+            "provider": offer.provider,
+            "changes": [change._asdict() for change in last.plan.changes],
+            "attempts": len(attempts),
+        }
+        usage = {"output_s": result.seconds, "cost": (last.cost or 0) / 1e6, "compute_s": 0.0, "route": about}
+        return RunResult(files(result, workdir), usage, offer.model.name)
+
+    def _own(self, job: Job, checkpoint: bytes | None, hook: Hook, workdir: Path) -> RunResult:
+        module, _, attribute = self._local.partition(":")
+        run = getattr(importlib.import_module(module), attribute)
+        done: RunResult = run(job, checkpoint, hook, workdir)
+        return done
+
+    def _open(self, rules: Routing, database_url: str) -> Dispatch:
+        with self._lock:
+            if self._dispatch is None:
+                make = self._make_dispatch or open_dispatch
+                self._dispatch = make(rules, database_url)
+            return self._dispatch
+
+
+def open_dispatch(rules: Routing, database_url: str) -> Dispatch:
+    """The accounts and the ledger, in the same database as the jobs: whoever takes over a job finds its attempts."""
+    ledger = Ledger.open(database_url, rules.budgets)
+    return Dispatch(
+        ledger,
+        rules.offers(),
+        rules.remotes(),
+        check,
+        rules=rules.rules(),
+        world=World(ratings=rules.ratings),
+        local=bool(rules.local),
+    )
+
+
+def task_of(job: Job, rules: Routing) -> Task:
+    """What the router needs out of a job's row. The caller's routing options are in the request's `extra`."""
+    request = Request.from_dict(job.request)
+    options = {name: request.extra[name] for name in OPTIONS if name in request.extra}
+    name = str(job.metadata.get("model_requested") or job.model)
+    wish = rules.wish(request, name, options)
+    return Task(
+        job.id,
+        job.tenant,
+        job.key_id,
+        wish,
+        inputs=lambda inline: inputs_of(request, inline),
+        deadline_at=job.created_at + min(rules.max_wait_s, wish.deadline_s or rules.max_wait_s),
+    )
+
+
+def inputs_of(request: Request, inline: bool = True) -> Inputs:
+    """A request's media as data URLs. Raises InvalidRequest for what is too large to travel so."""
+    del inline  # every provider takes pictures inline; addresses of our own would need a public server
+
+    def url(path: Path | None) -> str | None:
+        if path is None:
+            return None
+        size = path.stat().st_size
+        if size > MAX_INLINE_BYTES:
+            raise InvalidRequest(f"{path.name} has {size} bytes; at most {MAX_INLINE_BYTES} can be sent to a provider.")
+        mime = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        return f"data:{mime};base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+    references = tuple(found for r in request.references if (found := url(r.image)))
+    return Inputs(url(request.image), url(request.last_image), references, url(request.video), url(request.audio))
+
+
+def told(decision: Decision) -> dict[str, Any]:
+    """A decision as the caller may see it: no ids, keys or hosts of a provider."""
+    full = decision.to_dict()
+    return {k: full[k] for k in ("model_requested", "model_actual", "policy", "reason", "changes")}
+
+
+def quote(request: Request, model: str, rules: Routing | None = None) -> dict[str, Any]:
+    """What the router would do with a request now: for the API to refuse early and to say the price.
+
+    Raises what `route` raises. Live health and budgets are the workers' knowledge: they decide anew.
+    """
+    rules = rules or routing()
+    options: Mapping[str, Any] = {name: request.extra[name] for name in OPTIONS if name in request.extra}
+    decision = route(rules.wish(request, model, options), rules.offers(), Conditions(time.time(), rules.enabled()))
+    chosen = decision.chosen
+    return {
+        "flops": 0.0,
+        "seconds": chosen.seconds or chosen.plan.seconds,
+        "cost": chosen.micros / 1e6,
+        "currency": "USD",
+        **told(decision),
+    }
+
+
+def _guess(dispatch: Dispatch, step: Step, started: float) -> float:
+    """Progress where a provider tells none: the time gone against the usual time, at most 95."""
+    pace = dispatch.health.of(step.attempt.lane).seconds_per_s if step.attempt else None
+    if pace is None or step.attempt is None:
+        return 0.0
+    return min(95.0, 100 * (time.time() - started) / max(pace * step.attempt.plan.seconds, 1.0))
+
+
+runner = RemoteRunner()
