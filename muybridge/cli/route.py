@@ -1,4 +1,4 @@
-"""`muybridge route`, `models`, `cost`, `simulate`: who would make a clip, what there is, what it costs, what may break."""
+"""`muybridge route`, `models`, `cost`, `simulate`: who makes a clip, what there is, what it costs."""
 
 from __future__ import annotations
 

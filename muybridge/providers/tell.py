@@ -159,7 +159,7 @@ def costs(
 def costs_text(found: dict[str, Any]) -> str:
     """The same for people."""
     lines = [
-        f"{found['model']} at {found['size']}: {found['render_s_per_clip_s']:.2f} GPU seconds for one of output (formula)",
+        f"{found['model']} at {found['size']}: {found['render_s_per_clip_s']:.2f} GPU seconds a second (by formula)",
         f"own, ${found['gpu_hour_usd']:.2f}/h, {found['utilisation']:.0%} used, {found['acceptance']:.0%} accepted: "
         f"${found['own_usd_per_s']:.4f} a second",
         f"rented, cheapest today: ${found['rented_usd_per_s']:.4f} a second ({found['rented_offer']})",
