@@ -61,8 +61,8 @@ def generate_programme(
 ) -> tuple[Window, ...]:
     """Make `seconds` of programme and give it to `sink` piece by piece; returns the windows.
 
-    `plan`, `beats` and the spans in the prompt have times on the programme. `request` holds everything else; its own seconds do not count.
-    `on_step` sees (window, number of windows, progress in the window) and may raise to stop.
+    `plan`, `beats` and the spans in the prompt have times on the programme. `request` holds everything else; its own
+    seconds do not count. `on_step` sees (window, number of windows, progress in the window) and may raise to stop.
     """
     script = parse_script(request.prompt, request.language)
     # Spans in the prompt are on the programme's clock: they become beats, and each window gets its own.
