@@ -27,7 +27,7 @@ import numpy.typing as npt
 
 from muybridge.config import settings
 from muybridge.errors import NotInstalled, UserError
-from muybridge.speech.durations import REGISTER_RATE, Phone, merge_marks
+from muybridge.speech.durations import Phone, merge_marks
 from muybridge.speech.phonemes import phonemes
 from muybridge.speech.symbols import PAUSES, token_ids
 
@@ -70,10 +70,11 @@ class Register:
     gain_db: float
 
 
+# Speeds lie wider apart than the paces wanted (speech.durations.REGISTER_RATE): the model answers less than asked.
 REGISTERS = {
-    "calm": Register(REGISTER_RATE["calm"], -0.7, 0.85, -2.0),
-    "neutral": Register(REGISTER_RATE["neutral"], 0.0, 1.0, 0.0),
-    "energetic": Register(REGISTER_RATE["energetic"], 1.5, 1.3, 2.5),
+    "calm": Register(0.83, -0.7, 0.85, -2.0),
+    "neutral": Register(1.0, 0.0, 1.0, 0.0),
+    "energetic": Register(1.2, 1.5, 1.3, 2.5),
 }
 # Cantonese tones as (start, end) on the five levels; level 3 is the speaker's mean, one level is 2.3 semitones
 TONE_LEVELS = {1: (5.0, 5.0), 2: (2.5, 5.0), 3: (3.0, 3.0), 4: (2.0, 1.0), 5: (2.0, 3.0), 6: (2.0, 2.0)}
