@@ -49,7 +49,7 @@ def _hills(
         profile = np.sin(np.clip((z + 90 - depth) / 180, 0, 1) * np.pi)
         return base + tall * (0.45 + 0.4 * total) * profile
 
-    s.terrain(FAR * 1.3, z + 90, z - 90, height, color, material, 40.0, 56)
+    s.terrain(FAR * 1.3, z + 90, z - 90, height, color, material, 40.0, 56, 9)
 
 
 def _tree(s: Solids, rng: Rng, x: float, z: float, tall: float, kind: str = "broadleaf") -> None:
@@ -214,7 +214,7 @@ def beach(s: Solids, rng: Rng, _night: bool) -> Place:
     def shore(x: Floats, z: Floats) -> Floats:
         return np.asarray(np.where(z < -30, (z + 30) * 0.035, 0.0) + 0.0 * x)
 
-    s.terrain(FAR, 260, -260, shore, (0.66, 0.53, 0.35), "sand", 26, 40)
+    s.terrain(FAR, 260, -260, shore, (0.66, 0.53, 0.35), "sand", 26, 12, 24)
     s.quad((-FAR, -8, -260), (2 * FAR, 0, 0), (0, 0, -FAR), (0.05, 0.2, 0.3), "plain")
     _hills(s, rng, -860, 40, (0.20, 0.27, 0.34))
     for x in (-70.0, -48.0, 62.0, 84.0):
@@ -282,7 +282,7 @@ def mountains(s: Solids, rng: Rng, _night: bool) -> Place:
             total += a * (1 - np.abs(np.sin(x * f + p + 0.7 * np.sin(z * f + q)))) / 1.55**k
         return -10 + 150 * total * np.sin(np.clip((-320 - z) / 560, 0, 1) * np.pi) ** 0.8
 
-    s.terrain(1100, -320, -FAR, peaks, snowcap, "rock", 70, 84)
+    s.terrain(1100, -320, -FAR, peaks, snowcap, "rock", 70, 84, 34)
     _scatter(s, rng, 60, (-330, -150), "conifer", (40, 70), 10, 0.9)
     _scatter(s, rng, 14, (-150, -50), "conifer", (40, 62), 16)
     for k in range(8):
@@ -427,7 +427,7 @@ def lakeside(s: Solids, rng: Rng, _night: bool) -> Place:
     def bank(x: Floats, z: Floats) -> Floats:
         return np.asarray(np.where(z < -22, (z + 22) * 0.05, 0.0) + 0.0 * x)
 
-    s.terrain(FAR, 260, -200, bank, (0.26, 0.27, 0.14), "grass", 22, 40)
+    s.terrain(FAR, 260, -200, bank, (0.26, 0.27, 0.14), "grass", 22, 12, 24)
     _hills(s, rng, -640, 190, (0.10, 0.17, 0.14), "grass", 2.0, base=-4)
     _scatter(s, rng, 60, (-560, -520), "conifer", (40, 70), 4, 0.9)
     for z in np.arange(-20, -90, -2.2):

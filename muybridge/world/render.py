@@ -335,7 +335,7 @@ class Set:
             _quad("sky", "sky", _SCREEN).render()
 
     def _contacts(self, t_s: float) -> list[tuple[float, float, float, float]]:
-        """Soft contact shadows of people and things: (x, z, radius, strength)."""
+        """Soft contact shadows of people and things: (x, z, 1 / radius, strength)."""
         spots = [(human.x, 0.0, 3.4, 0.7) for human in self.scene.people]
         for thing in self.scene.things:
             if thing.kind == "horse":
@@ -352,7 +352,8 @@ class Set:
             elif thing.kind in ("drum", "bell", "fire"):
                 x, _, z = (float(v) for v in things._offset(self.scene))
                 spots.append((x, z, 5.0, 0.55))
-        return (spots + [(0.0, 0.0, 1.0, 0.0)] * 6)[:6]
+        padded = (spots + [(0.0, 0.0, 1.0, 0.0)] * 6)[:6]
+        return [(x, z, 1 / radius, strength) for x, z, radius, strength in padded]
 
     def _draw_things(
         self, uniforms: dict[str, object], arrays: list[tuple[_SolidArray, Floats, Thing]], t_s: float

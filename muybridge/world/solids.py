@@ -146,19 +146,20 @@ class Solids:
     def terrain(
         self, width: float, near: float, far: float, height: Callable[[Floats, Floats], Floats],
         color: RGB | Callable[[Floats], Floats],
-        material: str, scale: float, cells: int = 48,
+        material: str, scale: float, cells: int = 48, rows: int = 0,
     ) -> None:  # fmt: skip
         """Ground from x -width..width and z near..far (near > far) at height(x, z)."""
-        x, z = np.meshgrid(np.linspace(-width, width, cells), np.linspace(near, far, cells), indexing="ij")
+        deep = rows or cells  # small triangles are dear in software: a far ridge needs few rows
+        x, z = np.meshgrid(np.linspace(-width, width, cells), np.linspace(near, far, deep), indexing="ij")
         y = height(x, z)
         dy_dx = np.gradient(y, axis=0) / np.maximum(np.gradient(x, axis=0), 1e-6)
         dy_dz = np.gradient(y, axis=1) / np.minimum(np.gradient(z, axis=1), -1e-6)
         normal = np.stack([-dy_dx, np.ones_like(y), -dy_dz], -1)
         normal /= np.linalg.norm(normal, axis=-1, keepdims=True)
         position = np.stack([x, y, z], -1).reshape(-1, 3)
-        j, i = np.meshgrid(np.arange(cells - 1), np.arange(cells - 1))
-        a = (i * cells + j).ravel()
-        faces = np.concatenate([np.stack([a, a + cells, a + 1], 1), np.stack([a + 1, a + cells, a + cells + 1], 1)])
+        j, i = np.meshgrid(np.arange(deep - 1), np.arange(cells - 1))
+        a = (i * deep + j).ravel()
+        faces = np.concatenate([np.stack([a, a + deep, a + 1], 1), np.stack([a + 1, a + deep, a + deep + 1], 1)])
         shade: RGB | Floats = color(position) if callable(color) else color
         self.add(position, normal.reshape(-1, 3), position[:, (0, 2)] / scale, faces, shade, material)
 

@@ -324,6 +324,6 @@ def material_stack() -> moderngl.TextureArray:
     data = (layers * 255).astype(np.uint8)
     stack = gl.context().texture_array((SIZE, SIZE, len(layers)), 4, data.tobytes())
     stack.build_mipmaps()
-    stack.filter = (moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR)
+    stack.filter = (moderngl.LINEAR_MIPMAP_NEAREST, moderngl.LINEAR)
     stack.repeat_x = stack.repeat_y = True
     return stack
