@@ -268,3 +268,25 @@ def test_frame_cache_draws_batches_by_step(tmp_path: Path) -> None:
     assert len(frames.read(tmp_path)) == 24
     with pytest.raises(NotFound, match="muybridge world frames"):
         frames.read(tmp_path, "val")
+
+
+def test_what_the_bank_lacks_is_spoken_live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    voice = VOICES["en"][0]
+    utterances.write_shard(tmp_path, "en-train-0000", [Hum("pˈɑ.").make("en", voice)])
+    source = utterances.BankElseLive(tmp_path)
+    spoken: list[tuple[str, str]] = []
+
+    def speak(text: str, language: str, *_: object) -> Speech:
+        spoken.append((text, language))
+        return Hum("mˈɑ.").make(language, voice).speech
+
+    monkeypatch.setattr(utterances, "speak", speak)
+    rng = np.random.default_rng(0)
+    assert source.pick(rng, "train", "en", voice, 3.0) is not None
+    assert not spoken
+    found = source.pick(rng, "test", "en", voice, 3.0)
+    assert found is not None
+    assert spoken == [(found.text, "en")]
+    assert split_of("sentence", f"en:{found.text}") == "test"
+    assert source.pick(rng, "test", "en", voice, 0.2) is None
+    assert len(spoken) == 1  # too short for any sentence: the voices are not asked

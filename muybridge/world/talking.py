@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from muybridge.errors import NotFound
 from muybridge.speech.durations import Phone
 
 from . import captions, render, spoken_words, things
@@ -27,13 +26,14 @@ from .scene import FRAMINGS, Human, Scene, Span
 from .sentences import LANGUAGES
 from .sound import mix, render_sound
 from .soundtrack import EFFORT, sound_events
-from .utterances import Bank, Live, Source, Utterance, voice_of
+from .utterances import BankElseLive, Source, Utterance, voice_of
 from .visemes import speech_units
 from .voices import SAMPLE_RATE
 
 LANGUAGE_ODDS = (0.28, 0.12, 0.12, 0.12, 0.12, 0.12, 0.12)
 SILENT = 0.1  # share of clips with people in which nobody speaks
 FRAMING_ODDS = (0.5, 0.34, 0.12, 0.04)  # closer than the world's own: a mouth needs pixels
+PAIR_FRAMING_ODDS = (0.0, 0.75, 0.2, 0.05)
 OFFSET = 1 << 33  # talking clips are other draws than `sample`'s
 
 
@@ -95,8 +95,9 @@ def clip(
     source: Source | None = None,
     **fields: Any,  # noqa: ANN401  (each field of Scene has its own type)
 ) -> TalkingClip:
-    """Draw talking clip `index` of a split. `source` gives the speech (None: the bank, else the voices themselves);
-    `fields` are those of grammar.sample_scene, and `language` keeps to one language.
+    """Draw talking clip `index` of a split.
+
+    `source` gives the speech (None: the bank, and the voices for what it lacks); `fields` are those of grammar.sample_scene, and `language` keeps to one language.
 
     Raises InvalidRequest for a field out of its limits, NotInstalled without the world's parts.
     """
@@ -110,8 +111,9 @@ def plan(index: int, split: str, seconds: float | None = None, source: Source | 
     rng = np.random.default_rng([0x7A1C, SPLITS.index(split), index])
     language = fields.pop("language", None) or LANGUAGES[int(rng.choice(len(LANGUAGES), p=LANGUAGE_ODDS))]
     scene = sample_scene(seed, split, seconds, **fields)
-    if "framing" not in fields and len(scene.people) == 1 and not scene.things:
-        scene = scene.replace(framing=str(rng.choice(FRAMINGS, p=FRAMING_ODDS)))
+    if "framing" not in fields and scene.people and not scene.things:
+        odds = FRAMING_ODDS if len(scene.people) == 1 else PAIR_FRAMING_ODDS
+        scene = scene.replace(framing=str(rng.choice(FRAMINGS, p=odds)))
     if not scene.people or rng.random() < SILENT:
         return Plan(scene, (), ())
     pairs = _lay_out(scene, language, split, source or default_source(), rng)
@@ -124,11 +126,8 @@ def plan(index: int, split: str, seconds: float | None = None, source: Source | 
 
 @lru_cache(maxsize=1)
 def default_source() -> Source:
-    """The bank in the user cache, or the voices where it is empty; kept for the process."""
-    try:
-        return Bank()
-    except NotFound:
-        return Live()
+    """The bank in the user cache, and the voices for what it lacks; kept for the process."""
+    return BankElseLive()
 
 
 def _spans(lines: Sequence[Line]) -> tuple[Span, ...]:
@@ -146,6 +145,9 @@ def _lay_out(
     while length - at > 0.7 and (not out or rng.random() < 0.8):
         voice = voice_of(scene.people[person].identity, language)
         item = source.pick(rng, split, language, voice, length - at - 0.04)
+        if item is None and not out and at:
+            at = 0.0  # nothing is short enough: begin at once
+            continue
         if item is None:
             break
         start = round(at, 3)

@@ -26,7 +26,8 @@ import numpy.typing as npt
 
 from muybridge.config import settings
 from muybridge.errors import NotFound, UserError
-from muybridge.speech.durations import Phone
+from muybridge.speech.durations import Phone, natural_durations
+from muybridge.speech.phonemes import phonemes
 
 from .characters import Identity
 from .grammar import SPLITS
@@ -250,20 +251,42 @@ class Bank:
 
 
 class Live:
-    """A source that calls the voices: no bank needed, seconds per utterance."""
+    """A source that calls the voices: no bank needed, seconds of work per utterance."""
 
-    def __init__(self, tries: int = 4) -> None:
+    def __init__(self, tries: int = 40) -> None:
         self.tries = tries
 
     def pick(
         self, rng: np.random.Generator, split: str, language: str, voice: str, longest_s: float
     ) -> Utterance | None:
-        """As `Source` says; gives up after a few sentences that are too long."""
+        """As `Source` says; sentences that the pacing tables call too long are not spoken at all."""
         for _ in range(self.tries):
             number = int(rng.integers(1 << 40))
             register = str(rng.choice(tuple(REGISTERS)))
             text = sentence(number, split, language)
+            planned = natural_durations(phonemes(text, language), language)
+            if planned[-1].end_s / REGISTERS[register].speed > longest_s - 0.2:
+                continue
             item = Utterance(speak(text, language, voice, register), text, register, 1.0)
             if item.speech.seconds <= longest_s:
                 return item
         return None
+
+
+class BankElseLive:
+    """The bank where it holds anything of a split and language, else the voices: never silent for want of a bank."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.live = Live()
+        try:
+            self.bank: Bank | None = Bank(folder)
+        except NotFound:
+            self.bank = None
+        self.held = {key[:2] for key in self.bank.rows} if self.bank else set()
+
+    def pick(
+        self, rng: np.random.Generator, split: str, language: str, voice: str, longest_s: float
+    ) -> Utterance | None:
+        """As `Source` says."""
+        source = self.bank if self.bank and (split, language) in self.held else self.live
+        return source.pick(rng, split, language, voice, longest_s)
