@@ -1,4 +1,4 @@
-"""The laws of the layout: imports point down, names are exported on purpose, the service stays light, flags are frozen."""
+"""The laws of the layout: imports point down, exports are meant, the service stays light, flags are frozen."""
 
 from __future__ import annotations
 
@@ -106,7 +106,9 @@ def test_at_most_eight_flags_a_verb() -> None:
         path, command = stack.pop()
         for name, child in getattr(command, "commands", {}).items():
             stack.append((f"{path} {name}", child))
-        flags = [p for p in command.params if p.param_type_name == "option" and p.name not in ("help", "version", "as_json")]
+        flags = [
+            p for p in command.params if p.param_type_name == "option" and p.name not in ("help", "version", "as_json")
+        ]
         limit = 10 if path == "muybridge generate" else 8  # the modes in are flags of their own there (DESIGN 6)
         assert len(flags) <= limit, f"{path} has {len(flags)} flags"
         for flag in flags:

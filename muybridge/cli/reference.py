@@ -32,10 +32,7 @@ def render() -> str:
 
 
 def _row(parameter: Any) -> str:  # noqa: ANN401  (click's parameter classes)
-    if parameter.param_type_name == "argument":
-        name = (parameter.human_readable_name or parameter.name).upper()
-    else:
-        name = ", ".join(parameter.opts)
+    name = parameter.name.upper() if parameter.param_type_name == "argument" else ", ".join(parameter.opts)
     text = " ".join((getattr(parameter, "help", "") or "").split())
     default = parameter.default
     if default not in (None, False, ()) and not callable(default):

@@ -19,8 +19,9 @@ from muybridge.errors import InvalidRequest, MediaInvalid
 from muybridge.model import tokens
 from muybridge.model.codecs import AudioCodec
 from muybridge.model.tokens import Role, TextTokens
-from muybridge.request import AudioMode, Request, timed_beats
+from muybridge.request import AudioMode, Request
 from muybridge.shapes import FPS, STRIDE_T, Clock, PixelSize
+from muybridge.speech.script import parse_script
 from muybridge.speech.symbols import token_ids
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def encode_text(parts: Components, request: Request, ticks: Clock, plan: Plan | 
     """Scene text off the clock; where the size has roles, beats on their spans, phonemes at their times, tags."""
     pieces = [_scene(parts, parts.format_prompt(request))]
     if parts.has_roles:
-        for beat in (*request.beats, *timed_beats(request.prompt)):
+        for beat in (*request.beats, *parse_script(request.prompt, request.language).beats):
             (features_NC,) = parts.text_encoder.encode([beat.text])
             pieces.append(tokens.beat_tokens(features_NC.float().cpu(), beat.start_s, beat.end_s))
         names = [r.name for r in request.references]

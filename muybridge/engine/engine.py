@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -115,13 +115,10 @@ class Engine:
         """Phonemes on the clock, for sizes that have them. Raises UserError where the dialogue cannot fit."""
         if self.parts.phoneme_encoder is None or request.audio is not None:
             return None
-        from muybridge.speech.pacing import plan_speech
-        from muybridge.speech.script import parse_script
+        from muybridge.speech.pacing import plan_request
 
-        script = parse_script(request.prompt, request.language)
-        if request.dialogue:
-            script = replace(script, lines=(*script.lines, *request.dialogue))
-        return plan_speech(script, request.seconds, request.language) if script.lines else None
+        plan = plan_request(request)
+        return plan if plan.lines else None
 
 
 class _Meter:
