@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import calendar
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
 from fnmatch import fnmatchcase
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from muybridge.config import SIZES
 from muybridge.errors import ModelRetired, NotFound
+
+AUTO = "auto"  # served: every name of the catalogue goes through the router (`muybridge.providers.remote:runner`)
 
 
 class ModelNotFound(NotFound):
@@ -74,6 +77,8 @@ def resolve(name: str, served: tuple[str, ...], now: float | None = None) -> Ser
     for model in served:
         if name in (model, f"muybridge-{model}", f"muybridge/{model}", f"openai/{model}"):
             return ServedModel(name, model)
+    if AUTO in served and (routed := _routed(name)) is not None:
+        return routed
     for pattern, tier, deprecated, sunset in ALIASES:
         if fnmatchcase(name, pattern):
             found = ServedModel(name, served[0], tier, deprecated, sunset, served[0] if deprecated else None)
@@ -82,6 +87,33 @@ def resolve(name: str, served: tuple[str, ...], now: float | None = None) -> Ser
             return found
     hint = " It exists, but this server does not run it." if name in SIZES else ""
     raise ModelNotFound(f"The model {name[:80]!r} does not exist here.{hint} Served: {', '.join(served)}.")
+
+
+def _routed(name: str) -> ServedModel | None:
+    """A name that the router knows: its policy, or a model of the catalogue; `muybridge.providers` does the rest."""
+    from muybridge.providers.routing import routing  # late: the catalogue is only read where routing is switched on
+
+    catalog = routing().offers()
+    if name.partition(":")[0] == AUTO:
+        return ServedModel(name, AUTO)
+    if not catalog.named(name) and name not in catalog.models:
+        return None
+    model = catalog.models.get(name) or catalog.named(name)[0].model
+    tier = next((tier for pattern, tier, _, _ in ALIASES if fnmatchcase(name, pattern)), None)
+    ends = model.lifecycle.deprecated or model.lifecycle.sunset
+    chain = catalog.successors(model.name)
+    return ServedModel(name, AUTO, tier, ends.isoformat() if ends else None, None, chain[-1] if chain else None)
+
+
+def routed_headers(quote: Mapping[str, Any]) -> dict[str, str]:
+    """Which model the router chose for a job, and that it stands in for another one where it does."""
+    actual = quote.get("model_actual")
+    if not actual:
+        return {}
+    out = {"X-Model-Actual": str(actual)}
+    if quote.get("substituted"):
+        out["Link"] = f'</v1/models/{actual}>; rel="successor-version"'
+    return out
 
 
 def _unix(date: str) -> int:

@@ -28,7 +28,7 @@ from muybridge.api.keys import Key, Keyring
 from muybridge.api.lane import Lane
 from muybridge.api.limits import Limits
 from muybridge.api.metrics import Metrics
-from muybridge.api.models import ServedModel, resolve
+from muybridge.api.models import AUTO, ServedModel, resolve
 from muybridge.api.quotes import quote_of
 from muybridge.api.turns import Turns
 from muybridge.api.uploads import MediaKind, Upload, Uploads, url_of
@@ -158,7 +158,7 @@ class Service:
             idempotency_key=_checked_idempotency_key(idempotency_key),
             body_hash=body_hash,
             priority=priority,
-            quote=self.quote(built, served.actual),
+            quote=self.quote(built, served.actual, model),
             webhook=self._webhook(key, webhook),
             parent_id=parent,
             metadata={
@@ -255,8 +255,12 @@ class Service:
             job = shown(self.store.get(job.id, job.tenant))
         return job
 
-    def quote(self, request: Request, model: str) -> dict[str, Any]:
-        """What a request will take: flops, peak bytes, seconds of machine time, money."""
+    def quote(self, request: Request, model: str, name: str | None = None) -> dict[str, Any]:
+        """What a request will take: flops, peak bytes, seconds of machine time, money. `name`: as it was asked for."""
+        if model == AUTO:
+            from muybridge.providers.remote import quote  # late: only where routing is switched on
+
+            return quote(request, name or model)
         return quote_of(request, model, self.limits.price_per_gpu_hour)
 
     def model(self, name: str) -> ServedModel:

@@ -156,17 +156,17 @@ class Dispatch:
     def decide(self, task: Task, tried: frozenset[str] = frozenset()) -> Decision:
         """Ask the router. Raises what `route` raises."""
         wish, now = task.wish, self.clock()
-        missing = {o.key for o in self.catalog.offers if o.provider != LOCAL and o.lane not in self._lanes}
         conditions = Conditions(
             now=now,
             enabled=self.enabled,
+            lanes=self._lanes,
             health=self.health.of,
             own_queue_s=self.world.own_queue_s(),
             own_max_wait_s=self.rules.own_max_wait_s,
             ratings=self.world.ratings,
             sticky=self.ledger.sticky(task.tenant, wish.project) if wish.project else None,
             budget_micros=self.ledger.budget_left(task.tenant, task.key_id, now) if self.ledger.budgeted else None,
-            tried=tried | missing,
+            tried=tried,
         )
         return route(wish, self.catalog, conditions)
 
@@ -251,7 +251,7 @@ class Dispatch:
         now = self.clock()
         if now >= task.deadline_at or len(attempts) >= self.rules.max_attempts:
             return Step("failed", error=_final(last, f"{len(attempts)} attempts"))
-        tried = frozenset(a.offer for a in attempts)
+        tried = _tried(attempts)
         try:
             decision = self._decide_again(task, tried, last)
             if decision.chosen.offer.provider == LOCAL:
@@ -429,7 +429,7 @@ class Dispatch:
 
     def _only_tried(self, task: Task, attempts: Sequence[Attempt]) -> bool:
         try:
-            self.decide(task, frozenset(a.offer for a in attempts))
+            self.decide(task, _tried(attempts))
         except MuybridgeError:
             return True
         return False
@@ -527,6 +527,12 @@ class Dispatch:
 
 
 ENDS = frozenset({"invalid_input", "moderation_input", "moderation_output", "media_fetch", "media_invalid"})
+
+
+def _tried(attempts: Sequence[Attempt]) -> frozenset[str]:
+    """What not to try again first: the offers, and the whole lanes unless only the model was the matter."""
+    lanes = {a.lane for a in attempts if not a.error.startswith("model_retired")}
+    return frozenset({a.offer for a in attempts} | lanes)
 
 
 def pinned(task: Task, offer: Offer) -> Task:

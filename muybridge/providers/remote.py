@@ -162,7 +162,7 @@ def inputs_of(request: Request, inline: bool = True) -> Inputs:
 def told(decision: Decision) -> dict[str, Any]:
     """A decision as the caller may see it: no ids, keys or hosts of a provider."""
     full = decision.to_dict()
-    return {k: full[k] for k in ("model_requested", "model_actual", "policy", "reason", "changes")}
+    return {k: full[k] for k in ("model_requested", "model_actual", "substituted", "policy", "reason", "changes")}
 
 
 def quote(request: Request, model: str, rules: Routing | None = None) -> dict[str, Any]:
@@ -172,7 +172,8 @@ def quote(request: Request, model: str, rules: Routing | None = None) -> dict[st
     """
     rules = rules or routing()
     options: Mapping[str, Any] = {name: request.extra[name] for name in OPTIONS if name in request.extra}
-    decision = route(rules.wish(request, model, options), rules.offers(), Conditions(time.time(), rules.enabled()))
+    conditions = Conditions(time.time(), rules.enabled(), rules.lanes(), ratings=rules.ratings)
+    decision = route(rules.wish(request, model, options), rules.offers(), conditions)
     chosen = decision.chosen
     return {
         "flops": 0.0,

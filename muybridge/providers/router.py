@@ -51,13 +51,14 @@ class Conditions:
 
     now: float
     enabled: frozenset[str]  # providers with an account here
+    lanes: frozenset[str] | None = None  # where an account is bound to a region: the lanes there are; None: all
     health: Callable[[str], Lane] = lambda _: UNKNOWN_LANE
     own_queue_s: float = 0.0
     own_max_wait_s: float = math.inf  # spill over to providers when the own queue is longer
     ratings: Mapping[str, float] = field(default_factory=dict)  # arena ratings by model
     sticky: str | None = None  # the offer that this project used last
     budget_micros: int | None = None
-    tried: frozenset[str] = frozenset()  # keys of offers that already failed this job
+    tried: frozenset[str] = frozenset()  # offers (keys) and lanes that already failed this job
 
 
 class Candidate(NamedTuple):
@@ -210,11 +211,13 @@ def _closed(offer: Offer, num_chars: int, wish: Wish, conditions: Conditions) ->
     provider = offer.provider
     if provider not in conditions.enabled:
         return "provider", "no account here"
+    if conditions.lanes is not None and provider != LOCAL and offer.lane not in conditions.lanes:
+        return "provider", "no account in this region"
     if provider in wish.not_providers or (wish.providers and provider not in wish.providers):
         return "provider", "not allowed by the caller"
     if wish.runs_in and not offer.runs_in <= wish.runs_in:
         return "region", f"runs in {', '.join(sorted(offer.runs_in))}"
-    if offer.key in conditions.tried:
+    if offer.key in conditions.tried or offer.lane in conditions.tried:
         return "tried", "already failed for this job"
     lane = conditions.health(offer.lane)
     if not lane.usable(conditions.now):

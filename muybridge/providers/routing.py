@@ -72,12 +72,20 @@ class Routing:
 
     def offers(self) -> Catalog:
         """The catalogue with the operator's own offers, and our engine's priced at what it costs."""
+        return self._offers
+
+    @functools.cached_property
+    def _offers(self) -> Catalog:
         return load(self.catalog).with_offers(local_offer(name, self.machine) for name in self.local)
 
     def enabled(self) -> frozenset[str]:
         """Providers with an account here."""
         own = {LOCAL} if self.local else set()
         return frozenset({a.provider for a in self.accounts} | own)
+
+    def lanes(self) -> frozenset[str]:
+        """Provider and region of each account."""
+        return frozenset(f"{a.provider}@{a.region}" if a.region else a.provider for a in self.accounts)
 
     def wish(self, request: Request, model: str = AUTO, options: Mapping[str, Any] | None = None) -> Wish:
         """A caller's request under the operator's rules. `options` are the caller's own, narrower ones.

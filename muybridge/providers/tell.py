@@ -34,7 +34,8 @@ def decide(
             "No account is set up. Set a key such as MUYBRIDGE_FAL_KEY, name own models in routing.toml, or see all "
             "offers with --all."
         )
-    return choose(wish, rules.offers(), Conditions(time.time(), enabled, ratings=rules.ratings))
+    lanes = None if everyone else rules.lanes()
+    return choose(wish, rules.offers(), Conditions(time.time(), enabled, lanes, ratings=rules.ratings))
 
 
 def decision_text(decision: Decision, explain: bool) -> str:
