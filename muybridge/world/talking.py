@@ -97,8 +97,8 @@ def clip(
 ) -> TalkingClip:
     """Draw talking clip `index` of a split.
 
-    `source` gives the speech (None: the bank, and the voices for what it lacks); `fields` are those of grammar.sample_scene, and `language` keeps to one language.
-
+    `source` gives the speech (None: the bank, and the voices for what it lacks); `fields` are those of
+    grammar.sample_scene, and `language` keeps to one language.
     Raises InvalidRequest for a field out of its limits, NotInstalled without the world's parts.
     """
     planned = plan(index, split, seconds, source, **fields)
