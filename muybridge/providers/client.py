@@ -248,6 +248,8 @@ class Remote:
             return len(data)
         url = self._absolute(source.url)
         same_host = urlsplit(url).netloc == urlsplit(self.base).netloc
+        if same_host:  # Google's protocol names https addresses even where the server speaks http
+            url = urlsplit(url)._replace(scheme=urlsplit(self.base).scheme).geturl()
         if not (self.trusted or same_host):
             _check_public(url)
         headers = self._headers if source.ours and same_host else {}

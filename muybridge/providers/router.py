@@ -344,6 +344,6 @@ def _nothing(
     told = "; ".join(f"{n} by {stage}" for stage, n in stages.most_common(4))
     late = [r for r in about if r[1] not in ("task", "lifecycle", "provider")]
     example = f" For instance {late[0][0]}: {late[0][2]}." if late else ""
-    if stages and set(stages) <= {"provider", "task", "lifecycle"} and stages["provider"]:
+    if any(stage == "provider" and detail.startswith("no account") for _, stage, detail in about):
         return Unavailable("No account is set up for a provider that could do this; see `muybridge models`.")
     return InvalidRequest(f"No offer fits this request ({told or 'none is on offer'}).{example}", "model")
