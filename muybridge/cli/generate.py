@@ -32,18 +32,30 @@ def generate(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Make a clip with its sound, a contact sheet beside it."""
-    from muybridge.engine.command import make_clip
-
     request = build_request(
         prompt, image=image, ref=ref, video=video, audio=audio, size=size, seconds=seconds, seed=seed, setting=setting
     )
-    result = make_clip(request, model, output, engine_settings(setting), quiet=as_json)
+    if is_own(model):
+        from muybridge.engine.command import make_clip
+
+        result = make_clip(request, model, output, engine_settings(setting), quiet=as_json)
+    else:
+        from muybridge.providers import once
+
+        result = once.make_clip(request, model, output, quiet=as_json)
     print(
         json.dumps(result)
         if as_json
         else f"{result['clip']}  {result['width']}x{result['height']}, "
         f"{result['seconds']:g} s, made in {result['wall_s']:.1f} s; frames on {result['contact_sheet']}"
     )
+
+
+def is_own(model: str) -> bool:
+    """Whether the model runs on this machine: a size or a folder of weights. Everything else is the router's."""
+    from muybridge.config import SIZE_ALIASES, SIZES
+
+    return model in SIZES or model in SIZE_ALIASES or Path(model).is_dir()
 
 
 ENGINE_KEYS = ("device", "precision", "offload")

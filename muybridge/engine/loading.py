@@ -35,8 +35,12 @@ def load(size_or_path: str | Path = "tiny", config: EngineConfig | None = None) 
         model_config(size)
         folder = SHIPPED / "tiny" if size == "tiny" else settings().weights / "15b"
         if not folder.is_dir():
-            remedy = "run `muybridge train base` first" if size == "tiny" else f"run `muybridge weights pull {size}`"
-            raise UserError(f"There are no weights for {size} in {folder}; {remedy}.")
+            if size == "tiny":
+                raise UserError(
+                    "This version ships no trained weights for tiny. Train them (docs/how/train.md), or use a "
+                    "provider: --model PROVIDER/MODEL (`muybridge models`)."
+                )
+            raise UserError(f"There are no weights for {size} in {folder}; run `muybridge weights pull {size}`.")
     else:
         size = "15b" if (folder / "distill").is_dir() else "tiny"
     if size == "tiny":
