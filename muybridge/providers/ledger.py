@@ -204,6 +204,10 @@ class Ledger:
         rows = self._rows("sticky", tenant=tenant, project=project)
         return str(rows[0]["offer"]) if rows else None
 
+    def own_queue_s(self, models: tuple[str, ...]) -> float:
+        """Seconds of work queued for our own sizes; needs the jobs' tables in the same database."""
+        return float(self._rows("own_queue", models=models)[0]["seconds"]) if models else 0.0
+
     # Money ----------------------------------------------------------------------------------------------------------
 
     def budget_left(self, tenant: str, key_id: str, now: float) -> int | None:

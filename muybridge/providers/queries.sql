@@ -86,6 +86,10 @@ SELECT * FROM route_attempt WHERE is_open = 1 ORDER BY id;
 -- Open attempts that nobody waits for.
 SELECT * FROM route_attempt WHERE is_open = 1 AND orphan = 1 ORDER BY id LIMIT :limit;
 
+-- name: own_queue
+-- Seconds of work that wait for our own engine, by the jobs' lanes (only where the jobs lie in the same database).
+SELECT COALESCE(SUM(queued_s), 0) AS seconds FROM lane WHERE queued > 0 AND model IN (:models);
+
 -- name: to_review
 -- Submits that never could be cleared up.
 SELECT * FROM route_attempt WHERE state = 'needs_review' AND cost IS NULL ORDER BY id;

@@ -121,7 +121,7 @@ def open_dispatch(rules: Routing, database_url: str) -> Dispatch:
         rules.remotes(),
         check,
         rules=rules.rules(),
-        world=World(ratings=rules.ratings),
+        world=World(lambda: ledger.own_queue_s(rules.local), rules.ratings),
         local=bool(rules.local),
     )
 

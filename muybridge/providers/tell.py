@@ -198,7 +198,7 @@ def serve_simulator(port: int, render_s: float, as_json: bool) -> None:
             where = f", regions = [{json.dumps(region)}]" if region else ""
             lines.append(f'# providers.{provider} = {{ base = "{base}", trusted = true{where} }}')
         print("\n".join(lines), flush=True)  # noqa: T201
-    uvicorn.run(simulator, port=port, log_level="warning", lifespan="off", server_header=False)
+    uvicorn.run(simulator, port=port, log_level="critical", lifespan="off", server_header=False)
 
 
 def run_matrix(num_jobs: int, breaker: bool, render_s: float, data: Path | None) -> Any:  # noqa: ANN401  (fleet.Report)
