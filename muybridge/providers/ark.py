@@ -114,9 +114,10 @@ def cancelled(answer: Answer) -> CancelOutcome:
     return "cancelled" if answer.ok else "too_late"
 
 
-def find(order: Order) -> Call | None:
+def find(order: Order, page: int, after: str) -> Call | None:
     """The newest tasks of the model."""
-    params = {"page_num": "1", "page_size": "100", "filter.model": order.model_id}
+    del after
+    params = {"page_num": str(page), "page_size": "100", "filter.model": order.model_id}
     return Call("GET", "/contents/generations/tasks", params=params)
 
 

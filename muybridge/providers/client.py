@@ -77,6 +77,8 @@ WIRES: Mapping[str, Wire] = MappingProxyType(
 MAX_ANSWER_BYTES = 256 << 20  # some answers carry the clip itself
 MAX_RESULT_BYTES = 1 << 30
 CONNECT_S, ANSWER_S, RESULT_S = 10.0, 60.0, 300.0
+MAX_PAGES = 50
+MAX_LOOKS = 20  # jobs of a list that are asked for their prompt at one time
 LIST_LAG_S = 60.0  # a list that does not show a job may still be behind
 NEAR_S = 600.0  # how far a listed job's time may lie from our submit, other clocks being wrong
 
@@ -167,34 +169,57 @@ class Remote:
 
     def find(self, order: Order, known: frozenset[str], rivals: int) -> Lookup:
         """Look for the job of a lost submit. `known` are the ids of our other jobs; `rivals` other lost submits."""
-        call = self.wire.find(order)
-        if call is None:
+        if self.wire.find(order, 1, "") is None:
             return CannotTell("this protocol has no list of jobs", ever=True)
-        try:
-            answer = self._send(call)
-        except httpx.HTTPError as error:
-            return CannotTell(f"{type(error).__name__}")
-        if not answer.ok:
-            return CannotTell(f"HTTP {answer.status}")
-        rows = [row for row in self.wire.listed(answer) if row.id and row.id not in known]
+        rows, complete = self._list(order)
+        if rows is None:
+            return CannotTell("the list could not be read")
         for row in rows:
             if row.reference is not None and row.reference == order.reference:
                 return Found(self._ticket(row.id, order))
-        rows = [r for r in rows if r.reference is None and abs(r.created_at - order.created_at) <= NEAR_S]
-        prompts = [(row, row.prompt or self._prompt_of(row, order)) for row in rows]
+        rows = [r for r in rows if r.reference is None and r.id not in known]
+        rows = [r for r in rows if abs(r.created_at - order.created_at) <= NEAR_S]
+        rows.sort(key=lambda r: abs(r.created_at - order.created_at))
+        prompts = [(r, r.prompt or (self._prompt_of(r, order) if n < MAX_LOOKS else None)) for n, r in enumerate(rows)]
         same = [row for row, prompt in prompts if prompt == order.request.prompt]
         silent = [row for row, prompt in prompts if prompt is None]
         if len(same) == 1 or (len(same) > 1 and not rivals):
             return Found(self._ticket(same[0].id, order))
         if same:
             return CannotTell(f"{len(same)} jobs with this prompt and {rivals} other lost submits")
-        if len(silent) == 1 and not rivals:
+        if len(silent) == 1 and not rivals and complete:
             return Found(self._ticket(silent[0].id, order))
         if silent:
             return CannotTell(f"{len(silent)} jobs could be it, and {rivals} other submits are lost")
+        if not complete:
+            return CannotTell("the list does not reach back to the submit")
         if self.clock() - order.created_at < LIST_LAG_S:
             return CannotTell("not listed yet")
         return Absent()
+
+    def _list(self, order: Order) -> tuple[list[Listed] | None, bool]:
+        """The listed jobs back to before the submit, and whether the list reached so far. None: it cannot be read.
+
+        A list that ends too early must not be taken for one in which the job is missing: that would pay twice.
+        """
+        rows: list[Listed] = []
+        for page in range(1, MAX_PAGES + 1):
+            call = self.wire.find(order, page, rows[-1].id if rows else "")
+            if call is None:  # one page is all there is: complete if it reaches back, or if our own id was asked for
+                return rows, not rows or rows[0].reference is not None or rows[-1].created_at < order.created_at - 60
+            try:
+                answer = self._send(call)
+            except httpx.HTTPError:
+                return None, False
+            if not answer.ok:
+                return None, False
+            found = [row for row in self.wire.listed(answer) if row.id]
+            if not found or found[0].id in {row.id for row in rows[:1]}:
+                return rows, True
+            rows += found
+            if min(row.created_at for row in found) < order.created_at - NEAR_S:
+                return rows, True
+        return rows, False
 
     def _prompt_of(self, row: Listed, order: Order) -> str | None:
         """The prompt of a listed job where only the job itself tells it."""

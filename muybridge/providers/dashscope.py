@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Mapping
 from typing import Any
 
@@ -156,14 +155,10 @@ def cancelled(answer: Answer) -> CancelOutcome:
     return "too_late" if text(answer.object, "code") == "UnsupportedOperation" else "unknown"
 
 
-def find(order: Order) -> Call | None:
-    """Tasks of this model around the time of the submit (at most 24 hours of list)."""
-    start, end = (
-        datetime.datetime.fromtimestamp(order.created_at + shift, _CHINA).strftime("%Y%m%d%H%M%S")
-        for shift in (-60, 3600)
-    )
-    params = {"model_name": order.model_id, "start_time": start, "end_time": end, "page_size": "100"}
-    return Call("GET", "/tasks/", params=params)
+def find(order: Order, page: int, after: str) -> Call | None:
+    """Tasks of this model in the last 24 hours. No times are given: their zone is not documented."""
+    del after
+    return Call("GET", "/tasks/", params={"model_name": order.model_id, "page_size": "100", "page_no": str(page)})
 
 
 def listed(answer: Answer) -> list[Listed]:
@@ -180,6 +175,3 @@ def prompt_of(answer: Answer) -> str | None:
 def pushed(body: Mapping[str, Any]) -> str | None:
     """An account's event, where one is set up."""
     return text(inside(body, "data"), "task_id") or None
-
-
-_CHINA = datetime.timezone(datetime.timedelta(hours=8))  # the times in its examples; not documented

@@ -127,9 +127,9 @@ def cancelled(answer: Answer) -> CancelOutcome:
     return found.get(answer.status, "unknown")
 
 
-def find(order: Order) -> Call | None:
+def find(order: Order, page: int, after: str) -> Call | None:
     """No list: only a push can tell."""
-    del order
+    del order, page, after
     return None
 
 

@@ -141,9 +141,10 @@ def cancelled(answer: Answer) -> CancelOutcome:
     return "impossible"
 
 
-def find(order: Order) -> Call | None:
+def find(order: Order, page: int, after: str) -> Call | None:
     """By our own id."""
-    return Call("GET", "/tasks", params={"external_task_ids": order.reference})
+    del after
+    return None if page > 1 else Call("GET", "/tasks", params={"external_task_ids": order.reference})
 
 
 def listed(answer: Answer) -> list[Listed]:

@@ -105,9 +105,9 @@ def cancelled(answer: Answer) -> CancelOutcome:
     return "impossible"
 
 
-def find(order: Order) -> Call | None:
+def find(order: Order, page: int, after: str) -> Call | None:
     """A list exists; its path is not known for certain, so a lost submit stays unknown."""
-    del order
+    del order, page, after
     return None
 
 

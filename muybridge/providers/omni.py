@@ -107,9 +107,9 @@ def cancelled(answer: Answer) -> CancelOutcome:
     return "cancelled" if state == "cancelled" else "too_late" if state == "completed" else "requested"
 
 
-def find(order: Order) -> Call | None:
+def find(order: Order, page: int, after: str) -> Call | None:
     """No list."""
-    del order
+    del order, page, after
     return None
 
 

@@ -97,10 +97,10 @@ def cancelled(answer: Answer) -> CancelOutcome:
     return "requested" if answer.status == 409 else "unknown"
 
 
-def find(order: Order) -> Call | None:
+def find(order: Order, page: int, after: str) -> Call | None:
     """The newest videos; each repeats its prompt."""
-    del order
-    return Call("GET", "/videos", params={"limit": "100", "order": "desc"})
+    del order, page
+    return Call("GET", "/videos", params={"limit": "100", "order": "desc"} | ({"after": after} if after else {}))
 
 
 def listed(answer: Answer) -> list[Listed]:

@@ -104,9 +104,9 @@ def cancelled(answer: Answer) -> CancelOutcome:
     return "impossible"
 
 
-def find(order: Order) -> Call | None:
+def find(order: Order, page: int, after: str) -> Call | None:
     """No list of one's own jobs."""
-    del order
+    del order, page, after
     return None
 
 

@@ -99,10 +99,10 @@ def cancelled(answer: Answer) -> CancelOutcome:
     return "requested" if answer.ok else "unknown"
 
 
-def find(order: Order) -> Call | None:
+def find(order: Order, page: int, after: str) -> Call | None:
     """The newest predictions; each repeats its input."""
-    del order
-    return Call("GET", "/predictions")
+    del order, after
+    return None if page > 1 else Call("GET", "/predictions")
 
 
 def listed(answer: Answer) -> list[Listed]:

@@ -120,9 +120,9 @@ def cancelled(answer: Answer) -> CancelOutcome:
     return "requested" if answer.ok else "unknown"
 
 
-def find(order: Order) -> Call | None:
+def find(order: Order, page: int, after: str) -> Call | None:
     """No list, no push: a lost submit stays unknown until the invoice."""
-    del order
+    del order, page, after
     return None
 
 

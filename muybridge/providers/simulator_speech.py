@@ -78,7 +78,9 @@ def dashscope(sim: Simulator, lane: str, method: str, path: str, query: dict[str
             for w in sim.listed(lane)
             if w.asked.model == query.get("model_name", w.asked.model)
         ]
-        return Reply(200, {"total": len(rows), "data": rows[: int(query.get("page_size", 10))], "request_id": "r"})
+        size = int(query.get("page_size", 10))
+        first = (int(query.get("page_no", 1)) - 1) * size
+        return Reply(200, {"total": len(rows), "data": rows[first : first + size], "request_id": "r"})
     found = sim.poll(lane, _last(path))
     if isinstance(found, Reply):
         return found
@@ -167,7 +169,9 @@ def openai(sim: Simulator, lane: str, method: str, path: str, query: dict[str, s
         asked.num_images = int("input_reference" in body)
         return sim.submit(lane, asked, lambda w: Reply(200, _video(sim, w)), _openai_error)
     if path == "/videos":
-        return Reply(200, {"object": "list", "data": [_video(sim, w) for w in sim.listed(lane)[:100]]})
+        works = sim.listed(lane)
+        first = next((n + 1 for n, w in enumerate(works) if w.id == query.get("after")), 0)
+        return Reply(200, {"object": "list", "data": [_video(sim, w) for w in works[first : first + 100]]})
     work_id = path.split("/")[2]
     if path.endswith("/content"):
         return sim.download(work_id)
@@ -435,6 +439,7 @@ def ark(sim: Simulator, lane: str, method: str, path: str, query: dict[str, str]
     if path.endswith("/tasks"):
         works = [w for w in sim.listed(lane) if w.asked.model == query.get("filter.model", w.asked.model)]
         size = int(query.get("page_size", 20))
+        works = works[(int(query.get("page_num", 1)) - 1) * size :]
         rows = [{"id": w.id, "created_at": int(w.created_at), "model": w.asked.model} for w in works[:size]]
         return Reply(200, {"items": rows, "total": len(works)})
     if method == "DELETE":

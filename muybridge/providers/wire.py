@@ -120,8 +120,11 @@ class Wire(Protocol):
         """What an answer to `cancel` says."""
         ...
 
-    def find(self, order: Order) -> Call | None:
-        """A list in which a lost submit's job would be; None where there is no list."""
+    def find(self, order: Order, page: int, after: str) -> Call | None:
+        """A page (from 1) of a list in which a lost submit's job would be; `after` is the last id of the page before.
+
+        None: there is no list, or no further page can be asked for.
+        """
         ...
 
     def listed(self, answer: Answer) -> list[Listed]:

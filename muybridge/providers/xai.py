@@ -106,9 +106,9 @@ def cancelled(answer: Answer) -> CancelOutcome:
     return "impossible"
 
 
-def find(order: Order) -> Call | None:
+def find(order: Order, page: int, after: str) -> Call | None:
     """No list, no push."""
-    del order
+    del order, page, after
     return None
 
 
