@@ -122,6 +122,19 @@ def test_a_lost_answer_is_never_sent_to_somebody_else(tmp_path: Path) -> None:
     fleet.close()
 
 
+@pytest.mark.parametrize("model", ["openai/simulated", "ark/seedance-2.0", "replicate/simulated", "dashscope/wan-3.0"])
+def test_a_short_list_is_not_taken_for_a_missing_job(tmp_path: Path, model: str) -> None:
+    """Found by the matrix of 10,000: a lost job beyond the first page of a list was held absent and paid twice."""
+    fleet = full_fleet(tmp_path, rules=Rules())  # no pushes
+    faults = ["lost_answer" if n % 60 == 5 else "none" for n in range(240)]
+    tasks = [one(f"A horse. [any:{fault}]", model, n, allow=ALL_CHANGES | {"model"}) for n, fault in enumerate(faults)]
+    report = fleet.run(tasks)
+    assert report.problems == []
+    assert report.double_billed == 0
+    assert report.num_submits == 240
+    fleet.close()
+
+
 def test_nothing_is_charged_while_a_submit_is_unknown(tmp_path: Path) -> None:
     fleet = full_fleet(tmp_path)
     task = one("A horse. [xai:lost_answer]", "xai/grok-imagine", allow=ALL_CHANGES | {"model"})
