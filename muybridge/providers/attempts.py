@@ -8,6 +8,8 @@ What must hold (facts of money, asserted by the fault matrix in the tests):
 * the intent is a row before the call; an intent found after a crash is a lost submit, not a fresh one
 * no second submit while an attempt is open: the database refuses it (`route_attempt_open`)
 * no second submit after one that was billed, after an unknown one, or after a refused input
+
+Over 400 lines: every transition of one state machine, which has to be read together to be believed.
 """
 
 from __future__ import annotations

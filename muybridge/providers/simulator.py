@@ -3,6 +3,7 @@
 A request goes to `/{lane}/...`: `http://host/fal/...`, `http://host/dashscope@cn-beijing/...`; below that the paths
 are the provider's own (`simulator_speech`). A fault is ordered in the prompt, `[fal:lost_answer]` or `[any:429]`.
 Prices are worked out here anew, in decimals from the catalogue's text: an invoice does not share our arithmetic.
+Over 400 lines with the tariff and the in-process transport, which belong to nothing else.
 """
 
 from __future__ import annotations
