@@ -78,6 +78,7 @@ MAX_ANSWER_BYTES = 256 << 20  # some answers carry the clip itself
 MAX_RESULT_BYTES = 1 << 30
 CONNECT_S, ANSWER_S, RESULT_S = 10.0, 60.0, 300.0
 MAX_PAGES = 50
+BY_TIME_S = 60.0
 MAX_LOOKS = 20  # jobs of a list that are asked for their prompt at one time
 LIST_LAG_S = 60.0  # a list that does not show a job may still be behind
 NEAR_S = 600.0  # how far a listed job's time may lie from our submit, other clocks being wrong
@@ -187,7 +188,8 @@ class Remote:
             return Found(self._ticket(same[0].id, order))
         if same:
             return CannotTell(f"{len(same)} jobs with this prompt and {rivals} other lost submits")
-        if len(silent) == 1 and not rivals and complete:
+        by_time = not hasattr(self.wire, "prompt_of")  # else it tells its prompt in the end: wait for that
+        if by_time and len(silent) == 1 and not rivals and complete and _near(silent[0], order):
             return Found(self._ticket(silent[0].id, order))
         if silent:
             return CannotTell(f"{len(silent)} jobs could be it, and {rivals} other submits are lost")
@@ -320,6 +322,11 @@ class Remote:
         finally:
             answer.close()
         return read_answer(answer.status_code, answer.headers, bytes(body))
+
+
+def _near(row: Listed, order: Order) -> bool:
+    """Whether a job that says nothing else about itself was made when ours was sent."""
+    return abs(row.created_at - order.created_at) <= BY_TIME_S
 
 
 def _save(answer: httpx.Response, to: Path) -> int:
