@@ -98,8 +98,8 @@ class ClipWriter:
         self.num_samples = 0
         self.size: tuple[int, int] | None = None  # height, width
         self.channels = 0
-        # Without macroblock trees the same pictures give the same bytes: their propagation in x264's AVX code depends on
-        # what the heap held before (seen with 64x64 and 448x256; asm=0 mends it too, but is slow).
+        # Without macroblock trees the same pictures give the same bytes: x264's AVX code for them depends on what the
+        # heap held before (seen with 64x64 and 448x256; asm=0 mends it too, but is slow).
         self._x264 = {"crf": str(crf), "preset": preset, "x264-params": "mbtree=0"}
         self._threads = threads
         self._pending: Waveform | None = None  # less than one AAC block
