@@ -20,7 +20,7 @@ from muybridge.config import ServerConfig
 from muybridge.errors import UserError
 from muybridge.jobs.worker import WorkerSpec
 
-DEFAULT_RUNNER = "muybridge.providers.local:runner"
+DEFAULT_RUNNER = "muybridge.providers.remote:runner"  # own sizes on this machine, everything else routed
 GRACE_S = 10  # answers under way may finish; streams are cut after it and resume elsewhere
 FIRST_KEY = "first key"
 

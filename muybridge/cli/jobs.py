@@ -87,7 +87,7 @@ def worker(
     model: Annotated[str | None, typer.Option(help="Claim only these models, by comma; default all.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="How many; each runs one job at a time.")] = 1,
     runner: Annotated[str, typer.Option(help="What does the work, as module:attribute.")] = (
-        "muybridge.providers.local:runner"
+        "muybridge.providers.remote:runner"
     ),
     ray: Annotated[bool, typer.Option("--ray", help="Place them on the running Ray cluster.")] = False,
     gpus: Annotated[float, typer.Option(min=0, help="With --ray: GPUs of each worker.")] = 0,

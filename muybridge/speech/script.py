@@ -124,7 +124,6 @@ _GERMAN = frozenset(
         "mein",
         "ihr",
         "du",
-        "was",
     ]
 )
 _FRENCH = frozenset(
