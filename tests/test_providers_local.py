@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from local_worker import small_engine
@@ -130,3 +131,20 @@ def test_what_the_model_cannot_do_is_the_user_s_error(tmp_path: Path) -> None:
     assert failed.error is not None
     assert "upscaler" in failed.error["message"]
     assert failed.attempt == 1
+
+
+@pytest.mark.parametrize("has_sound", [True, False])
+def test_an_extension_is_joined_to_the_clip_before_it(tmp_path: Path, has_sound: bool) -> None:
+    before = tmp_path / "before.mp4"
+    sound = np.full((1, 50 * 960), 0.25, np.float32) if has_sound else None
+    grey = np.full((50, 32, 32, 3), 120, np.uint8)
+    media.write_clip(before, grey, sound, sample_rate=24000 if has_sound else None, poster=False)
+    new = local._loaded["tiny"].generate(REQUEST.replace(num_inference_steps=1))
+    whole = local.joined(before, new)
+    assert len(whole.frames_TYXC) == 50 + 75
+    assert np.abs(whole.frames_TYXC[:50].astype(int) - 120).max() < 8
+    np.testing.assert_array_equal(whole.frames_TYXC[50:], new.frames_TYXC)
+    assert whole.waveform_CS is not None
+    assert whole.waveform_CS.shape == (2, 125 * 960)
+    level = float(np.abs(whole.waveform_CS[:, 4800:43200]).mean())
+    assert level == pytest.approx(0.25 if has_sound else 0.0, abs=0.02)

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from muybridge.engine import Engine, GenerationState, Progress
+    from muybridge.engine import Clip, Engine, GenerationState, Progress
 
 LOADING_LEASE_S = 900.0  # 61 GB from a slow disk, and a compile
 DECODE_LEASE_S = 300.0
+CONTINUES = "continues"  # the key of Request.extra that names the clip an extension goes on from
 
 _loaded: dict[str, Engine] = {}
 
@@ -51,7 +52,40 @@ def runner(job: Job, checkpoint: bytes | None, hook: Hook, workdir: Path) -> Run
     hook.step("write", 98.0, None)
     flops = engine.cost(request).flops
     usage = {"output_s": clip.seconds, "flops": flops, "compute_s": time.perf_counter() - started}
-    return RunResult(write_files(clip.frames_TYXC, clip.waveform_CS, clip.sample_rate, workdir), usage, model)
+    before = request.extra.get(CONTINUES)
+    whole = clip if before is None else joined(Path(before), clip)
+    return RunResult(write_files(whole.frames_TYXC, whole.waveform_CS, whole.sample_rate, workdir), usage, model)
+
+
+def joined(before: Path, clip: Clip) -> Clip:
+    """The clip at `before`, at the new one's size and rate, with the new one after it: an extension's whole result.
+
+    Both keep all their frames, so the new part starts exactly where the old one ended and lengths add up.
+    """
+    import numpy as np
+
+    from muybridge.engine import Clip
+
+    height, width = clip.frames_TYXC.shape[1:3]
+    frames, waveform, _ = media.read_clip(before, size=(height, width), sample_rate=clip.sample_rate)
+    together = np.concatenate([frames, clip.frames_TYXC])
+    if clip.waveform_CS is None and waveform is None:
+        return Clip(together, None, clip.sample_rate)
+    parts = [
+        _stereo(sound, media.samples_at(len(pictures), 25, clip.sample_rate))
+        for sound, pictures in ((waveform, frames), (clip.waveform_CS, clip.frames_TYXC))
+    ]
+    return Clip(together, np.concatenate(parts, axis=1), clip.sample_rate)
+
+
+def _stereo(waveform_CS: NDArray[np.float32] | None, num_samples: int) -> NDArray[np.float32]:
+    """Two channels of exactly `num_samples`; silence where there is no sound."""
+    import numpy as np
+
+    if waveform_CS is None:
+        return np.zeros((2, num_samples), np.float32)
+    both = np.repeat(waveform_CS, 2, 0) if len(waveform_CS) == 1 else waveform_CS[:2]
+    return media.fit_waveform(both, num_samples)
 
 
 def load_engine(model: str) -> Engine:
