@@ -109,7 +109,7 @@ def test_people_see_a_key_and_a_line_to_try(tmp_path: Path) -> None:
 def test_accepted_is_durable_when_the_api_is_killed(tmp_path: Path, patience_s: float) -> None:
     """kill -9 in the middle of a stream of submits: every id that a client was given is there afterwards."""
     data = tmp_path / "data"
-    accepted: list[str] = []
+    accepted: dict[str, str] = {}  # idempotency key -> id
     with serve(data, "--workers", "0") as served:
         key = served.key
         assert key is not None
@@ -118,15 +118,16 @@ def test_accepted_is_durable_when_the_api_is_killed(tmp_path: Path, patience_s: 
             with httpx.Client(timeout=20) as client, contextlib.suppress(httpx.TransportError):
                 for i in range(10_000):
                     body = {"prompt": f"{number} {i}"}
-                    headers = {"Authorization": f"Bearer {key}", "Idempotency-Key": f"{number}-{i}"}
+                    name = f"{number}-{i}"
+                    headers = {"Authorization": f"Bearer {key}", "Idempotency-Key": name}
                     answer = client.post(f"{served.url}/v1/videos", json=body, headers=headers)
                     assert answer.status_code == 200, answer.text
-                    accepted.append(answer.json()["id"])
+                    accepted[name] = answer.json()["id"]
 
         threads = [threading.Thread(target=submit, args=(n,)) for n in range(4)]
         for thread in threads:
             thread.start()
-        while not accepted:
+        while "0-0" not in accepted:
             time.sleep(0.01)
         time.sleep(patience_s)
         served.kill()
@@ -136,14 +137,14 @@ def test_accepted_is_durable_when_the_api_is_killed(tmp_path: Path, patience_s: 
     with serve(data, "--workers", "0") as again:
         headers = {"Authorization": f"Bearer {key}"}
         with httpx.Client(headers=headers, timeout=20) as client:
-            for video_id in accepted:
+            for video_id in accepted.values():
                 found = client.get(f"{again.url}/v1/videos/{video_id}")
                 assert (found.status_code, found.json()["status"]) == (200, "queued")
             # A client that lost its answer repeats, and never makes a second job.
             repeat = client.post(
                 f"{again.url}/v1/videos", json={"prompt": "0 0"}, headers={"Idempotency-Key": "0-0"}
             ).json()
-            assert repeat["id"] in accepted
+            assert repeat["id"] == accepted["0-0"]
 
 
 def test_killed_api_leaves_no_worker_and_loses_no_job(tmp_path: Path) -> None:

@@ -40,9 +40,15 @@ def generate(
 
         result = make_clip(request, model, output, engine_settings(setting), quiet=as_json)
     else:
+        from muybridge.config import SIZES
+        from muybridge.errors import InvalidRequest, NotFound
         from muybridge.providers import once
 
-        result = once.make_clip(request, model, output, quiet=as_json)
+        try:
+            result = once.make_clip(request, model, output, quiet=as_json)
+        except NotFound as error:
+            own = ", ".join(SIZES)
+            raise InvalidRequest(f"There is no size {model!r} here ({own}). {error}", "model") from error
     print(
         json.dumps(result)
         if as_json
