@@ -24,7 +24,6 @@ FLOORS = {
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names}
 BRIDGES = {("providers/local.py", "engine")}  # the one place where two packages of a floor meet
 TORCH_FREE = ("api", "jobs", "arena", "trust", "providers", "cli", "client", *FLOORS[0])
-SITS_ALONE = ("api", "client")  # the HTTP face calls nothing that generates
 
 
 def modules() -> list[Path]:
