@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from muybridge.providers.provider import CancelOutcome, ErrorClass, Failure, Order, Poll, Source, Ticket
+# Cancel: None in the protocol. List: No list that could be relied on.
+from muybridge.providers.absent import cancel as cancel
+from muybridge.providers.absent import cancelled as cancelled
+from muybridge.providers.absent import find as find
+from muybridge.providers.absent import listed as listed
+from muybridge.providers.provider import ErrorClass, Failure, Order, Poll, Source, Ticket
 from muybridge.providers.wire import (
     DAY_S,
     Answer,
     Call,
-    Listed,
     class_of,
     data_parts,
     inside,
@@ -127,30 +131,6 @@ def _source(video: Any) -> Source:  # noqa: ANN401  (untrusted JSON)
         if text(video, "encodedVideo")
         else Source(text(video, "uri"), ours=True)
     )
-
-
-def cancel(ticket: Ticket) -> Call | None:
-    """None in the protocol."""
-    del ticket
-    return None
-
-
-def cancelled(answer: Answer) -> CancelOutcome:
-    """Never asked."""
-    del answer
-    return "impossible"
-
-
-def find(order: Order, page: int, after: str) -> Call | None:
-    """No list that could be relied on."""
-    del order, page, after
-    return None
-
-
-def listed(answer: Answer) -> list[Listed]:
-    """No list."""
-    del answer
-    return []
 
 
 def pushed(body: Mapping[str, Any]) -> str | None:

@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from muybridge.providers.provider import CancelOutcome, ErrorClass, Failure, Order, Poll, Source, Ticket
-from muybridge.providers.wire import DAY_S, Answer, Call, Listed, class_of, error_object, items, text
+# Cancel: None. List: No list, no push that could be relied on.
+from muybridge.providers.absent import cancel as cancel
+from muybridge.providers.absent import cancelled as cancelled
+from muybridge.providers.absent import find as find
+from muybridge.providers.absent import listed as listed
+from muybridge.providers.provider import ErrorClass, Failure, Order, Poll, Source, Ticket
+from muybridge.providers.wire import DAY_S, Answer, Call, class_of, error_object, items, text
 
 POLL_S = 5.0
 RETENTION_S = 365 * DAY_S
@@ -83,30 +88,6 @@ def status(answer: Answer, call: Call, ticket: Ticket) -> Poll | Call | None:
         return Poll("failed", failure=Failure(kind, text(answer.object, "failure_reason"), code, 200))
     urls = [text(o, "url") for o in items(answer.object, "output") if text(o, "type") == "video"]
     return Poll(state, results=tuple(Source(url) for url in urls if url))
-
-
-def cancel(ticket: Ticket) -> Call | None:
-    """None."""
-    del ticket
-    return None
-
-
-def cancelled(answer: Answer) -> CancelOutcome:
-    """Never asked."""
-    del answer
-    return "impossible"
-
-
-def find(order: Order, page: int, after: str) -> Call | None:
-    """No list, no push that could be relied on."""
-    del order, page, after
-    return None
-
-
-def listed(answer: Answer) -> list[Listed]:
-    """No list."""
-    del answer
-    return []
 
 
 def pushed(body: Mapping[str, Any]) -> str | None:

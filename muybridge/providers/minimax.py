@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from muybridge.providers.provider import CancelOutcome, ErrorClass, Failure, Order, Poll, Source, Ticket
-from muybridge.providers.wire import DAY_S, Answer, Call, Listed, class_of, error_object, inside, number, text, whole
+# Both exist; their paths are not known for certain, so neither is called and a lost submit stays unknown.
+from muybridge.providers.absent import cancel as cancel
+from muybridge.providers.absent import cancelled as cancelled
+from muybridge.providers.absent import find as find
+from muybridge.providers.absent import listed as listed
+from muybridge.providers.provider import ErrorClass, Failure, Order, Poll, Source, Ticket
+from muybridge.providers.wire import DAY_S, Answer, Call, class_of, error_object, inside, number, text, whole
 
 POLL_S = 5.0
 RETENTION_S = 7 * DAY_S
@@ -91,30 +96,6 @@ def status(answer: Answer, call: Call, ticket: Ticket) -> Poll | Call | None:
         return Poll("failed", failure=Failure(kind, text(error, "message"), str(inside(error, "code") or ""), 200))
     url = text(inside(task, "content"), "url")
     return Poll(state, results=(Source(url),) if url else ())
-
-
-def cancel(ticket: Ticket) -> Call | None:
-    """It exists; its path is not known for certain, so it is not called."""
-    del ticket
-    return None
-
-
-def cancelled(answer: Answer) -> CancelOutcome:
-    """Never asked."""
-    del answer
-    return "impossible"
-
-
-def find(order: Order, page: int, after: str) -> Call | None:
-    """A list exists; its path is not known for certain, so a lost submit stays unknown."""
-    del order, page, after
-    return None
-
-
-def listed(answer: Answer) -> list[Listed]:
-    """No list."""
-    del answer
-    return []
 
 
 def pushed(body: Mapping[str, Any]) -> str | None:

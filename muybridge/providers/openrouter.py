@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from muybridge.providers.provider import CancelOutcome, ErrorClass, Failure, Order, Poll, Source, Ticket, Usage
-from muybridge.providers.wire import DAY_S, Answer, Call, Listed, error_object, inside, number, text, whole
+# Cancel: None. List: No list of one's own jobs.
+from muybridge.providers.absent import cancel as cancel
+from muybridge.providers.absent import cancelled as cancelled
+from muybridge.providers.absent import find as find
+from muybridge.providers.absent import listed as listed
+from muybridge.providers.provider import ErrorClass, Failure, Order, Poll, Source, Ticket, Usage
+from muybridge.providers.wire import DAY_S, Answer, Call, error_object, inside, number, text, whole
 
 POLL_S = 10.0
 RETENTION_S = DAY_S
@@ -90,30 +95,6 @@ def status(answer: Answer, call: Call, ticket: Ticket) -> Poll | Call | None:
     done = state == "succeeded"
     results = (Source(f"/videos/{ticket.id}/content?index=0", ours=True),) if done else ()
     return Poll(state, results=results, usage=usage)
-
-
-def cancel(ticket: Ticket) -> Call | None:
-    """None."""
-    del ticket
-    return None
-
-
-def cancelled(answer: Answer) -> CancelOutcome:
-    """Never asked."""
-    del answer
-    return "impossible"
-
-
-def find(order: Order, page: int, after: str) -> Call | None:
-    """No list of one's own jobs."""
-    del order, page, after
-    return None
-
-
-def listed(answer: Answer) -> list[Listed]:
-    """No list."""
-    del answer
-    return []
 
 
 def pushed(body: Mapping[str, Any]) -> str | None:

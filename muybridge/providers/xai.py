@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from muybridge.providers.provider import CancelOutcome, ErrorClass, Failure, Order, Poll, Source, Ticket, Usage
-from muybridge.providers.wire import DAY_S, Answer, Call, Listed, class_of, error_object, inside, number, text, whole
+# Cancel: None. List: No list, no push.
+from muybridge.providers.absent import cancel as cancel
+from muybridge.providers.absent import cancelled as cancelled
+from muybridge.providers.absent import find as find
+from muybridge.providers.absent import listed as listed
+from muybridge.providers.provider import ErrorClass, Failure, Order, Poll, Source, Ticket, Usage
+from muybridge.providers.wire import DAY_S, Answer, Call, class_of, error_object, inside, number, text, whole
 
 POLL_S = 5.0
 RETENTION_S = DAY_S
@@ -92,30 +97,6 @@ def status(answer: Answer, call: Call, ticket: Ticket) -> Poll | Call | None:
         return Poll("failed", usage=usage, failure=withheld)
     url = text(video, "url")
     return Poll("succeeded", 100.0, results=(Source(url),), usage=usage) if url else None
-
-
-def cancel(ticket: Ticket) -> Call | None:
-    """None."""
-    del ticket
-    return None
-
-
-def cancelled(answer: Answer) -> CancelOutcome:
-    """Never asked."""
-    del answer
-    return "impossible"
-
-
-def find(order: Order, page: int, after: str) -> Call | None:
-    """No list, no push."""
-    del order, page, after
-    return None
-
-
-def listed(answer: Answer) -> list[Listed]:
-    """No list."""
-    del answer
-    return []
 
 
 def pushed(body: Mapping[str, Any]) -> str | None:
