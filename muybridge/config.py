@@ -127,7 +127,6 @@ class EngineConfig:
     device: str = "auto"
     precision: Precision = "auto"
     offload: Offload = "auto"
-    compile: bool = False
     memory_limit_bytes: int | None = None  # plan as if the device had no more than this
 
 

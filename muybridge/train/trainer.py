@@ -46,7 +46,6 @@ class Recipe:
     clip_norm: float = 1.0
     accumulate: int = 1
     average_decay: float = 0.999
-    compile: bool = False
     frozen: tuple[str, ...] = field(default=())  # modules that are used but not trained
 
     @property
