@@ -5,16 +5,23 @@ from __future__ import annotations
 import importlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from api_server import ApiServer
 from starlette.requests import Request
+from starlette.testclient import TestClient
 
-from muybridge import errors
+from muybridge import config, errors
+from muybridge.api.app import create_app
+from muybridge.api.limits import Limits
+from muybridge.api.service import Service
 from muybridge.errors import MuybridgeError
+from muybridge.providers import presence, routing
 
 # One job, many faces ---------------------------------------------------------------------------------------------
 
@@ -242,3 +249,88 @@ def test_every_error_has_a_place_in_every_protocol(name: str, kind: type[Muybrid
         assert (body["error"]["code"], set(body["error"])) == (answer.status_code, {"code", "message", "status"})
     if name == "replicate":
         assert body["status"] == answer.status_code
+
+
+# A model that can run nowhere --------------------------------------------------------------------------------------
+
+SUBMITS: dict[str, tuple[str, dict[str, Any]]] = {  # a valid submit in each protocol
+    "openai": ("/openai/v1/videos", {"prompt": "x", "model": "sora-2", "seconds": "4"}),
+    "native": ("/v1/videos", {"prompt": "x"}),
+    "dashscope": (
+        "/api/v1/services/aigc/video-generation/video-synthesis",
+        {"model": "happyhorse-1.1-t2v", "input": {"prompt": "x"}},
+    ),
+    "fal": ("/fal/queue/alibaba/happy-horse/text-to-video", {"prompt": "x"}),
+    "runway": (
+        "/runway/v1/text_to_video",
+        {"model": "happyhorse_1_0", "promptText": "x", "ratio": "1280:720", "duration": 5},
+    ),
+    "xai": ("/xai/v1/videos/generations", {"model": "grok-imagine-video", "prompt": "x", "duration": 5}),
+    "replicate": ("/v1/models/alibaba/happyhorse-1.1/predictions", {"input": {"prompt": "x"}}),
+    "ark": (
+        "/api/v3/contents/generations/tasks",
+        {"model": "doubao-seedance-2-0-260128", "content": [{"type": "text", "text": "x"}]},
+    ),
+    "veo": ("/v1beta/models/veo-3.1:predictLongRunning", {"instances": [{"prompt": "x"}]}),
+    "interactions": (
+        "/v1beta/interactions",
+        {"model": "gemini-omni-flash-preview", "input": "x", "background": True},
+    ),
+}
+
+
+@pytest.fixture
+def weightless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
+    """A server with our own runner beside it and no weights anywhere."""
+    monkeypatch.setattr(presence, "settings", lambda: replace(config.settings(), weights=tmp_path / "weights"))
+    app = create_app(
+        config.ServerConfig(data=tmp_path), Limits(models=("15b",)), runner="muybridge.providers.remote:runner"
+    )
+    with TestClient(app, raise_server_exceptions=False) as client:
+        secret = app.state.service.keys.create("test")[1]
+        client.headers.update(
+            {"Authorization": f"Bearer {secret}", "x-goog-api-key": secret, "X-DashScope-Async": "enable"}
+        )
+        yield client
+
+
+@pytest.mark.parametrize("protocol", SUBMITS)
+def test_a_model_without_weights_is_refused_before_the_queue(
+    weightless: TestClient, tmp_path: Path, protocol: str
+) -> None:
+    path, body = SUBMITS[protocol]
+    service: Service = weightless.app.state.service  # type: ignore[attr-defined]
+    refused = weightless.post(path, json=body)
+    assert refused.status_code in (400, 500, 501), refused.text
+    assert "muybridge weights pull 15b" in refused.text
+    assert set(refused.json()) <= {"error", "detail", "code", "message", "request_id", "status", "title", "docUrl"}
+    assert not service.store.list(None)
+    for part in ("distill", *presence.PARTS_15B):
+        (tmp_path / "weights/15b" / part).mkdir(parents=True)
+    accepted = weightless.post(path, json=body)  # no restart is needed once they are there
+    assert accepted.status_code < 300, accepted.text
+    assert [job.quote["cost"] for job in service.store.list(None)] == [0.0]
+
+
+def test_auto_without_any_account_says_what_to_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rules = routing.parse({"local": {"models": ["15b"]}}, {})
+    monkeypatch.setattr(presence, "settings", lambda: replace(config.settings(), weights=tmp_path / "weights"))
+    monkeypatch.setattr(routing, "routing", lambda: rules)
+    monkeypatch.setattr("muybridge.providers.remote.routing", lambda: rules)
+    settings = {"limits": Limits(models=("auto",)), "runner": "muybridge.providers.remote:runner"}
+    with TestClient(create_app(config.ServerConfig(data=tmp_path), **settings)) as client:  # type: ignore[arg-type]
+        service: Service = client.app.state.service  # type: ignore[attr-defined]
+        key = {"Authorization": f"Bearer {service.keys.create('test')[1]}"}
+        refused = client.post("/v1/videos", json={"prompt": "x", "model": "auto"}, headers=key)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (501, "not_installed")
+        assert "MUYBRIDGE_FAL_KEY" in refused.json()["error"]["message"]
+        assert not service.store.list(None)
+
+
+def test_workers_on_other_machines_may_have_the_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(presence, "settings", lambda: replace(config.settings(), weights=tmp_path / "weights"))
+    place = config.ServerConfig(data=tmp_path, workers=0)
+    with TestClient(create_app(place, Limits(models=("15b",)), runner="muybridge.providers.remote:runner")) as client:
+        service: Service = client.app.state.service  # type: ignore[attr-defined]
+        key = {"Authorization": f"Bearer {service.keys.create('test')[1]}"}
+        assert client.post("/v1/videos", json={"prompt": "x"}, headers=key).status_code == 200

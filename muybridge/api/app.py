@@ -58,9 +58,14 @@ FACES: tuple[Face, ...] = (
 )
 
 
-def create_app(config: ServerConfig, limits: Limits | None = None, faces: tuple[Face, ...] = FACES) -> FastAPI:
-    """The application over its own store and artifacts. A face that is missing or broken fails here, loudly."""
-    service = Service.open(config, limits or Limits())
+def create_app(
+    config: ServerConfig, limits: Limits | None = None, faces: tuple[Face, ...] = FACES, runner: str | None = None
+) -> FastAPI:
+    """The application over its own store and artifacts. A face that is missing or broken fails here, loudly.
+
+    `runner` is what the workers beside it run, where there are some (see `Service.open`).
+    """
+    service = Service.open(config, limits or Limits(), runner=runner)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -64,7 +64,7 @@ def router(service: Service) -> APIRouter:
         body = await face.read_body(http)
         request = to_request(body)
         try:
-            model = service.model(body["model"])
+            model = service.model_to_run(body["model"])
         except NotFound:
             raise Refused(404, "ModelNotFound", "Model can not be found.") from None
         request = tickets.resolved(request, "oss://")

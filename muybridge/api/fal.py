@@ -97,7 +97,7 @@ def router(service: Service) -> APIRouter:
         """Check, fetch, submit. Raises Invalid and other input errors, NotFound for an unknown endpoint."""
         key = await wire.caller(service, http, "Key")
         model, mode = fal_bodies.endpoint(path)
-        service.model(model)
+        service.model_to_run(model)
         body = await face.read_body(http)
         request = fal_storage.resolved(fal_bodies.to_request(mode, body))
         if http.headers.get("x-fal-queue-priority") == "low":

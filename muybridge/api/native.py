@@ -110,7 +110,7 @@ async def submit(
     def work() -> Response:
         key, rate = service.admit(request.headers.get("authorization"))
         name = text_of(dict(body), "model") or (DEFAULT_MODEL if openai else service.limits.models[0])
-        model = service.model(name)
+        model = service.model_to_run(name)
         wanted = video.to_request(body, model)
         raw = plain_body({"path": request.scope["path"], **body})
         once = request.headers.get("idempotency-key")

@@ -162,7 +162,7 @@ def _file(upload: Upload) -> dict[str, Any]:
 
 def _models(routes: APIRouter, service: Service) -> None:
     def shown(name: str) -> dict[str, Any]:
-        model = service.model(name)
+        model = service.model_to_run(name)
         return {
             "id": name,
             "object": "model",

@@ -19,6 +19,7 @@ from muybridge.api.limits import Limits
 from muybridge.config import ServerConfig
 from muybridge.errors import UserError
 from muybridge.jobs.worker import WorkerSpec
+from muybridge.providers.presence import missing
 
 DEFAULT_RUNNER = "muybridge.providers.remote:runner"  # own sizes on this machine, everything else routed
 GRACE_S = 10  # answers under way may finish; streams are cut after it and resume elsewhere
@@ -79,7 +80,7 @@ def serve(serving: Serving, as_json: bool = False) -> None:
     listener = _listen(serving.config)
     config = replace(serving.config, port=listener.getsockname()[1])
     fleet = Fleet(worker_spec(serving), config.workers)
-    app = create_app(config, serving.limits)  # makes the database; the workers need it
+    app = create_app(config, serving.limits, runner=serving.runner)  # makes the database; the workers need it
     server = uvicorn.Server(
         uvicorn.Config(
             app,
@@ -98,7 +99,7 @@ def serve(serving: Serving, as_json: bool = False) -> None:
     signal.signal(signal.SIGTERM, leave)
     fleet.start()
     try:
-        _greet(app.state.service.keys, config, as_json)
+        _greet(app.state.service, config, as_json)
         server.run(sockets=[listener])
     finally:
         fleet.stop()
@@ -142,8 +143,12 @@ def _return_memory() -> None:
         libc.mallopt(-8, 2)  # M_ARENA_MAX
 
 
-def _greet(keys: Any, config: ServerConfig, as_json: bool) -> None:  # noqa: ANN401  (Keyring; its module loads the store)
-    """Where it listens and, on the very first start, a key and a line to try."""
+def _greet(service: Any, config: ServerConfig, as_json: bool) -> None:  # noqa: ANN401  (Service: loads the store)
+    """Where it listens, on the very first start a key and a line to try, and which models cannot run yet."""
+    keys = service.keys
+    for name in service.limits.models if service.runs_here else ():
+        if why := missing(name):
+            print(f"Jobs for {name} are refused: {why}", file=sys.stderr, flush=True)  # noqa: T201
     host = f"[{config.host}]" if ":" in config.host else config.host
     url = config.public_url or f"http://{host}:{config.port}"
     secret = keys.create(FIRST_KEY)[1] if not keys.list() else None

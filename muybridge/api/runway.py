@@ -165,7 +165,7 @@ def router(service: Service) -> APIRouter:
         body = await face.read_body(http)
         request = to_request(verb, body)
         try:
-            model = service.model(body["model"])
+            model = service.model_to_run(body["model"])
         except NotFound as error:
             raise InvalidRequest(str(error), "model") from None
         request = tickets.resolved(request, "runway://")

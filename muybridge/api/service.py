@@ -41,12 +41,14 @@ from muybridge.errors import (
     MediaInvalid,
     ModelRetired,
     NotFound,
+    NotInstalled,
     TimedOut,
 )
 from muybridge.jobs.artifacts import ArtifactStore, open_artifacts
 from muybridge.jobs.database import Tx
 from muybridge.jobs.job import Admission, Artifact, Delivery, Job, NewJob, Receipt
 from muybridge.jobs.store import Store
+from muybridge.providers.presence import OWN_RUNNERS, missing
 from muybridge.request import Request
 
 # A webhook in a protocol's own form: (body, headers) of one delivery. Faces register theirs in `router(service)`.
@@ -69,8 +71,11 @@ class Service:
         store: Store,
         artifacts: ArtifactStore,
         checks: tuple[Check, ...] = (),
+        runner: str | None = None,
     ) -> None:
         self.config, self.limits, self.store, self.artifacts, self.checks = config, limits, store, artifacts, checks
+        # Only here is it known that no other machine can have the weights: our runner, beside us, embedded database.
+        self.runs_here = runner in OWN_RUNNERS and config.workers > 0 and config.database is None
         self.metrics = Metrics()
         self.keys = Keyring(store, limits.requests_per_s)
         self.uploads = Uploads(config.data / "media")
@@ -82,12 +87,18 @@ class Service:
         self._turns = Turns(limits.max_ingests, max(1, limits.max_ingests * 3 // 4), TURN_PATIENCE_S)
 
     @staticmethod
-    def open(config: ServerConfig, limits: Limits | None = None, checks: tuple[Check, ...] = ()) -> Service:
-        """The service over the database and artifacts that `config` names; makes the data folder."""
+    def open(
+        config: ServerConfig, limits: Limits | None = None, checks: tuple[Check, ...] = (), runner: str | None = None
+    ) -> Service:
+        """The service over the database and artifacts that `config` names; makes the data folder.
+
+        `runner` is what this server's own workers run; where it is our engine, models without weights are refused.
+        """
         config.data.mkdir(parents=True, exist_ok=True)
         limits = limits or Limits()
         store = Store.open(config.database or str(config.data / "jobs.sqlite"), retention_s=limits.link_ttl_s)
-        return Service(config, limits, store, open_artifacts(config.artifacts or config.data / "artifacts"), checks)
+        artifacts = open_artifacts(config.artifacts or config.data / "artifacts")
+        return Service(config, limits, store, artifacts, checks, runner)
 
     def close(self) -> None:
         """Write down what is only in memory, and let the database go."""
@@ -141,7 +152,7 @@ class Service:
         Conflict on the same key with another body.
         """
         key.need("videos:write")
-        served = self.model(model)
+        served = self.model_to_run(model)
         built = request if isinstance(request, Request) else Request.from_dict(request)
         body_hash = hash_of(protocol, model, raw)
         if retry and idempotency_key is None and (found := self._recent(key, body_hash)):
@@ -260,12 +271,19 @@ class Service:
         if model == AUTO:
             from muybridge.providers.remote import quote  # late: only where routing is switched on
 
-            return quote(request, name or model)
+            return quote(request, name or model, here=self.runs_here)
         return quote_of(request, model, self.limits.price_per_gpu_hour)
 
     def model(self, name: str) -> ServedModel:
         """What runs for a requested name; `.headers()` are its lifecycle headers. Raises NotFound, ModelRetired."""
         return resolve(name, self.limits.models)
+
+    def model_to_run(self, name: str) -> ServedModel:
+        """`model` for a submit: refused when the work could be done nowhere. Raises NotInstalled saying what to do."""
+        found = self.model(name)
+        if self.runs_here and (why := missing(found.actual)) is not None:
+            raise NotInstalled(f"The model {name[:80]!r} cannot run here. {why} Nothing was queued or charged.")
+        return found
 
     def lifecycle(self, name: str) -> dict[str, str]:
         """The lifecycle headers of a name, for answers about jobs that exist: a name no longer served has none."""

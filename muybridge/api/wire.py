@@ -212,7 +212,7 @@ async def accept(
     **more: Any,  # noqa: ANN401  (handed on to Service.submit: webhook, priority, metadata, parent)
 ) -> Job:
     """Fetch the media, draw a seed where none was asked for, submit. Raises what `Service.submit` raises."""
-    service.model(model)  # an unknown model is refused before anything is fetched
+    service.model_to_run(model)  # an unknown model is refused before anything is fetched
     plain = face.plain_body(dict(raw))
     idempotency_key = http.headers.get("idempotency-key")
     known = await face.in_thread(service.repeated, key, protocol, model, plain, idempotency_key)

@@ -124,6 +124,7 @@ class World:
 
     own_queue_s: Callable[[], float] = lambda: 0.0
     ratings: Mapping[str, float] = field(default_factory=dict)
+    absent: frozenset[str] = frozenset()  # own offers that this machine cannot run
 
 
 class Dispatch:
@@ -169,6 +170,7 @@ class Dispatch:
             sticky=self.ledger.sticky(task.tenant, wish.project) if wish.project else None,
             budget_micros=self.ledger.budget_left(task.tenant, task.key_id, now) if self.ledger.budgeted else None,
             tried=tried,
+            absent=self.world.absent,
         )
         return route(wish, self.catalog, conditions)
 

@@ -21,7 +21,9 @@ from muybridge.errors import Cancelled, InvalidRequest
 from muybridge.jobs.job import Job
 from muybridge.jobs.worker import Hook, RunResult
 from muybridge.providers.attempts import Checked, Dispatch, Step, Task, World
+from muybridge.providers.catalog import LOCAL
 from muybridge.providers.ledger import Ledger
+from muybridge.providers.presence import missing
 from muybridge.providers.provider import Inputs
 from muybridge.providers.results import check, files
 from muybridge.providers.router import Conditions, Decision, route
@@ -121,7 +123,7 @@ def open_dispatch(rules: Routing, database_url: str) -> Dispatch:
         rules.remotes(),
         check,
         rules=rules.rules(),
-        world=World(lambda: ledger.own_queue_s(rules.local), rules.ratings),
+        world=World(lambda: ledger.own_queue_s(rules.local), rules.ratings, absent(rules.local)),
         local=bool(rules.local),
     )
 
@@ -165,14 +167,16 @@ def told(decision: Decision) -> dict[str, Any]:
     return {k: full[k] for k in ("model_requested", "model_actual", "substituted", "policy", "reason", "changes")}
 
 
-def quote(request: Request, model: str, rules: Routing | None = None) -> dict[str, Any]:
+def quote(request: Request, model: str, rules: Routing | None = None, here: bool = False) -> dict[str, Any]:
     """What the router would do with a request now: for the API to refuse early and to say the price.
 
-    Raises what `route` raises. Live health and budgets are the workers' knowledge: they decide anew.
+    `here`: only this machine's workers will run it, so own sizes without weights do not count. Raises what `route`
+    raises. Live health and budgets are the workers' knowledge: they decide anew.
     """
     rules = rules or routing()
     options: Mapping[str, Any] = {name: request.extra[name] for name in OPTIONS if name in request.extra}
-    conditions = Conditions(time.time(), rules.enabled(), rules.lanes(), ratings=rules.ratings)
+    without = absent(rules.local) if here else frozenset()
+    conditions = Conditions(time.time(), rules.enabled(), rules.lanes(), ratings=rules.ratings, absent=without)
     decision = route(rules.wish(request, model, options), rules.offers(), conditions)
     chosen = decision.chosen
     return {
@@ -182,6 +186,11 @@ def quote(request: Request, model: str, rules: Routing | None = None) -> dict[st
         "currency": "USD",
         **told(decision),
     }
+
+
+def absent(sizes: tuple[str, ...]) -> frozenset[str]:
+    """The offers of our own sizes that this machine has no weights for."""
+    return frozenset(f"{LOCAL}/{size}" for size in sizes if missing(size) is not None)
 
 
 def _guess(dispatch: Dispatch, step: Step, started: float) -> float:

@@ -16,7 +16,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from muybridge.errors import InvalidRequest, ModelRetired, MuybridgeError, NotFound, QuotaExceeded, Unavailable
+from muybridge.errors import (
+    InvalidRequest,
+    ModelRetired,
+    MuybridgeError,
+    NotFound,
+    NotInstalled,
+    QuotaExceeded,
+    Unavailable,
+)
 from muybridge.providers.catalog import LOCAL, Catalog, Offer, days
 from muybridge.providers.fit import Change, Needs, Plan, fit, measure_of, needs_of
 from muybridge.providers.health import UNKNOWN_LANE, Lane
@@ -59,6 +67,7 @@ class Conditions:
     sticky: str | None = None  # the offer that this project used last
     budget_micros: int | None = None
     tried: frozenset[str] = frozenset()  # offers (keys) and lanes that already failed this job
+    absent: frozenset[str] = frozenset()  # own offers (keys) whose weights are not on this machine
 
 
 class Candidate(NamedTuple):
@@ -213,6 +222,8 @@ def _closed(offer: Offer, num_chars: int, wish: Wish, conditions: Conditions) ->
         return "provider", "no account here"
     if conditions.lanes is not None and provider != LOCAL and offer.lane not in conditions.lanes:
         return "provider", "no account in this region"
+    if offer.key in conditions.absent:
+        return "provider", "no account: its weights are not here"
     if provider in wish.not_providers or (wish.providers and provider not in wish.providers):
         return "provider", "not allowed by the caller"
     if wish.runs_in and not offer.runs_in <= wish.runs_in:
@@ -345,5 +356,8 @@ def _nothing(
     late = [r for r in about if r[1] not in ("task", "lifecycle", "provider")]
     example = f" For instance {late[0][0]}: {late[0][2]}." if late else ""
     if any(stage == "provider" and detail.startswith("no account") for _, stage, detail in about):
-        return Unavailable("No account is set up for a provider that could do this; see `muybridge models`.")
+        return NotInstalled(
+            "Nobody can run this here: the operator sets a key such as MUYBRIDGE_FAL_KEY for a provider that can "
+            "(`muybridge models`), or gets the weights of a size of our own. Nothing was queued or charged."
+        )
     return InvalidRequest(f"No offer fits this request ({told or 'none is on offer'}).{example}", "model")
