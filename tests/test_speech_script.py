@@ -274,7 +274,8 @@ def test_a_talk_is_read_sentence_by_sentence() -> None:
         ("我们走吧！", "Bob", "zh"),
     ]
     assert script.gaps_s == (None, 0.3, 0.3, 0.3, 0.7, 0.3, 2.0, 0.3)
-    assert script.lines[4].register == "calm" and script.scene == "A woman at a desk, evening light She smiles."
+    assert script.lines[4].register == "calm" and script.scene == "A woman at a desk, evening light"
+    assert script.notes == ((4, "She smiles."),)
     plan = plan_speech(script)
     assert all(b.start_s > a.end_s for a, b in itertools.pairwise(plan.lines))
 

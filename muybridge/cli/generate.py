@@ -15,15 +15,20 @@ def register(app: typer.Typer) -> None:
 
 
 def generate(
-    prompt: Annotated[str, typer.Argument(help="What is seen and heard; quoted words are spoken.")],
+    prompt: Annotated[str | None, typer.Argument(help="What is seen and heard; quoted words are spoken.")] = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="The MP4 to write.")] = Path("clip.mp4"),
     model: Annotated[str, typer.Option(help="tiny, 15b, a folder of weights, or PROVIDER/MODEL.")] = "tiny",
     image: Annotated[Path | None, typer.Option(help="First frame.")] = None,
     ref: Annotated[list[Path] | None, typer.Option(help="Reference picture, up to 9 times: [Image 1] ...")] = None,
     video: Annotated[Path | None, typer.Option(help="Clip to edit as the prompt says.")] = None,
     audio: Annotated[Path | None, typer.Option(help="Voice track that drives the lips.")] = None,
+    script: Annotated[
+        Path | None, typer.Option(help="Talk (.md), subtitles (.srt, .vtt) or prompt (.txt) of up to 300 s.")
+    ] = None,
     size: Annotated[str, typer.Option(help="448x256, 480p, 720p, 1080p or WIDTHxHEIGHT.")] = "448x256",
-    seconds: Annotated[float, typer.Option(help="Length, 3 to 15.")] = 5.0,
+    seconds: Annotated[
+        float | None, typer.Option(help="Length, 3 to 15; else 5, or as the clip, voice or script is long.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same clip.")] = 0,
     setting: Annotated[
         list[str] | None,
@@ -31,10 +36,16 @@ def generate(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Make a clip with its sound, a contact sheet beside it."""
-    request = build_request(
-        prompt, image=image, ref=ref, video=video, audio=audio, size=size, seconds=seconds, seed=seed, setting=setting
-    )
+    """Make a clip with its sound; beside it a contact sheet and word-timed subtitles.
+
+    A killed --script run goes on when the same command is given again, and ends in the same bytes.
+    """
+    given: dict[str, Any] = {"image": image, "ref": ref, "video": video, "audio": audio, "size": size, "seed": seed}
+    if script is not None:
+        result = _programme(script, prompt or "", seconds, model, output, setting, as_json, given)
+        print(json.dumps(result) if as_json else _line(result))
+        return
+    request = build_request(prompt or "", seconds=seconds, setting=setting, **given)
     if is_own(model):
         from muybridge.engine.command import make_clip
 
@@ -49,12 +60,41 @@ def generate(
         except NotFound as error:
             own = ", ".join(SIZES)
             raise InvalidRequest(f"There is no size {model!r} here ({own}). {error}", "model") from error
-    print(
-        json.dumps(result)
-        if as_json
-        else f"{result['clip']}  {result['width']}x{result['height']}, "
-        f"{result['seconds']:g} s, made in {result['wall_s']:.1f} s; frames on {result['contact_sheet']}"
+    print(json.dumps(result) if as_json else _line(result))
+
+
+def _line(result: dict[str, Any]) -> str:
+    words = f", words in {result['subtitles'][1]}" if result.get("subtitles") else ""
+    return (
+        f"{result['clip']}  {result['width']}x{result['height']}, {result['seconds']:g} s, "
+        f"made in {result['wall_s']:.1f} s; frames on {result['contact_sheet']}{words}"
     )
+
+
+def _programme(
+    script: Path,
+    prompt: str,
+    seconds: float | None,
+    model: str,
+    output: Path,
+    setting: list[str] | None,
+    quiet: bool,
+    given: dict[str, Any],
+) -> dict[str, Any]:
+    """A programme from a script, by this machine's own sizes."""
+    from muybridge.errors import InvalidRequest
+    from muybridge.speech.programme import read_programme, scene_of
+
+    for flag in ("video", "audio"):
+        if given[flag] is not None:
+            raise InvalidRequest(f"--script says what is spoken; leave --{flag} out.", flag)
+    if not is_own(model):
+        raise InvalidRequest(f"A programme is made by this machine's own sizes, not by {model}.", "model")
+    told = read_programme(script, dict(_pairs(setting)).get("language"))
+    request = build_request(scene_of(told, prompt), setting=setting, **given)
+    from muybridge.engine.command import make_programme
+
+    return make_programme(told, request, seconds, model, output, engine_settings(setting), quiet)
 
 
 def is_own(model: str) -> bool:
@@ -65,7 +105,7 @@ def is_own(model: str) -> bool:
 
 
 ENGINE_KEYS = ("device", "precision", "offload")
-_NUMBERS = {"num_inference_steps": int, "guidance_scale": float}
+_NUMBERS = {"num_inference_steps": int, "guidance_scale": float, "rate": float}
 REQUEST_KEYS = ("ratio", "language", "negative_prompt", "audio_setting", "audio_mode", "watermark", *_NUMBERS)
 _NAMES = {"audio_setting": "audio_mode"}
 _AUDIO = {"auto": "generate", "origin": "keep"}  # the edit protocol's words
@@ -87,7 +127,10 @@ def build_request(prompt: str, *, ref: list[Path] | None, setting: list[str] | N
         if key not in REQUEST_KEYS:
             known = ", ".join((*REQUEST_KEYS, *ENGINE_KEYS))
             raise InvalidRequest(f"--set {key}=... is not known; the keys are {known}.", key)
-        fields[name] = _value(name, value)
+        if name == "rate":  # the pace of all speech
+            fields["extra"] = {"rate": str(_value(name, value))}
+        else:
+            fields[name] = _value(name, value)
     references = tuple(Reference(path, reference_name(i)) for i, path in enumerate(ref or ()))
     return Request(prompt, references=references, **fields)
 

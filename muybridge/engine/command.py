@@ -21,9 +21,15 @@ from rich.progress import (
 from muybridge import media
 from muybridge.config import EngineConfig
 from muybridge.engine.engine import Progress as StepProgress
-from muybridge.engine.loading import load
+from muybridge.engine.loading import load, weights_identity
+from muybridge.engine.programme_file import Programme, make_file
 from muybridge.errors import MediaInvalid
 from muybridge.request import Request
+from muybridge.shapes import FPS
+from muybridge.speech.pacing import Plan, asked_rate
+from muybridge.speech.programme import beats_of, plan_programme
+from muybridge.speech.script import Script
+from muybridge.speech.subtitles import plan_cues, write_subtitles
 
 
 def make_clip(
@@ -34,7 +40,8 @@ def make_clip(
     check_files(request)
     output.parent.mkdir(parents=True, exist_ok=True)
     engine = load(model, EngineConfig(**settings))  # type: ignore[arg-type]  # values are checked where they are used
-    with Progress(*_columns(), console=Console(stderr=True), disable=quiet, transient=True) as bar:
+    plan = engine.plan(request)
+    with _bar(quiet) as bar:
         task = bar.add_task("encode", total=1.0)
 
         def on_step(progress: StepProgress) -> None:
@@ -56,9 +63,72 @@ def make_clip(
         "seconds": clip.seconds,
         "num_frames": len(clip.frames_TYXC),
         "sample_rate": clip.sample_rate if clip.waveform_CS is not None else None,
+        "subtitles": _subtitles(output, plan),
         "seed": request.seed,
         "wall_s": round(time.perf_counter() - started, 2),
     }
+
+
+def make_programme(
+    script: Script,
+    request: Request,
+    seconds: float | None,
+    model: str,
+    output: Path,
+    settings: Mapping[str, str],
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Generate a script of up to 5 minutes into a file that plays while it is made; the same call goes on after a kill.
+
+    `request` holds the scene and all settings but the length. Raises UserError before anything is loaded.
+    """
+    started = time.perf_counter()
+    plan = plan_programme(script, seconds, request.language, asked_rate(request))
+    check_files(request)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    engine = load(model, EngineConfig(**settings))  # type: ignore[arg-type]  # as above
+    subtitles = _subtitles(output, plan)
+    programme = Programme(request, plan.seconds, plan, beats_of(script, plan))
+    with _bar(quiet) as bar:
+        task = bar.add_task("encode", total=1.0)
+
+        def on_step(index: int, count: int, progress: StepProgress) -> None:
+            name = f"window {index + 1}/{count} {progress.stage} {progress.step}/{progress.num_steps}"
+            bar.update(task, completed=(index + progress.fraction) / count, description=name)
+
+        made = make_file(engine, programme, output, weights_identity(model), on_step)
+        bar.update(task, completed=1.0, description="write")
+    size = request.pixel_size
+    return {
+        "clip": str(output),
+        "contact_sheet": str(made.contact_sheet),
+        "task": request.task.value,
+        "model": model,
+        "width": size.width,
+        "height": size.height,
+        "seconds": made.num_frames / FPS,
+        "num_frames": made.num_frames,
+        "num_windows": len(made.windows),
+        "num_resumed": made.num_resumed,
+        "sample_rate": made.sample_rate,
+        "subtitles": subtitles,
+        "seed": request.seed,
+        "wall_s": round(time.perf_counter() - started, 2),
+    }
+
+
+def _subtitles(output: Path, plan: Plan | None) -> list[str]:
+    """Write word-timed .srt and .vtt beside the clip; the files' names, none where nothing is said by plan."""
+    if plan is None or not plan.lines:
+        return []
+    files = [output.with_suffix(ending) for ending in (".srt", ".vtt")]
+    for file in files:
+        write_subtitles(file, plan_cues(plan))
+    return [str(file) for file in files]
+
+
+def _bar(quiet: bool) -> Progress:
+    return Progress(*_columns(), console=Console(stderr=True), disable=quiet, transient=True)
 
 
 def _columns() -> tuple[ProgressColumn, ...]:

@@ -87,7 +87,7 @@ class Engine:
 
         `window` places the clip on a longer programme; `plan` says when what is said, from the clip's start.
         """
-        return pipeline.encode(self.parts, request, plan or self._plan(request), window)
+        return pipeline.encode(self.parts, request, plan or self.plan(request), window)
 
     def step(self, state: GenerationState) -> GenerationState:
         """One denoising step; coordinates, masks and clean tokens are built once a stage."""
@@ -111,8 +111,8 @@ class Engine:
         """Steps of the state's stage."""
         return pipeline.num_steps(self.parts, state)
 
-    def _plan(self, request: Request) -> Plan | None:
-        """Phonemes on the clock, for sizes that have them. Raises UserError where the dialogue cannot fit."""
+    def plan(self, request: Request) -> Plan | None:
+        """When what is said: phonemes on the clock, for sizes that have them. Raises UserError where the dialogue cannot fit."""
         if self.parts.phoneme_encoder is None or request.audio is not None:
             return None
         from muybridge.speech.pacing import plan_request

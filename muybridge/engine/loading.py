@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,11 +31,9 @@ def load(size_or_path: str | Path = "tiny", config: EngineConfig | None = None) 
     config = config or EngineConfig()
     device = pick_device(config.device)
     precision.choose(device, config.precision)  # refused before weights are looked for
-    folder = Path(size_or_path)
-    if not folder.is_dir():
+    folder = weights_folder(size_or_path)
+    if not Path(size_or_path).is_dir():
         size = str(size_or_path)
-        model_config(size)
-        folder = SHIPPED / "tiny" if size == "tiny" else settings().weights / "15b"
         if not folder.is_dir():
             if size == "tiny":
                 raise UserError(
@@ -50,6 +50,23 @@ def load(size_or_path: str | Path = "tiny", config: EngineConfig | None = None) 
     from muybridge.engine.open_model import load_open_model
 
     return Engine(load_open_model(folder, size, device, config))
+
+
+def weights_folder(size_or_path: str | Path) -> Path:
+    """Where the weights of a size lie, or the folder itself. Raises InvalidRequest for an unknown size."""
+    if Path(size_or_path).is_dir():
+        return Path(size_or_path)
+    size = str(size_or_path)
+    model_config(size)
+    return SHIPPED / "tiny" if size == "tiny" else settings().weights / "15b"
+
+
+def weights_identity(size_or_path: str | Path) -> str:
+    """Tells weights apart by their files' names, sizes and times of change: to read gigabytes would take too long."""
+    folder = weights_folder(size_or_path)
+    files = [(str(p.relative_to(folder)), p.stat()) for p in sorted(folder.rglob("*")) if p.is_file()]
+    rows = [(str(size_or_path), *((name, stat.st_size, stat.st_mtime_ns) for name, stat in files))]
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
 def random_components(

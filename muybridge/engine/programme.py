@@ -22,9 +22,9 @@ from muybridge.engine.conditions import frames_to_tensor
 from muybridge.engine.engine import Engine, Progress
 from muybridge.engine.state import GenerationState
 from muybridge.engine.windows import plan_windows
-from muybridge.request import Beat, Request
+from muybridge.request import MAX_PROMPT_CHARS, Beat, Request, timed_beats
 from muybridge.shapes import FPS, STRIDE_T, Window, sample_at_frame
-from muybridge.speech.script import parse_script
+from muybridge.speech.script import NAME_OF, parse_script
 
 if TYPE_CHECKING:
     from muybridge.speech.pacing import Plan
@@ -37,6 +37,14 @@ class Sink(Protocol):
     """Where finished frames and their sound go; `media.ClipWriter` is one."""
 
     def add(self, frames_TYXC: Frames, waveform_CS: Waveform | None = None) -> None: ...
+
+
+class Checkpoints(Protocol):
+    """Where a window's state outlives the process: after every step, and when the window is done."""
+
+    def load(self, index: int) -> GenerationState | None: ...
+
+    def save(self, index: int, state: GenerationState) -> None: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,11 +66,13 @@ def generate_programme(
     plan: Plan | None = None,
     beats: Sequence[Beat] = (),
     on_step: Callable[[int, int, Progress], None] | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> tuple[Window, ...]:
     """Make `seconds` of programme and give it to `sink` piece by piece; returns the windows.
 
     `plan`, `beats` and the spans in the prompt have times on the programme. `request` holds everything else; its own
     seconds do not count. `on_step` sees (window, number of windows, progress in the window) and may raise to stop.
+    With the `checkpoints` of a run that was killed the rest is made, and the sink gets the same bits from the start on.
     """
     script = parse_script(request.prompt, request.language)
     # Spans in the prompt are on the programme's clock: they become beats, and each window gets its own.
@@ -71,16 +81,22 @@ def generate_programme(
     windows = plan_windows(seconds, ends)
     carried: Carried | None = None
     for index, window in enumerate(windows):
-        part = _request_of(request, window, beats)
-        state = engine.encode(part, window, None if plan is None else _plan_of(plan, window))
-        if carried is not None:
-            state = _begin_from(engine, state, carried)
+        state = None if checkpoints is None else checkpoints.load(index)
+        if state is None:
+            part = _request_of(request, window, beats, plan)
+            state = engine.encode(part, window, None if plan is None else _plan_of(plan, window))
+            state = state if carried is None else _begin_from(engine, state, carried)
 
-        def step(progress: Progress, index: int = index) -> None:
+        def step(now: GenerationState, progress: Progress, index: int = index) -> None:
+            if checkpoints is not None:
+                checkpoints.save(index, now)
             if on_step is not None:
                 on_step(index, len(windows), progress)
 
-        state = engine.denoise(state, lambda _, progress: step(progress))
+        was_done = state.stage == "done"
+        state = engine.denoise(state, step)
+        if checkpoints is not None and not was_done:
+            checkpoints.save(index, state)
         clip = engine.decode(state)
         is_last = index == len(windows) - 1
         _deliver(sink, clip, window, carried, is_last)
@@ -88,8 +104,8 @@ def generate_programme(
     return windows
 
 
-def _request_of(request: Request, window: Window, beats: Sequence[Beat]) -> Request:
-    """The window's own request: its length, and the beats that touch it on its own clock."""
+def _request_of(request: Request, window: Window, beats: Sequence[Beat], plan: Plan | None) -> Request:
+    """The window's own request: its length, the words said in it, and the beats that touch it on its own clock."""
     start, length = window.start_frame / FPS, window.clock.seconds
     inside = [
         Beat(b.text, max(0.0, b.start_s - start), min(length, b.end_s - start))
@@ -97,7 +113,27 @@ def _request_of(request: Request, window: Window, beats: Sequence[Beat]) -> Requ
         if b.start_s < start + length and b.end_s > start
     ]
     image = request.image if window.start_unit == 0 else None
-    return request.replace(seconds=length, beats=tuple(inside), image=image, last_image=None)
+    told = "" if plan is None else _told(plan, start, start + length)
+    prompt = f"{request.prompt} {told}"
+    # Speech is on the clock as phonemes anyway; words that read as times, or are too many, stay out of the prompt.
+    if not told or len(prompt) > MAX_PROMPT_CHARS or timed_beats(told) or parse_script(told).beats:
+        prompt = request.prompt
+    return request.replace(prompt=prompt, seconds=length, beats=tuple(inside), image=image, last_image=None)
+
+
+_MANNER = {"calm": " calmly", "neutral": "", "energetic": " loudly"}
+
+
+def _told(plan: Plan, start_s: float, end_s: float) -> str:
+    """The lines of a span as a prompt tells them. A line of which most is elsewhere is not the span's."""
+    told = []
+    for line in plan.lines:
+        shared = min(line.end_s, end_s) - max(line.start_s, start_s)
+        if shared > 0.5 * min(line.end_s - line.start_s, end_s - start_s):
+            words = line.text.replace('"', "'")
+            who = line.speaker or "The person"
+            told.append(f'{who} says{_MANNER[line.register]} in {NAME_OF[line.language]}: "{words}"')
+    return " ".join(told)
 
 
 def _plan_of(plan: Plan, window: Window) -> Plan:

@@ -119,8 +119,13 @@ def plan_request(request: Request) -> Plan:
         gaps_s=(*script.gaps_s, *(None for _ in extra)),
         cues=(*script.cues, *("" for _ in extra)),
     )
-    rate = float(request.extra.get("rate", 1.0)) if _is_number(request.extra.get("rate", "1")) else 1.0
-    return plan_speech(script, request.seconds, request.language, rate)
+    return plan_speech(script, request.seconds, request.language, asked_rate(request))
+
+
+def asked_rate(request: Request) -> float:
+    """The pace of all speech that a request asks for (`extra["rate"]`); 1 where it says none."""
+    rate = request.extra.get("rate", "1")
+    return float(rate) if _is_number(rate) else 1.0
 
 
 def fit_span(draft: PlannedLine, start_s: float, end_s: float) -> PlannedLine:

@@ -178,6 +178,7 @@ class Script:
     gaps_s: tuple[float | None, ...] = ()
     background_sound: str | None = None
     cues: tuple[str, ...] = ()  # the words around each line, for its register
+    notes: tuple[tuple[int, str], ...] = ()  # what is seen from line i on, without a time of its own
 
     def gap_before(self, index: int, usual_s: float) -> float:
         """Seconds of silence before line `index`."""

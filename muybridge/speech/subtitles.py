@@ -67,7 +67,8 @@ def _line(cue: Cue, language: str) -> Line:
 def read_cues(text: str) -> list[Cue]:
     """The cues of an SRT or WebVTT text in order of time; broken ones are left out."""
     text = text.replace("\r\n", "\n").replace("\r", "\n").lstrip("\ufeff") + "\n\n"
-    cues = []
+    cues: list[Cue] = []
+    was_underlined = False
     for mark in _CUE.finditer(text):
         start, end = _clock(mark.groups()[:4]), _clock(mark.groups()[4:])
         body = re.split(r"\n[ \t]*\n", text[mark.end() :], maxsplit=1)[0]
@@ -79,8 +80,15 @@ def read_cues(text: str) -> list[Cue]:
         speaker = voice[1].strip() if voice else named[1] if named else None
         if named and not voice:
             said = said[named.end() :]
-        if end > start and said:
+        if end <= start or not said:
+            continue
+        underlined = "<u>" in body
+        last = cues[-1] if cues else None
+        if last and was_underlined and underlined and last.text == said and abs(last.end_s - start) < 0.002:
+            cues[-1] = Cue(said, last.start_s, end, speaker)  # the same line, one word on (`to_srt`)
+        else:
             cues.append(Cue(said, start, end, speaker))
+        was_underlined = underlined
     return sorted(cues, key=lambda c: c.start_s)
 
 
@@ -119,12 +127,31 @@ def word_times(line: PlannedLine) -> list[tuple[str, float, float]]:
 
 
 def to_srt(cues: Sequence[Cue]) -> str:
-    """SubRip text."""
-    blocks = []
-    for i, cue in enumerate(cues, 1):
-        who = f"{cue.speaker}: " if cue.speaker and cue.speaker[0].isupper() else ""
-        blocks.append(f"{i}\n{_stamp(cue.start_s, ',')} --> {_stamp(cue.end_s, ',')}\n{who}{cue.text}\n")
-    return "\n".join(blocks)
+    """SubRip text; the format has no times inside a line, so a line stands once a word, with that word underlined."""
+    shown = [
+        (f"{cue.speaker}: " if cue.speaker and cue.speaker[0].isupper() else "", *part)
+        for cue in cues
+        for part in _underlined(cue)
+    ]
+    return "\n".join(
+        f"{i}\n{_stamp(start, ',')} --> {_stamp(end, ',')}\n{who}{text}\n"
+        for i, (who, text, start, end) in enumerate(shown, 1)
+    )
+
+
+def _underlined(cue: Cue) -> list[tuple[str, float, float]]:
+    """(text with one word underlined, start, end) for every word of the cue; the whole cue where it has no words."""
+    found: list[tuple[str, float]] = []
+    at = 0
+    for word, start_s, _ in cue.words:
+        place = cue.text.find(word, at)
+        if place >= 0 and (not found or start_s - found[-1][1] >= 0.001):
+            at = place + len(word)
+            found.append((f"{cue.text[:place]}<u>{word}</u>{cue.text[at:]}", start_s))
+    if not found:
+        return [(cue.text, cue.start_s, cue.end_s)]
+    edges = [cue.start_s, *(start for _, start in found[1:]), cue.end_s]
+    return [(text, edges[i], edges[i + 1]) for i, (text, _) in enumerate(found) if edges[i + 1] - edges[i] >= 0.001]
 
 
 def to_vtt(cues: Sequence[Cue]) -> str:

@@ -1,7 +1,7 @@
 """A talk written as a file: paragraphs are speech, headings and quotations in Markdown are what is seen.
 
-# A woman at a desk, evening light          the scene
-> She looks up.                             what is seen from here on, and how it is said
+# A woman at a desk, evening light          the scene, all along
+> She looks up.                             what is seen from here to the next note, and how it is said
 Anna (calm, French): Bonjour à tous.        a named speaker, a manner, a language
 It goes on. Sentence by sentence.           the same speaker
 (pause 2s)                                  silence
@@ -32,13 +32,16 @@ def parse_talk(text: str, language: str | None = None) -> Script:
     lines: list[Line] = []
     gaps: list[float | None] = []
     cues: list[str] = []
+    notes: list[tuple[int, str]] = []
     speaker, spoken_in, how, asked = None, language, "", 0.0
     for paragraph in re.split(r"\n[ \t]*\n|\n(?=[#>])|(?<=\n)(?=[#>])", text.replace("\r", "")):
         for block in _blocks(paragraph):
             if block.startswith(("#", ">")):
-                note = block.lstrip("#> ").strip()
-                scene.append(note)
-                how = note
+                how = block.lstrip("#> ").strip()
+                if block.startswith("#"):
+                    scene.append(how)
+                elif how:
+                    notes.append((len(lines), how))
                 continue
             asked += pause_s(block) or 0.0
             block = without_pauses(block)
@@ -55,7 +58,7 @@ def parse_talk(text: str, language: str | None = None) -> Script:
                 gaps.append(asked or usual)
                 cues.append(how)
                 asked = 0.0
-    return Script(" ".join(scene), lines=tuple(lines), gaps_s=tuple(gaps), cues=tuple(cues))
+    return Script(" ".join(scene), (), tuple(lines), tuple(gaps), cues=tuple(cues), notes=tuple(notes))
 
 
 def sentences(text: str, language: str) -> list[str]:
