@@ -14,6 +14,7 @@ import openai
 import pytest
 import uvicorn
 from starlette.testclient import TestClient
+from test_api_faces import READ
 
 from muybridge.api.app import create_app
 from muybridge.api.limits import Limits
@@ -125,6 +126,38 @@ def test_sora_integration_runs_unchanged_but_for_its_base_url(routed: Routed, tm
     assert job.usage["cost"] == pytest.approx(billed / 1e6)
     assert job.usage["route"]["changes"][0] == {"what": "model", "asked": "sora-2", "gets": actual}
     assert "simulator" not in str(job.usage)  # no host of a provider reaches a caller
+
+
+def test_every_face_names_the_model_that_ran(routed: Routed) -> None:
+    """What a routed job really ran on is in the headers of all protocols; `auto` is never told."""
+    headers = {"Authorization": f"Bearer {routed.key}", "x-goog-api-key": routed.key, "X-DashScope-Async": "enable"}
+    asked = {
+        "model": "happyhorse-1.1-t2v",
+        "input": {"prompt": "x"},
+        "parameters": {"resolution": "720P", "duration": 3},
+    }
+    with httpx.Client(base_url=routed.url, headers=headers) as client:
+        path = "/api/v1/services/aigc/video-generation/video-synthesis"
+        made = client.post(path, json=asked)
+        assert made.headers["x-model-actual"] == "happyhorse-1.1", made.text
+        job_id = made.json()["output"]["task_id"]
+        until = time.monotonic() + 60
+        ulid = routed.service.job_id(job_id, "dashscope")
+        while not (job := routed.service.store.get(ulid)).ended:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        assert job.status == "completed", job.error
+        # Found out late: the quote named another one than the worker chose in the end.
+        routed.service.store.database.run(
+            lambda tx: tx.connection.execute("UPDATE job SET model_actual = 'wan-2.7' WHERE status = 'completed'")
+        )
+        told = {}
+        for protocol, where in READ.items():
+            answer = client.get(where.format(id=routed.service.public_id(routed.service.store.get(ulid), protocol)))
+            assert answer.status_code == 200, (protocol, answer.text)
+            told[protocol] = answer.headers.get("x-model-actual")
+        assert told == {p: None if p == "fal" else "wan-2.7" for p in READ}  # fal's status carries no headers of ours
+        assert "x-model-actual" not in client.get("/v1/models/happyhorse-1.1").headers
 
 
 def test_refusals_come_before_the_queue_in_the_callers_protocol(routed: Routed) -> None:

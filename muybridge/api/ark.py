@@ -207,13 +207,13 @@ def router(service: Service) -> APIRouter:
         hook = {"format": PROTOCOL, "url": url, "base": base} if url else None
         priority = -1 if body.get("service_tier") == "flex" else wire.within(body, "priority", 0, 9, 0)
         job = await wire.accept(service, http, key, PROTOCOL, model, request, body, webhook=hook, priority=priority)
-        return JSONResponse({"id": service.public_id(job, PROTOCOL)}, headers=wire.lifecycle(service, job))
+        return JSONResponse({"id": service.public_id(job, PROTOCOL)}, headers=service.lifecycle(job))
 
     @api.get("/{task_id}", summary="Get a task")
     async def get(task_id: str, http: Request) -> Response:
         key = await wire.caller(service, http)
         job = await face.in_thread(service.get, key, task_id, PROTOCOL)
-        return JSONResponse(shown(job, http), headers=wire.lifecycle(service, job))
+        return JSONResponse(shown(job, http), headers=service.lifecycle(job))
 
     @api.get("", summary="List tasks")
     async def list_tasks(

@@ -64,14 +64,14 @@ def router(service: Service) -> APIRouter:
         body = await face.read_body(http)
         request = to_request(body)
         try:
-            model = service.model_to_run(body["model"])
+            service.model_to_run(body["model"])
         except NotFound:
             raise Refused(404, "ModelNotFound", "Model can not be found.") from None
         request = tickets.resolved(request, "oss://")
         job = await wire.accept(service, http, key, PROTOCOL, body["model"], request, body)
         output = {"task_status": "PENDING", "task_id": service.public_id(job, PROTOCOL)}
         answer = answered({"output": output})
-        answer.headers.update(model.headers())
+        answer.headers.update(service.lifecycle(job))
         return answer
 
     @api.get("/tasks/{task_id}", summary="Query a task")
@@ -86,7 +86,7 @@ def router(service: Service) -> APIRouter:
         base = face.base_url(http, service.config.public_url)
         url = service.media_url(job, "video", base) if job.artifacts else None
         answer = answered(to_body(job, task_id, url))
-        answer.headers.update(wire.lifecycle(service, job))
+        answer.headers.update(service.lifecycle(job))
         return answer
 
     @api.get("/tasks", summary="List tasks")

@@ -126,7 +126,7 @@ def router(service: Service) -> APIRouter:
         try:
             _, job = await accept(http, f"{owner}/{app}/{sub}", webhook=hook)
             request_id, position = public(job), await face.in_thread(service.store.position, job.id)
-            headers = wire.lifecycle(service, job)
+            headers = service.lifecycle(job)
         except MuybridgeError as error:
             if error.code not in fal_bodies.INPUT_ERRORS or fal_webhook:  # a webhook needs a real request behind it
                 raise
@@ -167,7 +167,7 @@ def router(service: Service) -> APIRouter:
         return StreamingResponse(lines(), media_type="text/event-stream", headers={"cache-control": "no-store"})
 
     def outcome(job: Job, http: Request) -> Response:
-        headers = {"x-fal-request-id": public(job), **wire.lifecycle(service, job)}
+        headers = {"x-fal-request-id": public(job), **service.lifecycle(job)}
         if job.status == "completed":
             url = service.media_url(job, "video", face.base_url(http, service.config.public_url))
             return JSONResponse(fal_bodies.to_body(job, url), headers=headers)

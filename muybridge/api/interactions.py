@@ -144,7 +144,7 @@ def add_routes(api: APIRouter, service: Service, caller: Caller) -> None:
             else:
                 video["data"] = base64.b64encode(service.artifacts.get(found.key)).decode()
         body = to_body(job, service.public_id(job, PROTOCOL), video)
-        return JSONResponse(body, headers=wire.lifecycle(service, job))
+        return JSONResponse(body, headers=service.lifecycle(job))
 
     async def create(http: Request) -> Response:
         key = await caller(service, http)

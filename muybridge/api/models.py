@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
 from fnmatch import fnmatchcase
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from muybridge.config import SIZES
 from muybridge.errors import ModelRetired, NotFound
+from muybridge.jobs.job import Job
 
 AUTO = "auto"  # served: every name of the catalogue goes through the router (`muybridge.providers.remote:runner`)
 
@@ -32,8 +33,13 @@ class ServedModel:
     successor: str | None = None
 
     def headers(self) -> dict[str, str]:
-        """Lifecycle headers (RFC 9745, RFC 8594): `Deprecation`, `Sunset`, `Link`, and which model really runs."""
-        out = {"X-Model-Requested": self.name, "X-Model-Actual": self.actual}
+        """Lifecycle headers (RFC 9745, RFC 8594): `Deprecation`, `Sunset`, `Link`, and which model really runs.
+
+        Of a routed name only a job can tell that (`job_headers`).
+        """
+        out = {"X-Model-Requested": self.name}
+        if self.actual != AUTO:
+            out["X-Model-Actual"] = self.actual
         if self.deprecated:
             out["Deprecation"] = f"@{_unix(self.deprecated)}"
         if self.sunset:
@@ -105,14 +111,20 @@ def _routed(name: str) -> ServedModel | None:
     return ServedModel(name, AUTO, tier, ends.isoformat() if ends else None, None, chain[-1] if chain else None)
 
 
-def routed_headers(quote: Mapping[str, Any]) -> dict[str, str]:
-    """Which model the router chose for a job, and that it stands in for another one where it does."""
-    actual = quote.get("model_actual")
-    if not actual:
-        return {}
-    out = {"X-Model-Actual": str(actual)}
-    if quote.get("substituted"):
-        out["Link"] = f'</v1/models/{actual}>; rel="successor-version"'
+def actual_of(job: Job) -> str | None:
+    """The model that made a job's clip; until then the one that it was quoted for; None while nobody knows."""
+    if job.model_actual and job.model_actual != AUTO:
+        return job.model_actual
+    return job.quote.get("model_actual") if job.model == AUTO else job.model
+
+
+def job_headers(lifecycle: Mapping[str, str], job: Job) -> dict[str, str]:
+    """Headers of an answer about a job (as `Service` shows it): its name's lifecycle, and what runs or ran for it."""
+    out = dict(lifecycle)
+    if job.model_actual:
+        out["X-Model-Actual"] = job.model_actual
+    if job.quote.get("substituted") and job.model_actual:  # another model stands in for the one asked for
+        out["Link"] = f'</v1/models/{job.model_actual}>; rel="successor-version"'
     return out
 
 

@@ -12,7 +12,6 @@ from starlette.types import ASGIApp
 
 from muybridge.api import characters, examples, links, video
 from muybridge.api.face import as_caller, base_url, direct, in_thread, plain_body, protocol_route, read_body, text_of
-from muybridge.api.models import routed_headers
 from muybridge.api.video import render
 from muybridge.errors import InvalidRequest
 from muybridge.jobs.job import Job
@@ -144,7 +143,7 @@ async def submit(
 
 def answer(service: Service, request: Request, job: Job, rate: tuple[int, int, float] | None = None) -> Response:
     """The Video object with its headers: lifecycle of the model, when to poll again, what is left of the rate."""
-    headers = service.lifecycle(job.model) | routed_headers(job.quote)
+    headers = service.lifecycle(job)
     if not job.ended:
         pause_s = min(max((job.eta_s or 0.0) / 10, 0.5), 5.0)
         headers["openai-poll-after-ms"] = str(int(pause_s * 1000))

@@ -232,7 +232,7 @@ def router(service: Service) -> APIRouter:
         answer = shown(job, http)
         if not job.ended:
             answer["status"] = "starting"
-        return JSONResponse(answer, 201, wire.lifecycle(service, job))
+        return JSONResponse(answer, 201, service.lifecycle(job))
 
     @api.post(
         "/models/{owner}/{name}/predictions", status_code=201, summary="Run a model", openapi_extra=wire.takes(EXAMPLE)
@@ -262,7 +262,7 @@ def router(service: Service) -> APIRouter:
     async def prediction(prediction_id: str, http: Request) -> Response:
         key = await wire.caller(service, http)
         job = await face.in_thread(service.get, key, prediction_id, PROTOCOL)
-        return JSONResponse(shown(job, http), headers=wire.lifecycle(service, job))
+        return JSONResponse(shown(job, http), headers=service.lifecycle(job))
 
     @api.post("/predictions/{prediction_id}/cancel", summary="Cancel a prediction")
     async def cancel(prediction_id: str, http: Request) -> Response:

@@ -165,13 +165,14 @@ def router(service: Service) -> APIRouter:
         body = await face.read_body(http)
         request = to_request(verb, body)
         try:
-            model = service.model_to_run(body["model"])
+            service.model_to_run(body["model"])
         except NotFound as error:
             raise InvalidRequest(str(error), "model") from None
         request = tickets.resolved(request, "runway://")
         job = await wire.accept(service, http, key, PROTOCOL, body["model"], request, body)
         cost = {"credits": credits_of(job.quote.get("cost"))}
-        return JSONResponse({"id": service.public_id(job, PROTOCOL), "estimatedCost": cost}, headers=model.headers())
+        told = {"id": service.public_id(job, PROTOCOL), "estimatedCost": cost}
+        return JSONResponse(told, headers=service.lifecycle(job))
 
     @api.post("/text_to_video", summary="Text to video", openapi_extra=wire.takes(TEXT))
     async def text_to_video(http: Request) -> Response:
@@ -190,7 +191,7 @@ def router(service: Service) -> APIRouter:
         key = await wire.caller(service, http)
         job = wire.present(await face.in_thread(service.get, key, task_id, PROTOCOL))
         url = service.media_url(job, "video", face.base_url(http, service.config.public_url)) if job.artifacts else None
-        return JSONResponse(to_body(job, task_id, url), headers=wire.lifecycle(service, job))
+        return JSONResponse(to_body(job, task_id, url), headers=service.lifecycle(job))
 
     @api.delete("/tasks/{task_id}", status_code=204, summary="Cancel or delete a task")
     async def remove(task_id: str, http: Request) -> Response:

@@ -28,7 +28,7 @@ from muybridge.api.keys import Key, Keyring
 from muybridge.api.lane import Lane
 from muybridge.api.limits import Limits
 from muybridge.api.metrics import Metrics
-from muybridge.api.models import AUTO, ServedModel, resolve
+from muybridge.api.models import AUTO, ServedModel, actual_of, job_headers, resolve
 from muybridge.api.quotes import quote_of
 from muybridge.api.turns import Turns
 from muybridge.api.uploads import MediaKind, Upload, Uploads, url_of
@@ -285,12 +285,13 @@ class Service:
             raise NotInstalled(f"The model {name[:80]!r} cannot run here. {why} Nothing was queued or charged.")
         return found
 
-    def lifecycle(self, name: str) -> dict[str, str]:
-        """The lifecycle headers of a name, for answers about jobs that exist: a name no longer served has none."""
+    def lifecycle(self, job: Job) -> dict[str, str]:
+        """The headers of an answer about a job: its name's lifecycle (none when it is no longer served), what runs."""
         try:
-            return self.model(name).headers()
+            headers = self.model(job.model).headers()
         except (NotFound, ModelRetired):
-            return {"X-Model-Requested": name}
+            headers = {"X-Model-Requested": job.model}
+        return job_headers(headers, job)
 
     def _admission(self, key: Key) -> Admission | None:
         max_open = key.max_open if key.max_open is not None else self.limits.max_queued or None
@@ -475,9 +476,7 @@ class Service:
 
 def shown(job: Job) -> Job:
     """The job with `model` as it was asked for; the store files it under the model that runs (workers claim by it)."""
-    return replace(
-        job, model=job.metadata.get("model_requested", job.model), model_actual=job.model_actual or job.model
-    )
+    return replace(job, model=job.metadata.get("model_requested", job.model), model_actual=actual_of(job))
 
 
 def hash_of(protocol: str, model: str, raw: Mapping[str, Any]) -> str:

@@ -207,7 +207,7 @@ def router(service: Service) -> APIRouter:
         metadata = {"operation": f"{prefix}models/{model}/operations/"}
         job = await wire.accept(service, http, key, PROTOCOL, model, request, body, webhook=hook, metadata=metadata)
         name = metadata["operation"] + service.public_id(job, PROTOCOL)
-        return JSONResponse({"name": name}, headers=wire.lifecycle(service, job))
+        return JSONResponse({"name": name}, headers=service.lifecycle(job))
 
     @api.post(
         "/v1beta/models/{model}:predictLongRunning", summary="Start an operation", openapi_extra=wire.takes(EXAMPLE)
@@ -221,7 +221,7 @@ def router(service: Service) -> APIRouter:
         job = wire.present(await face.in_thread(service.get, key, operation_id, PROTOCOL))
         name = f"models/{model}/operations/{operation_id}"
         base = face.base_url(http, service.config.public_url)
-        return JSONResponse(to_operation(job, name, mldev_response(job, base)), headers=wire.lifecycle(service, job))
+        return JSONResponse(to_operation(job, name, mldev_response(job, base)), headers=service.lifecycle(job))
 
     @api.post("/v1beta1/publishers/google/models/{model}:predictLongRunning", openapi_extra=wire.takes(EXAMPLE))
     async def vertex_predict(model: str, http: Request) -> Response:
@@ -238,7 +238,7 @@ def router(service: Service) -> APIRouter:
         name = wire.field(await face.read_body(http), "operationName", str, "")
         job = wire.present(await face.in_thread(service.get, key, name.rpartition("/")[2], PROTOCOL))
         response = await face.in_thread(vertex_response, service, job)
-        return JSONResponse(to_operation(job, name, response), headers=wire.lifecycle(service, job))
+        return JSONResponse(to_operation(job, name, response), headers=service.lifecycle(job))
 
     @api.get("/v1beta/files/{file_id}:download", summary="Download a clip")
     @api.get("/v1/files/{file_id}:download", include_in_schema=False)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from fastapi import Request
 
 from muybridge.api import face, links
-from muybridge.errors import InvalidRequest, MuybridgeError, NotFound, TimedOut
+from muybridge.errors import InvalidRequest, NotFound, TimedOut
 from muybridge.request import MAX_SEED, reference_name
 from muybridge.shapes import MAX_SECONDS, MIN_SECONDS, RATIOS
 
@@ -245,14 +245,6 @@ def header_number(http: Request, name: str) -> float:
     if not value > 0:
         raise InvalidRequest(f"The header {name} is {str(text)[:40]!r}; give seconds above 0.", name)
     return value
-
-
-def lifecycle(service: Service, job: Job) -> dict[str, str]:
-    """The lifecycle headers of a job's model; none when the server knows the name no more (the job stays readable)."""
-    try:
-        return service.model(job.model).headers()
-    except MuybridgeError:
-        return {}
 
 
 def takes(example: Mapping[str, Any], **headers: str) -> dict[str, Any]:

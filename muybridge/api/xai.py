@@ -129,7 +129,7 @@ def router(service: Service) -> APIRouter:
         request = to_request(verb, body)
         job = await wire.accept(service, http, key, PROTOCOL, body["model"], request, body)
         shown = {"request_id": service.public_id(job, PROTOCOL)}
-        return JSONResponse(shown, headers=wire.lifecycle(service, job))
+        return JSONResponse(shown, headers=service.lifecycle(job))
 
     @api.post("/generations", summary="Text, image or references to video", openapi_extra=wire.takes(TEXT))
     async def generate(http: Request) -> Response:
@@ -150,6 +150,6 @@ def router(service: Service) -> APIRouter:
         base = face.base_url(http, service.config.public_url)
         url = service.media_url(job, "video", base) if job.artifacts else None
         status, body = to_body(job, url)
-        return JSONResponse(body, status, wire.lifecycle(service, job))
+        return JSONResponse(body, status, service.lifecycle(job))
 
     return api
