@@ -44,9 +44,10 @@ from muybridge.errors import (
     NotInstalled,
     TimedOut,
 )
+from muybridge.jobs import inputs
 from muybridge.jobs.artifacts import ArtifactStore, open_artifacts
 from muybridge.jobs.database import Tx
-from muybridge.jobs.job import Admission, Artifact, Delivery, Job, NewJob, Receipt
+from muybridge.jobs.job import INPUTS, Admission, Artifact, Delivery, Job, NewJob, Receipt, new_id
 from muybridge.jobs.store import Store
 from muybridge.providers.presence import OWN_RUNNERS, missing
 from muybridge.request import Request
@@ -159,6 +160,10 @@ class Service:
             return found
         for check in self.checks:
             check(key, built)
+        quote = self.quote(built, served.actual, model)
+        job_id = new_id()
+        files = inputs.paths_in(built.to_dict(), self.uploads.root) if self.config.database is not None else []
+        about = {INPUTS: inputs.keep(self.artifacts, job_id, files)} if files else {}
         new = NewJob(
             tenant=key.tenant,
             key_id=key.id,
@@ -169,7 +174,7 @@ class Service:
             idempotency_key=_checked_idempotency_key(idempotency_key),
             body_hash=body_hash,
             priority=priority,
-            quote=self.quote(built, served.actual, model),
+            quote=quote,
             webhook=self._webhook(key, webhook),
             parent_id=parent,
             metadata={
@@ -177,9 +182,18 @@ class Service:
                 "model_requested": model,
                 "task": str(built.task),
                 "pixels": str(built.pixel_size),
+                **about,
             },
+            id=job_id,
         )
-        job, created = self.store.create(new, self._admission(key))
+        try:
+            job, created = self.store.create(new, self._admission(key))
+        except BaseException:
+            if files:
+                self.artifacts.delete_job(job_id)
+            raise
+        if files and not created:
+            self.artifacts.delete_job(job_id)
         if created:
             self.metrics.count("muybridge_jobs_accepted_total", protocol=protocol, model=served.actual)
         return shown(job)

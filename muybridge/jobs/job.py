@@ -11,6 +11,7 @@ from typing import Any, Literal
 from muybridge.errors import MuybridgeError
 
 Status = Literal["queued", "in_progress", "completed", "failed", "cancelled"]
+INPUTS = "inputs"  # the key of Job.metadata about input files, and the folder where attempts have their numbers
 TERMINAL: frozenset[str] = frozenset({"completed", "failed", "cancelled"})
 
 
@@ -46,6 +47,7 @@ class NewJob:
     webhook: dict[str, Any] | None = None
     parent_id: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
+    id: str | None = None  # a fresh ULID (`new_id`) where files of the job had to be stored before it; else made here
 
 
 @dataclass(frozen=True)

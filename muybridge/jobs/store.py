@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias
 from muybridge.errors import Conflict, InvalidRequest, NotFound, WorkerLost
 from muybridge.jobs.admission import admit, find_idempotent, new_row, quoted, same_body
 from muybridge.jobs.database import Database, Row, Tx, load_queries
-from muybridge.jobs.job import Admission, Artifact, Claim, Event, Job, NewJob, Receipt, Signals, new_id
+from muybridge.jobs.job import INPUTS, Admission, Artifact, Claim, Event, Job, NewJob, Receipt, Signals, new_id
 from muybridge.jobs.outcomes import (
     already,
     charge,
@@ -93,7 +93,7 @@ class Store:
         """
         if self.preflight is not None:
             self.preflight(new)
-        job_id = new_id()
+        job_id = new.id or new_id()
         seconds, cost = quoted(new.quote, "seconds", _NOT_RUN), quoted(new.quote, "cost", 0.0)
 
         def work(tx: Tx) -> tuple[Job, bool]:
@@ -156,7 +156,7 @@ class Store:
             if row is not None:
                 lane_pop(tx, row)
                 ended(tx, row)
-                if row["attempt"] > 0:
+                if row["attempt"] > 0 or INPUTS in json.loads(row["metadata"]):
                     discard(tx, row)
             else:
                 row = tx.row("cancel_running", id=job_id)

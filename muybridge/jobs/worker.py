@@ -35,6 +35,7 @@ from muybridge.errors import (
     UserError,
     WorkerLost,
 )
+from muybridge.jobs import inputs
 from muybridge.jobs.artifacts import ArtifactStore, artifact_key, open_artifacts, sha256_of, sweep
 from muybridge.jobs.job import Artifact, Claim, Job, Preempted, Signals, new_id
 from muybridge.jobs.store import Store
@@ -153,6 +154,10 @@ class Hook:
                 self._renew(stage, progress, eta_s, self._save(checkpoint))
             raise self._stop(Preempted("A job of higher priority waits." if signals.preempt else "The worker drains."))
 
+    def fetching(self, num_bytes: int) -> None:
+        """Hold the lease while an input file comes. Raises Cancelled, WorkerLost."""
+        self.step("inputs", 0.0, lease_s=self._claim.lease_s + num_bytes / UPLOAD_BYTES_PER_S)
+
     def publishing(self, num_bytes: int) -> None:
         """All steps are done: hold the lease while a file is uploaded. Raises Cancelled, WorkerLost."""
         lease_s = self._claim.lease_s + num_bytes / UPLOAD_BYTES_PER_S
@@ -263,6 +268,7 @@ def run_claim(
     try:
         with _outcome(store, claim, hook, spec), tempfile.TemporaryDirectory(prefix=f"{job.id}-") as folder:
             started = time.monotonic()
+            job = inputs.here(artifacts, job, Path(folder), hook.fetching)
             result = runner(job, _load_checkpoint(artifacts, claim.checkpoint_key), hook, Path(folder))
             if hook.stopped is not None:
                 raise hook.stopped
