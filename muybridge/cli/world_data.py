@@ -1,4 +1,4 @@
-"""`muybridge world frames, speech, takes, latents`: build what training reads, in this order."""
+"""`muybridge world frames, speech, takes, stills, cuts, latents`: build what training reads, in this order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 
 def register(group: typer.Typer) -> None:
     """Add the verbs to the `world` group."""
-    for verb in (frames, speech, takes, latents):
+    for verb in (frames, speech, takes, stills, cuts, latents):
         group.command()(verb)
 
 
@@ -63,16 +63,59 @@ def takes(
 ) -> None:
     """Draw talking clips with their truth and keep them small; latents are made from them."""
     from muybridge.config import settings
+    from muybridge.train.takes import build
+
+    folder = output or settings().home / "takes"
+    made = build(folder, count, split, _sides(size), seconds, stride, first, quiet=as_json)
+    typer.echo(json.dumps({"output": str(folder), "takes": made}) if as_json else f"{made} new takes in {folder}")
+
+
+def stills(
+    count: Annotated[int, typer.Option(min=1, help="Number of stills.")] = 1024,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder; default: in the cache.")] = None,
+    size: Annotated[str, typer.Option(help="WIDTHxHEIGHT, multiples of 32.")] = "448x256",
+    split: Annotated[str, typer.Option(help="train, val or test.")] = "train",
+    stride: Annotated[int, typer.Option(min=1, help="Number of processes that share the work.")] = 1,
+    first: Annotated[int, typer.Option(min=0, help="Which of them this is, from 0.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was made as JSON.")] = False,
+) -> None:
+    """Draw the first frames of talking clips and keep all their sound: cheap pictures and speech to train on."""
+    from muybridge.config import settings
+    from muybridge.train.takes import build
+
+    folder = output or settings().home / "stills"
+    made = build(folder, count, split, _sides(size), None, stride, first, quiet=as_json, stills=True)
+    typer.echo(json.dumps({"output": str(folder), "stills": made}) if as_json else f"{made} new stills in {folder}")
+
+
+def cuts(
+    source: Annotated[Path | None, typer.Option("--takes", help="Folder of takes; default: in the cache.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder of frames; default: in the cache.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="train, val or test.")] = "train",
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was made as JSON.")] = False,
+) -> None:
+    """Cut clips out of takes into the folder of frames: the codec then sees what the base will be trained on."""
+    from muybridge.config import settings
+    from muybridge.train.frames import cut_takes
+
+    home = settings().home
+    folder = output or home / "frames"
+    made = cut_takes(source or home / "takes", folder, split=split, quiet=as_json)
+    typer.echo(json.dumps({"output": str(folder), "shards": made}) if as_json else f"{made} new shards in {folder}")
+
+
+def _sides(size: str) -> tuple[int, int]:
+    """(height, width) of WIDTHxHEIGHT."""
     from muybridge.errors import InvalidRequest
-    from muybridge.train.takes import TOKEN, build
+    from muybridge.train.takes import TOKEN
 
     width, _, height = size.partition("x")
-    sides = [int(side) if side.isdigit() else 0 for side in (width, height)]
+    sides = [int(side) if side.isdigit() else 0 for side in (height, width)]
     if not all(sides) or any(side % TOKEN for side in sides):
         raise InvalidRequest(f"--size {size} is not WIDTHxHEIGHT in multiples of {TOKEN}, such as 448x256.", "size")
-    folder = output or settings().home / "takes"
-    made = build(folder, count, split, (sides[1], sides[0]), seconds, stride, first, quiet=as_json)
-    typer.echo(json.dumps({"output": str(folder), "takes": made}) if as_json else f"{made} new takes in {folder}")
+    return sides[0], sides[1]
 
 
 def latents(

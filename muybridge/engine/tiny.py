@@ -13,7 +13,7 @@ from muybridge.config import Precision
 from muybridge.engine import precision
 from muybridge.engine.components import Components
 from muybridge.model.phrase_encoder import PhraseEncoder
-from muybridge.model.tiny_video_codec import TinyVideoCodec
+from muybridge.model.tiny_video_codec import load_video_codec
 from muybridge.model.weights import load_into, load_transformer
 from muybridge.model.world_audio_codec import WorldAudioCodec
 
@@ -34,7 +34,7 @@ def load_tiny(folder: Path, device: torch.device, asked: Precision = "auto") -> 
         "tiny",
         precision.apply(base, chosen).to(device),
         None if upscaler is None else precision.apply(upscaler, chosen).to(device),
-        _filled(TinyVideoCodec(), folder / f"{VIDEO_CODEC}.safetensors").to(device),
+        load_video_codec(folder / f"{VIDEO_CODEC}.safetensors").to(device),
         load_audio_codec(folder),
         text,
         phoneme_encoder=text,

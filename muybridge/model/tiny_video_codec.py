@@ -1,8 +1,9 @@
 """The tiny size's video codec: a small causal autoencoder, 4 x 16 x 16 pixels to 48 channels.
 
-Trained by `recipes/codec_video`. Frames go in groups of four; the first frame is a group of its own (four times the
-same), so a picture is a clip of one latent. Convolutions look at neighbours in space and at earlier groups in time
-only: encoding is causal. All layers are local, so tiles with a halo equal the whole.
+Trained by `recipes/codec_video`: a linear projection of patches both ways, and a network that mends what it leaves
+(the decoder's always, the encoder's where it is deep). Frames go in groups of four; the first frame is a group of its
+own (four times the same), so a picture is a clip of one latent. Convolutions look at neighbours in space and at earlier
+groups in time only: encoding is causal. All layers are local, so tiles with a halo equal the whole.
 
 Legend: B samples, C channels, T latent frames (groups), Y X rows/columns (of frames or latents).
 """
@@ -11,12 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
+from safetensors import safe_open
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (the field's name for it)
 
+from muybridge.errors import NotFound
 from muybridge.model.codecs import OnTile, SpatialTile, check_frames, check_latent, spatial_tiles
+from muybridge.model.weights import load_into
 from muybridge.shapes import LATENT_CHANNELS, STRIDE_T, STRIDE_X, STRIDE_Y
 
 EIGHTH, QUARTER = 8, 4  # pixels per cell of the two inner resolutions
@@ -33,6 +38,7 @@ class TinyCodecConfig:
     width_eighth: int = 112
     width_quarter: int = 48
     num_blocks: int = 2
+    deep_encoder: bool = False  # False: the encoder is its straight path alone, a linear map
 
 
 class PixelNorm(nn.Module):
@@ -82,11 +88,14 @@ class TinyVideoCodec(nn.Module):
         self.config = config
         wide, eighth, quarter, blocks = config.width, config.width_eighth, config.width_quarter, config.num_blocks
         pixels = 3 * STRIDE_T
-        self.encode_in = nn.Conv2d(pixels * EIGHTH**2, eighth, 3, padding=1)
-        self.encode_eighth = nn.ModuleList(ResidualBlock(eighth) for _ in range(blocks))
-        self.encode_down = nn.Conv2d(eighth, wide, 4, stride=2, padding=1)
-        self.encode_blocks = nn.ModuleList(ResidualBlock(wide, causal=True) for _ in range(blocks))
-        self.encode_out = nn.Conv2d(wide, LATENT_CHANNELS, 1)
+        self.encode_straight = nn.Conv2d(pixels, LATENT_CHANNELS, STRIDE_Y, stride=STRIDE_Y)
+        if config.deep_encoder:
+            self.encode_in = nn.Conv2d(pixels * EIGHTH**2, eighth, 3, padding=1)
+            self.encode_eighth = nn.ModuleList(ResidualBlock(eighth) for _ in range(blocks))
+            self.encode_down = nn.Conv2d(eighth, wide, 4, stride=2, padding=1)
+            self.encode_blocks = nn.ModuleList(ResidualBlock(wide, causal=True) for _ in range(blocks))
+            self.encode_out = nn.Conv2d(wide, LATENT_CHANNELS, 1)
+        self.decode_straight = nn.Conv2d(LATENT_CHANNELS, pixels * STRIDE_Y**2, 1)
         self.decode_in = nn.Conv2d(LATENT_CHANNELS, wide, 3, padding=1)
         self.decode_blocks = nn.ModuleList(ResidualBlock(wide, causal=True) for _ in range(blocks + 1))
         self.decode_up = nn.Conv2d(wide, eighth * 4, 1)
@@ -94,8 +103,27 @@ class TinyVideoCodec(nn.Module):
         self.decode_up_again = nn.Conv2d(eighth, quarter * 4, 1)
         self.decode_quarter = nn.ModuleList(ResidualBlock(quarter) for _ in range(blocks - 1))
         self.decode_out = nn.Conv2d(quarter, pixels * QUARTER**2, 3, padding=1)
+        # The networks start at nothing: `start_from` makes the codec a linear one that training then improves.
+        for last in (self.decode_out, self.encode_out) if config.deep_encoder else (self.decode_out,):
+            nn.init.zeros_(last.weight)
+            if last.bias is not None:
+                nn.init.zeros_(last.bias)
         self.register_buffer("mean_C", torch.zeros(LATENT_CHANNELS))
         self.register_buffer("std_C", torch.ones(LATENT_CHANNELS))
+
+    @torch.no_grad()
+    def start_from(self, mean_P: Tensor, basis_PC: Tensor, scale_C: Tensor) -> None:
+        """Make the straight paths a projection on principal patches: P = (colour, frame, row, column) of a patch.
+
+        `basis_PC` is orthonormal; `scale_C` is each channel's standard deviation, so that the raw latent has one of 1.
+        """
+        pixels = (3 * STRIDE_T, STRIDE_Y, STRIDE_X)
+        self.encode_straight.weight.copy_((basis_PC / scale_C).T.reshape(-1, *pixels))
+        decode_PC = basis_PC * scale_C
+        self.decode_straight.weight.copy_(decode_PC[:, :, None, None])
+        for layer, bias in ((self.encode_straight, -(mean_P @ basis_PC) / scale_C), (self.decode_straight, mean_P)):
+            assert layer.bias is not None
+            layer.bias.copy_(bias)
 
     def to_latent(self, frames_BCTYX: Tensor) -> Tensor:
         """Frames in [-1, 1] to the raw (not normalised) latent; differentiable."""
@@ -105,19 +133,22 @@ class TinyVideoCodec(nn.Module):
         groups = (num_frames - 1) // STRIDE_T + 1
         # Colours and the four frames of a group become channels of one picture.
         x = frames.unflatten(2, (groups, STRIDE_T)).permute(0, 2, 1, 3, 4, 5).reshape(batch * groups, -1, rows, cols)
-        x = self.encode_in(F.pixel_unshuffle(x, EIGHTH))
-        for block in self.encode_eighth:
-            x = block(x, groups)
-        x = self.encode_down(x)
-        for block in self.encode_blocks:
-            x = block(x, groups)
-        latent: Tensor = self.encode_out(x)
+        latent: Tensor = self.encode_straight(x)
+        if self.config.deep_encoder:
+            x = self.encode_in(F.pixel_unshuffle(x, EIGHTH))
+            for block in self.encode_eighth:
+                x = block(x, groups)
+            x = self.encode_down(x)
+            for block in self.encode_blocks:
+                x = block(x, groups)
+            latent = latent + self.encode_out(x)
         return latent.view(batch, groups, *latent.shape[1:]).transpose(1, 2)
 
     def to_frames(self, latent_BCTYX: Tensor) -> Tensor:
         """Raw latent to 4k+1 frames, not clipped; differentiable."""
         batch, _, groups, rows, cols = latent_BCTYX.shape
-        x = self.decode_in(latent_BCTYX.transpose(1, 2).flatten(0, 1))
+        latent_NCYX = latent_BCTYX.transpose(1, 2).flatten(0, 1)
+        x = self.decode_in(latent_NCYX)
         for block in self.decode_blocks:
             x = block(x, groups)
         x = F.pixel_shuffle(self.decode_up(x), 2)
@@ -127,6 +158,7 @@ class TinyVideoCodec(nn.Module):
         for block in self.decode_quarter:
             x = block(x, groups)
         x = F.pixel_shuffle(self.decode_out(F.silu(x)), QUARTER)
+        x = x + F.pixel_shuffle(self.decode_straight(latent_NCYX), STRIDE_Y)
         frames = x.view(batch, groups, 3, STRIDE_T, rows * STRIDE_Y, cols * STRIDE_X).permute(0, 2, 1, 3, 4, 5)
         return frames.flatten(2, 3)[:, :, STRIDE_T - 1 :]
 
@@ -166,3 +198,17 @@ class TinyVideoCodec(nn.Module):
 
     def _wide(self, values_C: Tensor) -> Tensor:
         return values_C[:, None, None, None]
+
+
+def load_video_codec(path: Path) -> TinyVideoCodec:
+    """The codec of a weights file, with or without a deep encoder; frozen, float32, on the CPU.
+
+    Raises NotFound for a missing file, WeightsInvalid for one that does not fit.
+    """
+    if not path.is_file():
+        raise NotFound(f"{path} is missing; train it: muybridge train codec_video")
+    with safe_open(path, "pt") as file:
+        is_deep = any(name.startswith("encode_in.") for name in file.keys())  # noqa: SIM118  (not a mapping)
+    codec = TinyVideoCodec(TinyCodecConfig(deep_encoder=is_deep))
+    load_into(codec, path, cast=lambda _: torch.float32, any_float=True)
+    return codec.eval().requires_grad_(False)

@@ -18,11 +18,13 @@ from muybridge.config import TINY
 from muybridge.flow.objective import flow_matching_loss, interpolate, sample_sigma, velocity_target
 from muybridge.model import tokens
 from muybridge.model.phrase_encoder import PhraseEncoder, take_apart
+from muybridge.model.tiny_video_codec import TinyVideoCodec, load_video_codec
 from muybridge.model.tokens import Role, Sample, TextTokens, pack, unpatchify
 from muybridge.model.transformer import Transformer
 from muybridge.model.weights import save
 from muybridge.recipes.codec_video import export_module
 from muybridge.request import reference_name
+from muybridge.shapes import FPS, STRIDE_T
 from muybridge.train.items import EMPTY_TEXT, Item
 from muybridge.train.trainer import Losses, Recipe
 
@@ -42,22 +44,38 @@ class Task:
 
 def recipe(
     latents: str = "runs/latents",
+    stills: str = "",
+    codec: str = "",
     batch_size: int = 16,
+    num_stills: int = 0,
+    longest: int = 0,
     num_steps: int = 60_000,
     learning_rate: float = 6e-4,
     accumulate: int = 1,
     shift: float = 3.0,
     mouth_weight: float = 8.0,
     audio_weight: float = 1.0,
+    still_weight: float = 1.0,
+    average_decay: float = 0.9995,
+    muon: bool = False,
     num_layers: int = TINY.num_layers,
     hidden_size: int = TINY.hidden_size,
+    head_dim: int = TINY.head_dim,
 ) -> Recipe:
-    """All settings; `latents` is what `muybridge world latents` wrote with the trained codecs."""
+    """All settings; `latents` is what `muybridge world latents` wrote with the trained codecs.
+
+    `num_stills` of a batch's items come from the latents of `stills`; clips are cut to `longest` latents (0: never)
+    seven times in eight. With `codec`, a latent channel weighs by what it moves in the picture.
+    """
     settings: dict[str, Any] = dict(locals())
     from muybridge.train import latents as cache
 
     items = cache.read(Path(latents))
-    config = replace(TINY, num_layers=num_layers, hidden_size=hidden_size, mm_layers=(0, num_layers - 1))
+    still_items = cache.read(Path(stills)) if num_stills else None
+    weight_C = channel_weights(load_video_codec(Path(codec))) if codec else None
+    config = replace(
+        TINY, num_layers=num_layers, hidden_size=hidden_size, head_dim=head_dim, mm_layers=(0, num_layers - 1)
+    )
 
     def build() -> dict[str, nn.Module]:
         return {"base": Transformer(config).initialise(), "text": PhraseEncoder()}
@@ -65,7 +83,11 @@ def recipe(
     def batch(step: int, device: torch.device) -> list[tuple[Item, Task]]:
         generator = torch.Generator().manual_seed(step)
         sigmas = sample_sigma(batch_size, shift=shift, generator=generator)
-        drawn = items.batch(step, batch_size)
+        drawn = items.batch(step, batch_size - num_stills)
+        if longest and step % 8:
+            drawn = [shortened(item, longest) for item in drawn]
+        if still_items is not None:
+            drawn += still_items.batch(step, num_stills)
         return [
             (item.to(device), draw_task(item, float(sigma), generator))
             for item, sigma in zip(drawn, sigmas, strict=True)
@@ -75,7 +97,7 @@ def recipe(
         base, text = modules["base"], modules["text"]
         assert isinstance(base, Transformer)
         assert isinstance(text, PhraseEncoder)
-        return flow_losses(base, text, pairs, mouth_weight, audio_weight)
+        return flow_losses(base, text, pairs, mouth_weight, audio_weight, weight_C, still_weight)
 
     def export(modules: dict[str, nn.Module], folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -93,13 +115,45 @@ def recipe(
         num_steps=num_steps,
         learning_rate=learning_rate,
         accumulate=accumulate,
-        average_decay=0.9995,
+        warmup_steps=min(200, num_steps // 20),
+        average_decay=average_decay,
+        inner=("base",) if muon else (),
+    )
+
+
+def channel_weights(codec: TinyVideoCodec) -> Tensor:
+    """[C], mean 1: the square root of how far one unit of a channel of the latent moves the picture's pixels."""
+    moved_C = codec.decode_straight.weight.flatten(1).norm(dim=0) * codec.std_C
+    return (weight_C := moved_C.sqrt()) / weight_C.mean()
+
+
+def shortened(item: Item, count: int) -> Item:
+    """The first `count` latents of a clip, with the sound, the beats and the phones that begin in them."""
+    if item.video.shape[1] <= count:
+        return item
+    num_audio = STRIDE_T * (count - 1) + 1
+    end_s = num_audio / FPS
+    lines = []
+    for line in item.lines:
+        kept = sum(middle < end_s for middle in line.middles_s)  # in order, so these are the first ones
+        if kept:
+            lines.append(replace(line, ids=line.ids[:kept], middles_s=line.middles_s[:kept]))
+    return replace(
+        item,
+        video=item.video[:, :count],
+        audio=item.audio[:num_audio],
+        mouth_TYX=item.mouth_TYX[:count],
+        beats=tuple(replace(b, end_s=min(b.end_s, end_s)) for b in item.beats if b.start_s < end_s),
+        lines=tuple(lines),
+        source=None if item.source is None else item.source[:, :count],
+        edited_TYX=None if item.edited_TYX is None else item.edited_TYX[:count],
     )
 
 
 def draw_task(item: Item, sigma: float, generator: torch.Generator) -> Task:
     """A task that the item has the data for, and what is dropped. Pure in the generator's state."""
-    able = {"t2v", "i2v", "a2v"} | ({"r2v"} if item.references is not None else set())
+    is_still = item.video.shape[1] == 1
+    able = {"t2v"} | (set() if is_still else {"i2v", "a2v"}) | ({"r2v"} if item.references is not None else set())
     able |= {"edit"} if item.source is not None else set()
     names = sorted(able)
     weights = torch.tensor([TASKS[n] for n in names])
@@ -168,12 +222,18 @@ def keep_clean(item: Item, task: Task, video: Tensor, audio: Tensor) -> tuple[Te
     return video, item.audio if task.name == "a2v" else audio
 
 
-def loss_weights(item: Item, task: Task, mouth_weight: float) -> tuple[Tensor, Tensor]:
+def loss_weights(
+    item: Item, task: Task, mouth_weight: float, weight_C: Tensor | None = None, still_weight: float = 1.0
+) -> tuple[Tensor, Tensor]:
     """Weights of video [C, T, Y, X] and audio [A, C]: nothing for what is given, more for the mouth."""
     weight = 1 + mouth_weight * item.mouth_TYX
     if task.name == "i2v":
         weight = torch.cat([torch.zeros_like(weight[:1]), weight[1:]])
     video = weight.repeat_interleave(2, 1).repeat_interleave(2, 2).expand_as(item.video)
+    if item.video.shape[1] == 1:
+        video = video * still_weight
+    if weight_C is not None:
+        video = video * weight_C.to(video.device)[:, None, None, None]
     return video, torch.full_like(item.audio, 0.0 if task.name == "a2v" else 1.0)
 
 
@@ -193,7 +253,13 @@ def weighted_losses(
 
 
 def flow_losses(
-    base: Transformer, text: PhraseEncoder, pairs: list[tuple[Item, Task]], mouth_weight: float, audio_weight: float
+    base: Transformer,
+    text: PhraseEncoder,
+    pairs: list[tuple[Item, Task]],
+    mouth_weight: float,
+    audio_weight: float,
+    weight_C: Tensor | None = None,
+    still_weight: float = 1.0,
 ) -> Losses:
     """Velocity errors of video and audio over a batch; clean latents weigh nothing, mouths weigh more."""
     noisy, wanted = [], []
@@ -205,5 +271,5 @@ def flow_losses(
         noisy.append(keep_clean(item, task, video, audio))
         wanted.append((velocity_target(clean[0], noises[0]), velocity_target(clean[1], noises[1])))
     predicted = velocities(base, text, pairs, noisy)
-    weights = [loss_weights(item, task, mouth_weight) for item, task in pairs]
+    weights = [loss_weights(item, task, mouth_weight, weight_C, still_weight) for item, task in pairs]
     return weighted_losses(predicted, wanted, weights, audio_weight)

@@ -1,7 +1,10 @@
 """Tiny's video codec: reconstruction of world clips, real pictures and textures; a latent that is small and smooth.
 
 Loss: L1 of pixels + L1 of their differences in space and time (edges and motion) + a pull of the latent to the origin;
-noise on the latent while training makes the decoder forgiving to what a denoiser leaves.
+noise on the latent while training makes the decoder forgiving to what a denoiser leaves. Training starts from the best
+linear code, a projection on the principal patches of the data (Hotelling 1933), which the networks then improve.
+
+Legend: B samples, C channels, T frames, Y X rows/columns, P numbers of a patch.
 """
 
 from __future__ import annotations
@@ -13,28 +16,41 @@ import torch
 from torch import Tensor, nn
 
 from muybridge.media import write_image
-from muybridge.model.tiny_video_codec import TinyVideoCodec
+from muybridge.model.tiny_video_codec import TinyCodecConfig, TinyVideoCodec
 from muybridge.model.weights import save
+from muybridge.shapes import LATENT_CHANNELS, STRIDE_T, STRIDE_Y
 from muybridge.train import frames as cache
 from muybridge.train.trainer import Losses, Recipe
 
 
 def recipe(
     frames: str = "runs/frames",
-    batch_size: int = 8,
+    batch_size: int = 6,
     num_steps: int = 20_000,
-    learning_rate: float = 1.5e-3,
+    learning_rate: float = 1e-3,
     latent_noise: float = 0.05,
     latent_weight: float = 1e-4,
     edge_weight: float = 1.0,
     crop: int = 128,
+    num_frames: int = 5,
+    start_shards: int = 40,
+    deep_encoder: bool = False,
 ) -> Recipe:
     """All settings; `frames` is what `muybridge world frames` wrote."""
     settings: dict[str, Any] = dict(locals())
     crops = cache.read(Path(frames))
 
     def batch(step: int, device: torch.device) -> Tensor:
-        return to_tensor(crops.batch(step, batch_size, crop)).to(device)
+        clips_BTYXC = crops.batch(step, batch_size, crop)
+        start = step * STRIDE_T % (clips_BTYXC.shape[1] - num_frames + 1)
+        return to_tensor(clips_BTYXC[:, start : start + num_frames]).to(device)
+
+    def build() -> dict[str, nn.Module]:
+        codec = TinyVideoCodec(TinyCodecConfig(deep_encoder=deep_encoder))
+        codec.start_from(*principal_patches(crops, start_shards))
+        if not deep_encoder:  # the latent stays what it is, so that the base may be trained beside its decoder
+            codec.encode_straight.requires_grad_(False)
+        return {"video_codec": codec.to(memory_format=torch.channels_last)}
 
     def loss(modules: dict[str, nn.Module], frames_BCTYX: Tensor) -> Losses:
         codec = modules["video_codec"]
@@ -46,7 +62,8 @@ def recipe(
     def export(modules: dict[str, nn.Module], folder: Path) -> None:
         codec = modules["video_codec"]
         assert isinstance(codec, TinyVideoCodec)
-        measure_latent(codec, [to_tensor(crops.batch(10**9 + i, batch_size, crop)) for i in range(8)])
+        if deep_encoder:  # a linear code is normalised from the start
+            measure_latent(codec, [to_tensor(crops.batch(10**9 + i, batch_size, crop)) for i in range(8)])
         export_module(codec, folder / "video_codec.safetensors")
 
     def preview(modules: dict[str, nn.Module], folder: Path) -> None:
@@ -61,7 +78,7 @@ def recipe(
     return Recipe(
         "codec_video",
         settings,
-        lambda: {"video_codec": TinyVideoCodec()},
+        build,
         batch,
         loss,
         export,
@@ -71,6 +88,33 @@ def recipe(
         betas=(0.9, 0.95),
         weight_decay=0.0,
     )
+
+
+def principal_patches(crops: cache.FrameCache, num_shards: int, per_shard: int = 3000) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean [P], orthonormal basis [P, C] and standard deviations [C] of 4 x 16 x 16 patches, in codec order.
+
+    Looks at `num_shards` shards, spread over the cache; first frames count as groups of four equal ones.
+    """
+    generator = torch.Generator().manual_seed(0)
+    shards = [shard for size in sorted(crops.shards) for shard in crops.shards[size]]
+    total_P: Tensor | float = 0.0
+    square_PP: Tensor | float = 0.0
+    count = 0
+    for shard in shards[:: max(1, len(shards) // num_shards)][:num_shards]:
+        frames = to_tensor(shard.copy())
+        frames = torch.cat([frames[:, :, :1].expand(-1, -1, STRIDE_T, -1, -1), frames[:, :, 1:]], 2)
+        rows = frames.unfold(2, STRIDE_T, STRIDE_T).unfold(3, STRIDE_Y, STRIDE_Y).unfold(4, STRIDE_Y, STRIDE_Y)
+        patches = rows.permute(0, 2, 3, 4, 1, 5, 6, 7).flatten(4).flatten(0, 3)
+        patches_NP = patches[torch.randperm(len(patches), generator=generator)[:per_shard]]
+        total_P = total_P + patches_NP.sum(0)
+        square_PP = square_PP + patches_NP.T @ patches_NP
+        count += len(patches_NP)
+    assert isinstance(total_P, Tensor)
+    assert isinstance(square_PP, Tensor)
+    mean_P = total_P / count
+    values, vectors = torch.linalg.eigh(square_PP / count - torch.outer(mean_P, mean_P))
+    basis_PC = vectors.flip(1)[:, :LATENT_CHANNELS].contiguous()
+    return mean_P, basis_PC, values.flip(0)[:LATENT_CHANNELS].clamp(min=1e-6).sqrt()
 
 
 def to_tensor(frames_BTYXC: cache.Bytes) -> Tensor:

@@ -17,10 +17,10 @@ from muybridge.config import TINY_UPSCALER
 from muybridge.flow.objective import interpolate, sample_sigma, velocity_target, weighted_mse
 from muybridge.flow.upscale_start import audio_context, upscale_start
 from muybridge.model import tokens
-from muybridge.model.tiny_video_codec import TinyVideoCodec
+from muybridge.model.tiny_video_codec import TinyVideoCodec, load_video_codec
 from muybridge.model.tokens import Role, pack, unpatchify
 from muybridge.model.transformer import Transformer
-from muybridge.model.weights import load_into, save
+from muybridge.model.weights import save
 from muybridge.recipes.codec_video import to_tensor
 from muybridge.shapes import AUDIO_CHANNELS, STRIDE_T
 from muybridge.train import frames as cache
@@ -43,9 +43,7 @@ def recipe(
     crops = cache.read(Path(frames))
 
     def build() -> dict[str, nn.Module]:
-        trained = TinyVideoCodec()
-        load_into(trained, Path(codec), cast=lambda _: torch.float32, any_float=True)
-        return {"upscaler": Transformer(TINY_UPSCALER).initialise(), "codec": trained.eval()}
+        return {"upscaler": Transformer(TINY_UPSCALER).initialise(), "codec": load_video_codec(Path(codec))}
 
     def batch(step: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
         generator = torch.Generator().manual_seed(step)

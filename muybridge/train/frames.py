@@ -9,9 +9,10 @@ A folder holds pairs of files, one pair a shard:
 A shard is a pure function of (source, size, split, number) and is written whole or not at all, so a build may be
 killed, resumed, or shared by processes that take every n-th shard. `read` opens shards as memory maps; `batch` draws
 clips for a step of training as a pure function of the step.
-World clips are drawn at 128 to 512 rows and cut; of three cuts from one drawing the first holds the mouth where there
-is one. Mouths move with made-up phones, so no voice is needed. Pictures are those that scikit-image and scikit-learn
-carry (NASA, CC0 or CC BY; HELD_OUT are never trained on).
+`cut_takes` adds shards of the takes that the base is trained on. World clips are drawn at 128 to 512 rows and cut; of
+three cuts from one drawing the first holds the mouth where there is one. Mouths move with made-up phones, so that no
+voice is needed. Pictures are those that scikit-image and scikit-learn carry (NASA, CC0 or CC BY; HELD_OUT are never
+trained on).
 
 Letters: N clips, T frames, Y X rows and columns.
 """
@@ -24,13 +25,16 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from muybridge.errors import NotFound, NotInstalled
 from muybridge.speech.durations import natural_durations
+
+if TYPE_CHECKING:
+    from muybridge.train.takes import Take
 
 Bytes = NDArray[np.uint8]
 NUM_FRAMES = 13
@@ -96,6 +100,48 @@ def write_shard(folder: Path, name: str, clips_NTYX3: Bytes, facts: Sequence[dic
             file.flush()
             os.fsync(file.fileno())
         part.replace(folder / f"{name}{suffix}")
+
+
+def cut_takes(takes_folder: Path, folder: Path, size: int = 128, split: str = "train", quiet: bool = False) -> int:
+    """Cut two clips out of every take, the first at the mouth where there is one: shards `takes-SIZE-SPLIT-NUMBER`.
+
+    Only whole shards of takes are cut; goes on where it stopped. Returns how many were made.
+    """
+    from rich.progress import Progress
+
+    from muybridge.train import takes
+
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = list(takes.stored(takes_folder, split))
+    per_shard = SHARD // 2
+    names = [f"takes-{size}-{split}-{number:05d}" for number in range(len(paths) // per_shard)]
+    missing = [(k, name) for k, name in enumerate(names) if not (folder / f"{name}.json").is_file()]
+    with Progress(disable=quiet) as bar:
+        for number, name in bar.track(missing, description="cutting takes"):
+            made = [
+                cut
+                for path in paths[number * per_shard : (number + 1) * per_shard]
+                for cut in _cuts_of_take(takes.load(path), size)
+            ]
+            write_shard(folder, name, np.stack([clip for clip, _ in made]), [facts for _, facts in made])
+    return len(missing)
+
+
+def _cuts_of_take(take: Take, size: int) -> Iterator[tuple[Bytes, dict[str, Any]]]:
+    rng = np.random.default_rng([0xC07, take.index])
+    num_frames, rows, cols = take.frames_TYX3.shape[:3]
+    mouth_YX = take.mouth_LYX.astype(np.int64).sum(0)
+    for cut in range(2):
+        start = int(rng.integers(num_frames - NUM_FRAMES + 1))
+        y, x = (int(rng.integers(0, limit - size + 1)) for limit in (rows, cols))
+        if cut == 0 and mouth_YX.any():
+            token_y, token_x = np.unravel_index(int(mouth_YX.argmax()), mouth_YX.shape)
+            y, x = (
+                int(np.clip(int(at) * limit // count + rng.integers(-size * 3 // 4, -size // 4), 0, limit - size))
+                for at, limit, count in zip((token_y, token_x), (rows, cols), mouth_YX.shape, strict=True)
+            )
+        facts = {"kind": "take", "index": take.index, "frame": start, "y": y, "x": x}
+        yield take.frames_TYX3[start : start + NUM_FRAMES, y : y + size, x : x + size], facts
 
 
 @dataclass(frozen=True)

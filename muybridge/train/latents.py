@@ -29,8 +29,7 @@ from muybridge.errors import NotFound, UserError
 from muybridge.model.codecs import AudioCodec, VideoCodec
 from muybridge.model.device import pick_device
 from muybridge.model.phrase_encoder import TextPieces, take_apart
-from muybridge.model.tiny_video_codec import TinyVideoCodec
-from muybridge.model.weights import load_into
+from muybridge.model.tiny_video_codec import load_video_codec
 from muybridge.model.world_audio_codec import WorldAudioCodec
 from muybridge.request import timed_beats
 from muybridge.train import takes
@@ -42,14 +41,13 @@ SHARD = 256  # items
 
 def load_codecs(folder: Path, device: str = "auto") -> tuple[VideoCodec, AudioCodec]:
     """The trained codecs of a folder, video on `device`. Raises WeightsInvalid or NotFound for what does not fit."""
-    video = TinyVideoCodec()
-    load_into(video, folder / "video_codec.safetensors", cast=lambda _: torch.float32, any_float=True)
+    video = load_video_codec(folder / "video_codec.safetensors")
     statistics = folder / "audio_codec.json"
     if not statistics.is_file():
         raise NotFound(f"{statistics} is missing; measure it: muybridge train codec_audio")
     values = json.loads(statistics.read_text())
     audio = WorldAudioCodec(torch.tensor(values["mean"]), torch.tensor(values["std"]))
-    return video.eval().requires_grad_(False).to(pick_device(device)), audio
+    return video.to(pick_device(device)), audio
 
 
 def encode_clip(take: Take, video_codec: VideoCodec, audio_codec: AudioCodec) -> Item:

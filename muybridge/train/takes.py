@@ -40,6 +40,7 @@ Bytes = NDArray[np.uint8]
 TOKEN = 2 * STRIDE_Y  # pixels a side of one token: a patch of 2 x 2 latent cells
 EDIT_SHARE, REFERENCE_SHARE = 0.2, 0.45  # of clips with one person and nothing else
 MAX_REFERENCES = 3
+STILL_OFFSET = 1 << 24  # stills are other scenes than clips
 CHANGED = 10  # a pixel differs when one of its colours does by more than this
 QUALITY = "14"  # x264 constant rate factor
 
@@ -104,6 +105,23 @@ def shoot(
         references_RYX3=references,
         source_TYX3=before_TYX3,
         edited_LYX=edited,
+    )
+
+
+def shoot_still(index: int, split: str, height: int, width: int, source: Source | None = None) -> Take:
+    """The first frame of a talking clip with all its sound: looks and speech for a fiftieth of a clip's drawing."""
+    rng = np.random.default_rng([0x7A6F, SPLITS.index(split), index])
+    planned = talking.plan(STILL_OFFSET + index, split, None, source)
+    clip = talking.draw(planned, STILL_OFFSET + index, split, height, width, num_frames=1)
+    return Take(
+        index=index,
+        split=split,
+        scene=clip.scene,
+        frames_TYX3=clip.frames_TYX3,
+        waveform_S=clip.waveform_CS[0],
+        mouth_LYX=per_token(clip.masks["mouth"]),
+        face_LYX=per_token(clip.masks["face"]),
+        facts=_facts(clip, None, rng),
     )
 
 
@@ -194,8 +212,12 @@ def build(
     stride: int = 1,
     first: int = 0,
     quiet: bool = False,
+    stills: bool = False,
 ) -> int:
-    """Draw takes 0..count-1 that are not there yet (this process: every `stride`-th from `first`); how many it made."""
+    """Draw takes (or stills) 0..count-1 that are not there yet; returns how many it made.
+
+    `stride` processes that pass `first` 0..stride-1 share the work.
+    """
     from rich.progress import Progress
 
     os.environ.setdefault("LP_NUM_THREADS", "0")  # see train/frames.py
@@ -204,7 +226,8 @@ def build(
     wanted = [index for index in range(first, count, stride) if not path_of(folder, index, split).is_file()]
     with Progress(disable=quiet) as bar:
         for index in bar.track(wanted, description="drawing takes"):
-            write(folder, shoot(index, split, *size, seconds, source))
+            take = shoot_still(index, split, *size, source) if stills else shoot(index, split, *size, seconds, source)
+            write(folder, take)
     return len(wanted)
 
 

@@ -23,8 +23,10 @@ from torch import Tensor, nn
 
 from muybridge.model.device import has_fast_bf16, pick_device
 from muybridge.train.checkpoint import Average, load_checkpoint, named_parameters, put_back, save_checkpoint
+from muybridge.train.muon import Muon
 
 Losses = dict[str, Tensor]
+Optimizers = list[torch.optim.Optimizer]
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Recipe:
     accumulate: int = 1
     average_decay: float = 0.999
     frozen: tuple[str, ...] = field(default=())  # modules that are used but not trained
+    inner: tuple[str, ...] = field(default=())  # modules whose matrices inside `block.` are trained by Muon
 
     @property
     def hash(self) -> str:
@@ -81,39 +84,40 @@ def train(
     modules = {name: module.to(place) for name, module in recipe.build().items()}
     for name in recipe.frozen:
         modules[name].requires_grad_(False)
-    optimizer = _optimizer(recipe, modules)
+    optimizers = _optimizers(recipe, modules)
     average = Average(modules, recipe.average_decay)
     (out / "export").mkdir(parents=True, exist_ok=True)
-    start, losses = _resume(recipe, out, modules, optimizer, average)
+    start, losses = _resume(recipe, out, modules, optimizers, average)
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
     saved = previewed = time.monotonic()
     with _progress(quiet) as bar:
         task = bar.add_task(recipe.name, total=recipe.num_steps, completed=start)
         step = start
         while step < recipe.num_steps and time.monotonic() < deadline:
-            shown = _one_step(recipe, modules, optimizer, step, place)
+            shown = _one_step(recipe, modules, optimizers, step, place)
             average.update(modules)
             step += 1
             losses.append({"step": step, **shown})
             bar.update(task, completed=step, description=f"{recipe.name} loss {_recent(losses):.4f}")
             now = time.monotonic()
             if now - saved > save_every_s:
-                _save(recipe, out, modules, optimizer, average, step, losses)
+                _save(recipe, out, modules, optimizers, average, step, losses)
                 saved = now
             if recipe.preview is not None and now - previewed > preview_every_s:
                 _preview(recipe, out, modules, average)
                 previewed = time.monotonic()
-    _save(recipe, out, modules, optimizer, average, step, losses)
+    _save(recipe, out, modules, optimizers, average, step, losses)
     if recipe.preview is not None:
         _preview(recipe, out, modules, average)
     return out
 
 
 def _one_step(
-    recipe: Recipe, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer, step: int, device: torch.device
+    recipe: Recipe, modules: dict[str, nn.Module], optimizers: Optimizers, step: int, device: torch.device
 ) -> dict[str, float]:
-    for group in optimizer.param_groups:
-        group["lr"] = learning_rate_at(recipe, step) * group["scale"]
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate_at(recipe, step)
     torch.manual_seed(step)  # a resumed run draws what an uninterrupted one would have drawn
     shown: dict[str, float] = {}
     for micro in range(recipe.accumulate):
@@ -124,21 +128,32 @@ def _one_step(
         for name, value in losses.items():
             shown[name] = shown.get(name, 0.0) + float(value.detach()) / recipe.accumulate
     norm = nn.utils.clip_grad_norm_([p for _, p in named_parameters(modules)], recipe.clip_norm)
-    if math.isfinite(float(norm)):
-        optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
+    for optimizer in optimizers:
+        if math.isfinite(float(norm)):
+            optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
     return shown | {"norm": float(norm)}
 
 
-def _optimizer(recipe: Recipe, modules: dict[str, nn.Module]) -> torch.optim.Optimizer:
-    """AdamW; matrices decay, vectors and tables do not."""
-    matrices = [p for n, p in named_parameters(modules) if p.dim() > 1 and "embedding" not in n]
-    others = [p for n, p in named_parameters(modules) if p.dim() <= 1 or "embedding" in n]
+def _optimizers(recipe: Recipe, modules: dict[str, nn.Module]) -> Optimizers:
+    """AdamW, where matrices decay and vectors and tables do not; Muon for the matrices inside of `recipe.inner`."""
+    named = list(named_parameters(modules))
+    insides = tuple(f"{name}.block." for name in recipe.inner)
+    inside = [p for n, p in named if insides and n.startswith(insides) and p.dim() == 2]
+    chosen = {id(p) for p in inside}
+    outside = [(n, p) for n, p in named if id(p) not in chosen]
+    matrices = [p for n, p in outside if p.dim() > 1 and "embedding" not in n]
+    others = [p for n, p in outside if p.dim() <= 1 or "embedding" in n]
     groups = [
-        {"params": matrices, "weight_decay": recipe.weight_decay, "scale": 1.0},
-        {"params": others, "weight_decay": 0.0, "scale": 1.0},
+        {"params": matrices, "weight_decay": recipe.weight_decay},
+        {"params": others, "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW([g for g in groups if g["params"]], lr=recipe.learning_rate, betas=recipe.betas)
+    made: Optimizers = [
+        torch.optim.AdamW([g for g in groups if g["params"]], lr=recipe.learning_rate, betas=recipe.betas)
+    ]
+    if inside:
+        made.append(Muon(inside, recipe.learning_rate, weight_decay=recipe.weight_decay))
+    return made
 
 
 def _autocast(device: torch.device) -> contextlib.AbstractContextManager[None]:
@@ -149,14 +164,15 @@ def _autocast(device: torch.device) -> contextlib.AbstractContextManager[None]:
 
 
 def _resume(
-    recipe: Recipe, out: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer, average: Average
+    recipe: Recipe, out: Path, modules: dict[str, nn.Module], optimizers: Optimizers, average: Average
 ) -> tuple[int, list[dict[str, float]]]:
     state = load_checkpoint(out, recipe.hash)
     if state is None:
         return 0, []
     for name, module in modules.items():
         module.load_state_dict(state["modules"][name])
-    optimizer.load_state_dict(state["optimizer"])
+    for optimizer, kept in zip(optimizers, state["optimizers"], strict=True):
+        optimizer.load_state_dict(kept)
     average.load_state_dict(state["average"])
     log = out / "loss.jsonl"
     rows = [json.loads(line) for line in log.read_text().splitlines()] if log.is_file() else []
@@ -167,7 +183,7 @@ def _save(
     recipe: Recipe,
     out: Path,
     modules: dict[str, nn.Module],
-    optimizer: torch.optim.Optimizer,
+    optimizers: Optimizers,
     average: Average,
     step: int,
     losses: list[dict[str, float]],
@@ -176,7 +192,7 @@ def _save(
         "recipe_hash": recipe.hash,
         "step": step,
         "modules": {name: module.state_dict() for name, module in modules.items()},
-        "optimizer": optimizer.state_dict(),
+        "optimizers": [optimizer.state_dict() for optimizer in optimizers],
         "average": average.state_dict(),
     }
     save_checkpoint(out, state)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 
 import moderngl
 import numpy as np
@@ -424,9 +425,18 @@ def frames(
         built.release()
 
 
-def render(scene: Scene, height: int, width: int, speech_units: Sequence[Floats | None] = ()) -> Clip:
-    """Draw the whole scene. Raises InvalidRequest for a scene out of limits, NotInstalled without EGL or body data."""
-    drawn = list(frames(scene, height, width, True, speech_units))
+def render(
+    scene: Scene,
+    height: int,
+    width: int,
+    speech_units: Sequence[Floats | None] = (),
+    num_frames: int | None = None,
+) -> Clip:
+    """Draw the whole scene, or its first `num_frames`.
+
+    Raises InvalidRequest for a scene out of limits, NotInstalled without EGL or body data.
+    """
+    drawn = list(islice(frames(scene, height, width, True, speech_units), num_frames))
     return Clip(
         scene=scene,
         frames_TYX3=np.stack([f.pixels_YX3 for f in drawn]),

@@ -188,10 +188,10 @@ def waveform(planned: Plan) -> npt.NDArray[np.float32]:
     return wave_CS
 
 
-def draw(planned: Plan, index: int, split: str, height: int, width: int) -> TalkingClip:
-    """Render a plan."""
+def draw(planned: Plan, index: int, split: str, height: int, width: int, num_frames: int | None = None) -> TalkingClip:
+    """Render a plan, or its first `num_frames` with the whole sound."""
     scene = planned.scene
-    drawn = render.render(scene, height, width, tracks(planned))
+    drawn = render.render(scene, height, width, tracks(planned), num_frames)
     vectors = [identity_vector(human.identity) for human in scene.people]
     text, prompts = words(planned, split)
     return TalkingClip(
