@@ -53,6 +53,7 @@ FACES: tuple[Face, ...] = (
     Face("muybridge.api.events"),
     Face("muybridge.api.links"),
     Face("muybridge.api.webhooks"),
+    Face("muybridge.api.pushes"),
     Face("muybridge.api.health"),
     Face("muybridge.api.xai", twin="/xai", owns=("/xai",), documented="twin"),
 )

@@ -14,6 +14,11 @@ SELECT key_id, last_used_at FROM key_use;
 -- The first one to ask decides.
 INSERT INTO setting (name, value) VALUES (:name, :value) ON CONFLICT (name) DO NOTHING;
 
+-- name: put_setting
+-- A value that an operator's configuration decides anew with each start.
+INSERT INTO setting (name, value) VALUES (:name, :value)
+ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+
 -- name: get_setting
 -- A shared value.
 SELECT value FROM setting WHERE name = :name;

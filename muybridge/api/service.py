@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from anyio import CapacityLimiter
 
@@ -52,10 +52,14 @@ from muybridge.jobs.store import Store
 from muybridge.providers.presence import OWN_RUNNERS, missing
 from muybridge.request import Request
 
+if TYPE_CHECKING:
+    from muybridge.api.pushes import Receiver
+
 # A webhook in a protocol's own form: (body, headers) of one delivery. Faces register theirs in `router(service)`.
 WebhookFormat = Callable[["Service", Job, Delivery], tuple[bytes, dict[str, str]]]
 Check = Callable[[Key, Request], None]  # raises ModerationRefused and the like before a job is queued
 
+PUBLIC_URL = "public_url"  # the setting by which workers know how the world reaches this server
 TURN_PATIENCE_S = 30.0  # how long a file waits for its turn to be checked
 RETRY_WINDOW_S = 60.0
 ENDPOINT_CACHE_S = 2.0
@@ -84,6 +88,10 @@ class Service:
         self.lane = Lane(8 if store.database.postgres else 1)  # SQLite has one writer: more threads would only queue
         self.webhook_formats: dict[str, WebhookFormat] = {}
         self.link_secret = shared_setting(store, "link_secret", lambda: secrets.token_hex(32)).encode()
+        self.pushes: Receiver | None = None  # set by its face
+        known = store.database.run(lambda tx: tx.row("get_setting", name=PUBLIC_URL), write=False)
+        if (config.public_url or "") != (known["value"] if known else ""):
+            tell_setting(store, PUBLIC_URL, config.public_url or "")  # workers hand out addresses of this server
         self._endpoints: dict[str, tuple[list[dict[str, Any]], float]] = {}
         self._turns = Turns(limits.max_ingests, max(1, limits.max_ingests * 3 // 4), TURN_PATIENCE_S)
 
@@ -512,6 +520,11 @@ def shared_setting(store: Store, name: str, make: Callable[[], str]) -> str:
         found = store.database.run(read, write=False)
     assert found is not None
     return found
+
+
+def tell_setting(store: Store, name: str, value: str) -> None:
+    """Set a value for all processes on the database; the last one to say so decides."""
+    store.database.run(lambda tx: tx.run("put_setting", name=name, value=value))
 
 
 def _named(name: str, read: Callable[[], Path]) -> Path:

@@ -208,6 +208,11 @@ class Ledger:
         """Seconds of work queued for our own sizes; needs the jobs' tables in the same database."""
         return float(self._rows("own_queue", models=models)[0]["seconds"]) if models else 0.0
 
+    def setting(self, name: str) -> str | None:
+        """A value that the API shares with its workers; needs the jobs' tables in the same database."""
+        rows = self._rows("setting", name=name)
+        return str(rows[0]["value"]) or None if rows else None
+
     # Money ----------------------------------------------------------------------------------------------------------
 
     def budget_left(self, tenant: str, key_id: str, now: float) -> int | None:

@@ -13,6 +13,7 @@ from muybridge import media
 from muybridge.jobs.job import Job
 from muybridge.jobs.worker import Hook, ResultFile, RunResult
 from muybridge.request import Request
+from muybridge.speech.language_of import check_language
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,9 +37,11 @@ def runner(job: Job, checkpoint: bytes | None, hook: Hook, workdir: Path) -> Run
 
     started = time.perf_counter()
     model = job.model_actual or job.model
+    request = Request.from_dict(job.request)
+    if model == "tiny":
+        check_language(request.prompt, model)
     hook.step("loading", 0.0, None, lease_s=LOADING_LEASE_S)
     engine = load_engine(model)
-    request = Request.from_dict(job.request)
     state = engine.encode(request) if checkpoint is None else GenerationState.from_bytes(checkpoint)
 
     def between(state: GenerationState, progress: Progress) -> None:

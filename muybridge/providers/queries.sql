@@ -93,3 +93,7 @@ SELECT COALESCE(SUM(queued_s), 0) AS seconds FROM lane WHERE queued > 0 AND mode
 -- name: to_review
 -- Submits that never could be cleared up.
 SELECT * FROM route_attempt WHERE state = 'needs_review' AND cost IS NULL ORDER BY id;
+
+-- name: setting
+-- A value that the API shares with its workers (only where the jobs lie in the same database).
+SELECT value FROM setting WHERE name = :name;

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from muybridge.config import SIZE_ALIASES, SIZES
 from muybridge.errors import Cancelled, InvalidRequest
 from muybridge.jobs.job import Job
 from muybridge.jobs.worker import Hook, RunResult
+from muybridge.providers import pushes
 from muybridge.providers.attempts import Checked, Dispatch, Step, Task, World
 from muybridge.providers.catalog import LOCAL
 from muybridge.providers.ledger import Ledger
@@ -117,12 +119,14 @@ class RemoteRunner:
 def open_dispatch(rules: Routing, database_url: str) -> Dispatch:
     """The accounts and the ledger, in the same database as the jobs: whoever takes over a job finds its attempts."""
     ledger = Ledger.open(database_url, rules.budgets)
+    base, secret = rules.public_url or ledger.setting("public_url"), ledger.setting("link_secret")
+    told = replace(rules.rules(), callback_url=partial(pushes.address, base, secret) if base and secret else None)
     return Dispatch(
         ledger,
         rules.offers(),
         rules.remotes(),
         check,
-        rules=rules.rules(),
+        rules=told,
         world=World(lambda: ledger.own_queue_s(rules.local), rules.ratings, absent(rules.local)),
         local=bool(rules.local),
     )
