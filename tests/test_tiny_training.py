@@ -1,0 +1,229 @@
+"""How tiny is trained: codecs start right and stay causal, Muon turns matrices, a stopped run goes on as if it had not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from muybridge.errors import NotFound, UserError
+from muybridge.model.codecs import spatial_tiles
+from muybridge.model.tiny_video_codec import HALO, TinyCodecConfig, TinyVideoCodec, load_video_codec
+from muybridge.model.world_audio_codec import WorldAudioCodec
+from muybridge.recipes.base import Task as BaseTask
+from muybridge.recipes.base import channel_weights, loss_weights, shortened
+from muybridge.recipes.codec_video import export_module, principal_patches, to_tensor
+from muybridge.train import frames, takes
+from muybridge.train.muon import Muon, orthogonalise
+from muybridge.train.trainer import Recipe, train
+from tests.test_recipe_base import item
+from tests.test_train_latents import painted
+
+
+def crops(folder: Path, rank: int = 7) -> frames.FrameCache:
+    """Clips whose patches are sums of a mean and `rank` patterns."""
+    rng = np.random.default_rng(0)
+    patterns = rng.normal(0, 4, (rank, 4, 16, 16, 3))
+    amounts = rng.normal(size=(24, 3, 8, 8, rank))
+    groups = np.einsum("ngyxr,rtabc->ngtyaxbc", amounts, patterns).reshape(24, 12, 128, 128, 3)
+    first = groups[:, :1]
+    clips = (np.concatenate([first, groups], 1) + 128).round().clip(0, 255).astype(np.uint8)
+    frames.write_shard(folder, "world-128-train-00000", clips, [{}] * 24)
+    return frames.read(folder)
+
+
+def test_the_codec_starts_as_the_best_linear_code(tmp_path: Path) -> None:
+    cache = crops(tmp_path)
+    codec = TinyVideoCodec()
+    codec.start_from(*principal_patches(cache, 1))
+    clip = to_tensor(cache.shards[128][0][:4].copy())[:, :, 1:]
+    clip = torch.cat([clip[:, :, :1], clip], 2)[:, :, :13]
+    with torch.no_grad():
+        groups = codec.to_latent(clip)[:, :, 1:]
+        again = codec.to_frames(codec.to_latent(clip))[:, :, 1:]
+    # Seven patterns fit in 48 channels: only rounding to bytes is lost in groups that hold them.
+    assert (again - clip[:, :, 1:]).square().mean().sqrt() < 0.8 / 127.5
+    spread = groups.transpose(0, 1).flatten(1).std(1)
+    assert spread[:7] == pytest.approx(torch.ones(7), abs=0.35)
+
+
+def mended() -> TinyVideoCodec:
+    torch.manual_seed(0)
+    codec = TinyVideoCodec(TinyCodecConfig(width=16, width_eighth=12, width_quarter=8, deep_encoder=True))
+    for layer in (codec.decode_out, codec.encode_out):
+        nn.init.normal_(layer.weight, std=0.05)
+    return codec.eval()
+
+
+def test_the_codec_is_causal_and_its_first_latent_is_a_picture() -> None:
+    codec = mended()
+    clip = torch.rand(1, 3, 13, 64, 64) * 2 - 1
+    other = clip.clone()
+    other[:, :, 9:] = 0
+    a, b = codec.encode(clip), codec.encode(other)
+    assert a.shape == (1, 48, 4, 4, 4)
+    assert torch.allclose(a[:, :, :3], b[:, :, :3], atol=1e-5)
+    assert not torch.allclose(a[:, :, 3], b[:, :, 3], atol=1e-3)
+    assert torch.allclose(codec.encode(clip[:, :, :1]), a[:, :, :1], atol=1e-5)
+
+
+def test_tiles_and_chunks_decode_to_the_whole() -> None:
+    codec = mended()
+    latent = torch.randn(1, 48, 9, 3, 40)  # wider than a tile, longer than a chunk
+    assert len(list(spatial_tiles(3, 40, 32, HALO))) > 1
+    with torch.no_grad():
+        whole = codec.to_frames(latent).clamp(-1, 1)
+    assert torch.allclose(codec.decode(latent), whole, atol=2e-5)
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_weights_file_says_whether_its_encoder_is_deep(deep: bool, tmp_path: Path) -> None:
+    codec = TinyVideoCodec(TinyCodecConfig(deep_encoder=deep))
+    export_module(codec, tmp_path / "video_codec.safetensors")
+    again = load_video_codec(tmp_path / "video_codec.safetensors")
+    assert again.config.deep_encoder == deep
+    clip = torch.rand(1, 3, 5, 32, 32) * 2 - 1
+    assert torch.allclose(codec.encode(clip), again.encode(clip), atol=0.05)
+    with pytest.raises(NotFound, match="codec_video"):
+        load_video_codec(tmp_path / "nothing.safetensors")
+
+
+def test_sound_keeps_its_pitch_and_level() -> None:
+    codec = WorldAudioCodec()
+    time_S = np.arange(48000) / 24000
+    wave_S = sum(0.2 / k * np.sin(2 * np.pi * 180 * k * time_S) for k in range(1, 9))
+    again_S = codec.decode(codec.encode(torch.from_numpy(wave_S).float()[None, None]))[0, 0].numpy()
+    assert len(again_S) == len(wave_S)
+    middle = slice(12000, 36000)
+    spectrum = np.abs(np.fft.rfft(again_S[middle] * np.hanning(24000)))
+    assert abs(int(spectrum[100:300].argmax()) + 100 - 180) <= 2  # 1 Hz a bin
+    assert 20 * np.log10(again_S[middle].std() / wave_S[middle].std()) == pytest.approx(0, abs=1.5)
+
+
+@pytest.mark.parametrize("shape", [(20, 50), (50, 20), (32, 32)])
+def test_orthogonalised_matrices_keep_their_directions(shape: tuple[int, int]) -> None:
+    torch.manual_seed(1)
+    matrix = torch.randn(shape)
+    found = orthogonalise(matrix)
+    values = torch.linalg.svdvals(found)
+    assert values.min() > 0.3
+    assert values.max() < 1.3
+    u, _, v = torch.linalg.svd(matrix, full_matrices=False)
+    assert torch.nn.functional.cosine_similarity(found.flatten(), (u @ v).flatten(), dim=0) > 0.97
+
+
+def test_muon_solves_a_linear_task_and_ignores_scale() -> None:
+    torch.manual_seed(0)
+    wanted = torch.randn(8, 6)
+    inputs = torch.randn(64, 6)
+    ends = []
+    for scale in (1.0, 1e-3):
+        weight = nn.Parameter(torch.zeros(8, 6))
+        optimizer = Muon([weight], lr=0.2, weight_decay=0.0)
+        for step in range(200):
+            optimizer.param_groups[0]["lr"] = 0.2 * (1 - step / 200)
+            loss = scale * (inputs @ (weight - wanted).T).square().mean()
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        ends.append(weight.detach())
+    assert (ends[0] - wanted).abs().max() < 0.05
+    assert torch.allclose(ends[0], ends[1], atol=0.02)
+
+
+def test_a_shortened_clip_keeps_what_begins_in_it() -> None:
+    whole = item(3)
+    short = shortened(whole, 2)
+    assert short.video.shape[1] == 2
+    assert len(short.audio) == 5
+    assert torch.equal(short.audio, whole.audio[:5])
+    assert short.lines[0].middles_s == (0.05, 0.1)  # 5 audio latents are 0.2 s
+    assert short.lines[0].ids == whole.lines[0].ids[:2]
+    assert short.beats[0].end_s == pytest.approx(0.2)
+    assert short.source is not None
+    assert short.source.shape[1] == 2
+    assert shortened(whole, 3) is whole
+
+
+def test_channels_weigh_by_what_they_move() -> None:
+    codec = TinyVideoCodec()
+    nn.init.ones_(codec.decode_straight.weight)
+    with torch.no_grad():
+        codec.decode_straight.weight[:, 0] *= 9.0
+    weight_C = channel_weights(codec).detach()
+    assert weight_C.mean() == pytest.approx(1.0, abs=1e-6)
+    assert weight_C[0] / weight_C[1] == pytest.approx(3.0, rel=1e-5)
+    video, _ = loss_weights(item(1), BaseTask("t2v", 0.5, frozenset()), 0.0, weight_C)
+    assert torch.equal(video[:, 0, 0, 0], weight_C)
+    still = replace(item(1), video=item(1).video[:, :1], mouth_TYX=torch.zeros(1, 2, 2))
+    video, _ = loss_weights(still, BaseTask("t2v", 0.5, frozenset()), 0.0, None, still_weight=6.0)
+    assert video.unique().tolist() == [6.0]
+
+
+def test_cuts_of_takes_hold_the_mouth(tmp_path: Path) -> None:
+    for index in range(12):
+        take = painted(index)
+        wide = np.zeros((13, 128, 160, 3), np.uint8)
+        wide[:, 32:64, 128:160] = 255  # the token that the mouth is in
+        mouth = np.zeros((4, 4, 5), np.uint8)
+        mouth[:, 1, 4] = 90
+        takes.write(tmp_path, replace(take, frames_TYX3=wide, mouth_LYX=mouth, face_LYX=mouth))
+    assert frames.cut_takes(tmp_path, tmp_path / "frames", quiet=True) == 1
+    assert frames.cut_takes(tmp_path, tmp_path / "frames", quiet=True) == 0
+    (shard,) = frames.read(tmp_path / "frames").shards[128]
+    assert shard.shape == (24, 13, 128, 128, 3)
+    assert (shard[::2].mean((1, 2, 3, 4)) > 10).all()
+
+
+def line_recipe(num_steps: int) -> Recipe:
+    """A small matrix learned by both optimizers; batches depend on the step alone."""
+
+    class Inside(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.block = nn.Linear(4, 4)
+            self.outside = nn.Linear(4, 2)
+
+    def batch(step: int, device: torch.device) -> Tensor:
+        return torch.randn(8, 4, generator=torch.Generator().manual_seed(step)).to(device)
+
+    def loss(modules: dict[str, nn.Module], x: Tensor) -> dict[str, Tensor]:
+        module: Any = modules["line"]
+        return {"loss": (module.outside(module.block(x).tanh()) - x[:, :2]).square().mean()}
+
+    def build() -> dict[str, nn.Module]:
+        torch.manual_seed(0)
+        return {"line": Inside()}
+
+    return Recipe(
+        "line", {"num_steps": num_steps}, build, batch, loss,
+        lambda modules, folder: export_module(modules["line"], folder / "line.safetensors"),
+        num_steps=num_steps, warmup_steps=2, inner=("line",),
+    )  # fmt: skip
+
+
+def test_a_run_that_was_stopped_ends_where_an_unbroken_one_does(tmp_path: Path) -> None:
+    whole = line_recipe(30)
+
+    def stop_at_13(step: int, device: torch.device) -> Tensor:
+        if step == 13:
+            raise KeyboardInterrupt
+        drawn: Tensor = whole.batch(step, device)
+        return drawn
+
+    with pytest.raises(KeyboardInterrupt):
+        train(replace(whole, batch=stop_at_13), tmp_path / "parts", device="cpu", quiet=True, save_every_s=0.0)
+    ends = {}
+    for name in ("parts", "whole"):
+        train(whole, tmp_path / name, device="cpu", quiet=True)
+        ends[name] = load_file(tmp_path / name / "export" / "line.safetensors")
+        assert len((tmp_path / name / "loss.jsonl").read_text().splitlines()) == 30
+    assert all(torch.equal(ends["whole"][n], ends["parts"][n]) for n in ends["whole"])
+    with pytest.raises(UserError, match="another recipe"):
+        train(line_recipe(31), tmp_path / "whole", device="cpu", quiet=True)
