@@ -171,8 +171,8 @@ def test_errors(tasks: Any, api_server: ApiServer) -> None:
 def test_callback_has_the_body_of_get(tasks: Any, api_server: ApiServer) -> None:
     hook = f"{api_server.outside.url}/ark"
     made = tasks.create(model=MODEL, content=text("p"), duration=4, callback_url=hook)
-    _, body = api_server.outside.hook("/ark")
-    told = json.loads(body)
+    api_server.wait(made.id)
+    told = settled(api_server, made.id, "/ark")[-1]
     assert (told["id"], told["status"]) == (made.id, "succeeded")
     assert httpx.get(told["content"]["video_url"]).status_code == 200
 
@@ -181,3 +181,23 @@ def test_flex_waits_behind(tasks: Any, api_server: ApiServer) -> None:
     made = tasks.create(model=MODEL, content=text("p"), service_tier="flex")
     assert api_server.wait(made.id).priority == -1
     assert tasks.get(task_id=made.id).service_tier == "flex"
+
+
+def settled(api_server: ApiServer, job_id: str, path: str) -> list[dict[str, Any]]:
+    """What came to `path` once every webhook of an ended job was sent; the end comes last."""
+    ulid, until = api_server.wait(job_id).id, time.monotonic() + 30
+    while any(d.delivered_at is None for d in api_server.service.store.deliveries.of_job(ulid)):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    found = [json.loads(body) for at, _, body in api_server.outside.hooks if at == path]
+    return sorted((b for b in found if b["id"] == job_id), key=lambda b: b["status"] == "succeeded")
+
+
+def test_callbacks_come_at_every_change(tasks: Any, api_server: ApiServer) -> None:
+    made = tasks.create(
+        model=MODEL, content=text("p"), duration=4, callback_url=f"{api_server.outside.url}/ark-changes"
+    )
+    bodies = settled(api_server, made.id, "/ark-changes")
+    assert sorted(b["status"] for b in bodies) == ["queued", "running", "succeeded"]
+    for body in bodies:
+        assert ("content" in body) is (body["status"] == "succeeded")

@@ -179,3 +179,29 @@ def test_uploads_are_named_by_url(both: sdk.Client, api_server: ApiServer) -> No
     made = both.files.create(Path(api_server.outside.image))
     assert made.urls["get"].endswith(f"/v1/files/{made.id}")
     assert made.size > 0
+
+
+@pytest.mark.parametrize(
+    ("events", "told"),
+    [
+        (["start", "completed"], ["processing", "succeeded"]),
+        (["start", "logs"], ["processing", "processing"]),  # the toy has one stage
+        (["completed"], ["succeeded"]),
+        (None, ["succeeded"]),
+    ],
+)
+def test_webhooks_come_at_the_moments_asked_for(
+    client: sdk.Client, api_server: ApiServer, events: list[str] | None, told: list[str]
+) -> None:
+    path = f"/replicate-{'-'.join(events or ['default'])}"
+    hook = {"webhook": api_server.outside.url + path} | ({"webhook_events_filter": events} if events else {})
+    made = client.models.predictions.create(MODEL, input={"prompt": "p", "duration": 3}, **hook)
+    job_id, until = api_server.wait(made.id).id, time.monotonic() + 30
+    while any(d.delivered_at is None for d in api_server.service.store.deliveries.of_job(job_id)):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    bodies = [json.loads(body) for at, _, body in api_server.outside.hooks if at == path]
+    assert sorted(b["status"] for b in bodies) == told
+    for body in bodies:
+        assert (body["output"] is not None) is (body["status"] == "succeeded")
+        assert (body["completed_at"] is not None) is (body["status"] == "succeeded")

@@ -1,7 +1,8 @@
 """Volcengine Ark and BytePlus ModelArk (Seedance): create, get, list, delete of generation tasks, and callbacks.
 
 Wire facts (apis 9): the SDK sends a null for every unset field; DELETE cancels what is queued, deletes what has ended
-and refuses what runs; a callback is the body of GET, unsigned; billing counts width x height x 24 x seconds / 1024.
+and refuses what runs; a callback is the body of GET, unsigned, at every change; billing counts width x height x 24 x
+seconds / 1024.
 """
 
 from __future__ import annotations
@@ -204,7 +205,7 @@ def router(service: Service) -> APIRouter:
         request = to_request(body)
         url = wire.field(body, "callback_url", str, "")
         base = face.base_url(http, service.config.public_url)
-        hook = {"format": PROTOCOL, "url": url, "base": base} if url else None
+        hook = {"format": PROTOCOL, "url": url, "base": base, "on": list(STATUS)} if url else None
         priority = -1 if body.get("service_tier") == "flex" else wire.within(body, "priority", 0, 9, 0)
         job = await wire.accept(service, http, key, PROTOCOL, model, request, body, webhook=hook, priority=priority)
         return JSONResponse({"id": service.public_id(job, PROTOCOL)}, headers=service.lifecycle(job))

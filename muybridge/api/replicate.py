@@ -35,7 +35,13 @@ PAGE = 100
 MAX_WAIT_S = 60.0
 EXAMPLE: dict[str, Any] = {"input": {"prompt": "A horse at full gallop.", "duration": 5, "resolution": "720p"}}
 VERSIONED = {"version": "alibaba/happyhorse-1.1", **EXAMPLE}
-EVENTS = ("start", "output", "logs", "completed")
+EVENTS = {  # what each is at our jobs: the log is the stage, and the one output comes with the end
+    "start": ("in_progress",),
+    "output": ("completed",),
+    "logs": ("stage",),
+    "completed": ("completed", "failed", "cancelled"),
+}
+DEFAULT_EVENTS = ("output", "completed")
 STATUS = {
     "queued": "starting",
     "in_progress": "processing",
@@ -219,12 +225,12 @@ def router(service: Service) -> APIRouter:
         request = to_request(body["input"])
         hook = None
         if url := wire.field(body, "webhook", str, ""):
-            events = wire.strings(body, "webhook_events_filter") or list(EVENTS)
+            events = wire.strings(body, "webhook_events_filter") or DEFAULT_EVENTS
             if unknown := set(events) - set(EVENTS):
                 raise InvalidRequest(f"{sorted(unknown)[0][:40]!r} is not an event.", "webhook_events_filter")
-            if "completed" in events:
-                base = face.base_url(http, service.config.public_url)
-                hook = {"format": PROTOCOL, "url": url, "base": base, "root": root(service, http)}
+            base, moments = face.base_url(http, service.config.public_url), {m for e in events for m in EVENTS[e]}
+            about = {"format": PROTOCOL, "url": url, "base": base, "root": root(service, http)}
+            hook = {**about, "on": sorted(moments)}
         job = await wire.accept(service, http, key, PROTOCOL, model, request, body, webhook=hook)
         wait_s = patience(http.headers.get("prefer"))
         if wait_s:

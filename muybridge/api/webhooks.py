@@ -14,6 +14,7 @@ import logging
 import secrets
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request, Response
@@ -24,7 +25,7 @@ from muybridge.api.face import as_caller, protocol_route, read_body, text_of
 from muybridge.api.fetch import FetchPolicy, check_url, exchange
 from muybridge.api.video import render
 from muybridge.errors import InvalidRequest, MediaFetch, MuybridgeError, NotFound
-from muybridge.jobs.job import Delivery, Job, new_id
+from muybridge.jobs.job import Delivery, Job, Status, new_id
 
 if TYPE_CHECKING:
     from muybridge.api.keys import Key
@@ -36,6 +37,7 @@ log = logging.getLogger("muybridge.api")
 EVENTS = ("video.completed", "video.failed", "video.cancelled")
 MAX_ENDPOINTS = 10
 RETRY_AFTER_S = (5, 30, 120, 600, 1800, 3600, 7200, 14400, 28800)  # then given up, about 16 hours after the first try
+MAX_RETRIES_UNDER_WAY = 3  # of a webhook about a state that has passed meanwhile (Ark's own number)
 DISABLE_AFTER_S = 3 * 86_400.0  # an endpoint that failed for this long without one success is switched off
 
 
@@ -113,6 +115,7 @@ def deliver(service: Service, delivery: Delivery) -> None:
     error = send(service, target, job, delivery)
     endpoint = target.get("endpoint")
     gone = error is not None and error.startswith("410")  # the receiver says: never again
+    gone = gone or (target.get("moment") is not None and delivery.tries > MAX_RETRIES_UNDER_WAY)
     retry_s = (
         None if error is None or gone or delivery.tries > len(RETRY_AFTER_S) else RETRY_AFTER_S[delivery.tries - 1]
     )
@@ -143,6 +146,9 @@ def send(service: Service, target: Mapping[str, Any], job: Job, delivery: Delive
     """One POST; None when the receiver took it (2xx), else why not. No redirects; the answer's body is not read."""
     policy: FetchPolicy = service.fetch_policy("webhook")
     try:
+        if target.get("moment"):  # told as it was: what followed has a webhook of its own
+            status: Status = "queued" if target["moment"] == "queued" else "in_progress"
+            job = replace(job, status=status, artifacts=(), error=None, completed_at=None)
         custom = service.webhook_formats.get(str(target.get("format")))
         if custom:
             body, headers = custom(service, job, delivery)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 from muybridge.errors import NotFound, WorkerLost
 from muybridge.jobs.database import Row, Tx
-from muybridge.jobs.job import Claim, new_id
+from muybridge.jobs.job import TERMINAL, Claim, new_id
 
 
 def fence(claim: Claim) -> Row:
@@ -83,8 +85,26 @@ def ended(tx: Tx, row: Row) -> None:
         data["error"] = {"code": row["error_code"], "message": row["error_message"]}
     event(tx, row["id"], row["num_events"], "status", data)
     if row["webhook"] is not None:
-        about = {"job_id": row["id"], "tenant": row["tenant"], "seq": row["num_events"], "webhook": row["webhook"]}
-        tx.run("add_delivery", id=new_id(), now=tx.now, **about)
+        tell(tx, row["id"], row["tenant"], row["num_events"], json.loads(row["webhook"]), row["status"])
+
+
+def tell(tx: Tx, job_id: str, tenant: str, seq: int, webhook: Mapping[str, Any] | None, moment: str) -> None:
+    """Queue a webhook that wants to hear of `moment`: a status, or `stage` (a new one began).
+
+    Its `on` lists the moments; without it only the end is told. Endpoints of the tenant always hear of the end only.
+    """
+    if webhook is None:
+        return
+    at_end = moment in TERMINAL
+    wanted = moment in webhook["on"] if "on" in webhook else at_end
+    told = {k: v for k, v in webhook.items() if wanted or k == "endpoints"} if at_end else dict(webhook)
+    if (at_end and not told) or not (at_end or wanted):
+        return
+    if not at_end:
+        told.pop("endpoints", None)
+        told["moment"] = moment
+    about = {"job_id": job_id, "tenant": tenant, "seq": seq, "webhook": json.dumps(told)}
+    tx.run("add_delivery", id=new_id(), now=tx.now, **about)
 
 
 def event(tx: Tx, job_id: str, seq: int, kind: str, data: Row) -> None:

@@ -27,6 +27,7 @@ from muybridge.jobs.outcomes import (
     lost,
     put_back,
     stop,
+    tell,
     visible,
 )
 from muybridge.jobs.records import Deliveries, Keys, Ledger, Receipts
@@ -116,6 +117,7 @@ class Store:
             lane = {"tenant": new.tenant, "model": new.model, "priority": new.priority}
             tx.run("lane_push", **lane, cost_s=seconds, ready_at=tx.now)
             event(tx, job_id, 1, "status", {"status": "queued"})
+            tell(tx, job_id, new.tenant, 1, new.webhook, "queued")
             return job_of({**row, **body}), True
 
         return self.database.run(work, lock=f"admit {new.tenant}" if admission else None)
@@ -253,7 +255,10 @@ class Store:
             if lane["start_s"] > lane["virtual_s"]:
                 tx.run("clock_advance", start_s=lane["start_s"])
         event(tx, row["id"], row["num_events"], "status", {"status": "in_progress", "attempt": row["attempt"]})
-        return Claim(job_of(row), worker, lease_s, row["checkpoint_key"], models)
+        job = job_of(row)
+        if row["attempt"] == 1:
+            tell(tx, job.id, job.tenant, row["num_events"], job.webhook, "in_progress")
+        return Claim(job, worker, lease_s, row["checkpoint_key"], models)
 
     def renew(
         self,
@@ -264,8 +269,11 @@ class Store:
         checkpoint_key: str | None = None,
         preview_key: str | None = None,
         lease_s: float | None = None,
+        new_stage: bool = False,
     ) -> Signals:
         """Report progress (0..100, never falls) and hold the lease for `lease_s` more seconds.
+
+        `new_stage`: webhooks that want to know hear of it.
 
         Raises WorkerLost when the job is no longer this attempt's: stop and discard.
         """
@@ -281,6 +289,8 @@ class Store:
             event(tx, claim.job.id, row["num_events"] - new_events + 1, "progress", data)
             if preview_key is not None:
                 event(tx, claim.job.id, row["num_events"], "preview", {"key": preview_key})
+            if new_stage:
+                tell(tx, claim.job.id, claim.job.tenant, row["num_events"], claim.job.webhook, "stage")
             return Signals(bool(row["cancel_requested"]), self._must_yield(tx, claim))
 
         return self.database.run(work)

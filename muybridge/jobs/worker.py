@@ -146,7 +146,7 @@ class Hook:
             self._previewed_at = now
             preview_key = artifact_key(self._claim.job.id, self._claim.attempt, f"preview-{new_id()}.jpg")
             self._artifacts.put(preview_key, preview(), "image/jpeg")
-        signals = self._renew(stage, progress, eta_s, key, preview_key, lease_s)
+        signals = self._renew(stage, progress, eta_s, key, preview_key, lease_s, new_stage)
         if signals.cancel:
             raise self._stop(Cancelled("The caller cancelled this job."))
         if signals.preempt or self._draining():
@@ -172,9 +172,10 @@ class Hook:
         key: str | None = None,
         preview_key: str | None = None,
         lease_s: float | None = None,
+        new_stage: bool = False,
     ) -> Signals:
         try:
-            signals = self._store.renew(self._claim, stage, progress, eta_s, key, preview_key, lease_s)
+            signals = self._store.renew(self._claim, stage, progress, eta_s, key, preview_key, lease_s, new_stage)
         except WorkerLost as lost:
             raise self._stop(lost) from None
         self._watch(self._claim.lease_s if lease_s is None else lease_s)
