@@ -18,7 +18,7 @@ from muybridge.api.background import run_background
 from muybridge.api.edge import Edge
 from muybridge.api.face import Render, known
 from muybridge.api.limits import Limits
-from muybridge.api.service import Service
+from muybridge.api.service import Check, Service
 from muybridge.config import ServerConfig
 
 VERSION = "0.1.0"
@@ -60,13 +60,17 @@ FACES: tuple[Face, ...] = (
 
 
 def create_app(
-    config: ServerConfig, limits: Limits | None = None, faces: tuple[Face, ...] = FACES, runner: str | None = None
+    config: ServerConfig,
+    limits: Limits | None = None,
+    faces: tuple[Face, ...] = FACES,
+    runner: str | None = None,
+    checks: tuple[Check, ...] = (),
 ) -> FastAPI:
     """The application over its own store and artifacts. A face that is missing or broken fails here, loudly.
 
-    `runner` is what the workers beside it run, where there are some (see `Service.open`).
+    `runner` is what the workers beside it run, where there are some (see `Service.open`); `checks` see each submit.
     """
-    service = Service.open(config, limits or Limits(), runner=runner)
+    service = Service.open(config, limits or Limits(), checks, runner)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

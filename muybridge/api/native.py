@@ -138,7 +138,9 @@ async def submit(
     slow = change is not None or any(
         n in body for n in (*video.MEDIA_FIELDS, "input_reference", "references", "characters")
     )
-    return await (in_thread(work, limiter=service.ingest_slots) if slow else service.lane.run(work))
+    if slow:
+        return await in_thread(work, limiter=service.ingest_slots)
+    return await (in_thread(work) if service.checks else service.lane.run(work))  # a check may take its time
 
 
 def answer(service: Service, request: Request, job: Job, rate: tuple[int, int, float] | None = None) -> Response:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from muybridge.api.limits import Limits
+from muybridge.api.moderation import Moderation, check_of
 from muybridge.config import ServerConfig
 from muybridge.errors import UserError
 from muybridge.jobs.worker import WorkerSpec
@@ -34,10 +35,12 @@ class Serving:
     limits: Limits
     runner: str = DEFAULT_RUNNER
     lease_s: float = 60.0
+    moderation: Moderation | None = None
 
 
 def read_config(path: Path | None) -> dict[str, Any]:
-    """The values of a TOML file: `runner`, `public_url`, `artifacts`, `lease_s`, and a table `limits` (see Limits).
+    """The values of a TOML file: `runner`, `public_url`, `artifacts`, `lease_s`, and the tables `limits`
+    (see Limits) and `moderation` (see `moderation.Moderation`).
 
     Raises UserError that names what is not understood.
     """
@@ -47,7 +50,7 @@ def read_config(path: Path | None) -> dict[str, Any]:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read as TOML: {error}.") from error
-    known = {"runner", "public_url", "artifacts", "lease_s", "limits"}
+    known = {"runner", "public_url", "artifacts", "lease_s", "limits", "moderation"}
     if unknown := set(values) - known:
         raise UserError(f"{path} has the unknown setting {sorted(unknown)[0]!r}; known are {', '.join(sorted(known))}.")
     return values
@@ -80,7 +83,10 @@ def serve(serving: Serving, as_json: bool = False) -> None:
     listener = _listen(serving.config)
     config = replace(serving.config, port=listener.getsockname()[1])
     fleet = Fleet(worker_spec(serving), config.workers)
-    app = create_app(config, serving.limits, runner=serving.runner)  # makes the database; the workers need it
+    checks = (check_of(serving.moderation),) if serving.moderation is not None else ()
+    app = create_app(
+        config, serving.limits, runner=serving.runner, checks=checks
+    )  # makes the database; the workers need it
     server = uvicorn.Server(
         uvicorn.Config(
             app,

@@ -166,6 +166,8 @@ class Service:
         body_hash = hash_of(protocol, model, raw)
         if retry and idempotency_key is None and (found := self._recent(key, body_hash)):
             return found
+        if self.checks and (known := self.repeated(key, protocol, model, raw, idempotency_key)) is not None:
+            return known
         for check in self.checks:
             check(key, built)
         quote = self.quote(built, served.actual, model)

@@ -20,10 +20,13 @@ def serve(
     workers: Annotated[int, typer.Option(min=0, help="Worker processes beside the API; 0 if they run elsewhere.")] = 1,
     model: Annotated[str, typer.Option(help="Sizes served, by comma; the first stands behind every alias.")] = "tiny",
     database: Annotated[str | None, typer.Option(help="postgresql:// URL for more than one machine.")] = None,
-    config: Annotated[Path | None, typer.Option(help="TOML file: runner, public_url, artifacts, [limits].")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="TOML file: runner, public_url, artifacts, [limits], [moderation].")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the address and first key as one JSON line.")] = False,
 ) -> None:
     """Serve the native and compatible APIs; the first start prints a key and a curl line. Ctrl-C drains and stops."""
+    from muybridge.api.moderation import read as read_moderation
     from muybridge.api.run import DEFAULT_RUNNER, Serving, limits_of, read_config
     from muybridge.api.run import serve as run
     from muybridge.config import ServerConfig
@@ -32,4 +35,5 @@ def serve(
     models = tuple(name.strip() for name in model.split(",") if name.strip())
     server = ServerConfig(host, port, data, database, told.get("artifacts"), told.get("public_url"), workers)
     limits = limits_of(told.get("limits", {}), models)
-    run(Serving(server, limits, told.get("runner", DEFAULT_RUNNER), float(told.get("lease_s", 60.0))), as_json)
+    asked = read_moderation(told["moderation"]) if "moderation" in told else None
+    run(Serving(server, limits, told.get("runner", DEFAULT_RUNNER), float(told.get("lease_s", 60.0)), asked), as_json)
