@@ -26,6 +26,7 @@ from muybridge.engine.programme_file import Programme, make_file
 from muybridge.errors import MediaInvalid
 from muybridge.request import Request
 from muybridge.shapes import FPS
+from muybridge.speech.language_of import check_language
 from muybridge.speech.pacing import Plan, asked_rate
 from muybridge.speech.programme import beats_of, plan_programme
 from muybridge.speech.script import Script
@@ -38,6 +39,7 @@ def make_clip(
     """Generate and save; returns what was made. Raises UserError before anything is loaded where input is bad."""
     started = time.perf_counter()
     check_files(request)
+    check_prompt(request, model)
     output.parent.mkdir(parents=True, exist_ok=True)
     engine = load(model, EngineConfig(**settings))  # type: ignore[arg-type]  # values are checked where they are used
     plan = engine.plan(request)
@@ -134,6 +136,12 @@ def _bar(quiet: bool) -> Progress:
 def _columns() -> tuple[ProgressColumn, ...]:
     bar = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
     return (*bar, TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn())
+
+
+def check_prompt(request: Request, model: str) -> None:
+    """Raise InvalidRequest for a language that tiny was not trained on; other sizes read any."""
+    if model == "tiny":
+        check_language(request.prompt, model)
 
 
 def check_files(request: Request) -> None:
