@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muybridge.api import fetch as net
-from muybridge.api.fetch import FetchPolicy, check_url, decode_data_url, is_public
+from muybridge import fetch as net
 from muybridge.errors import MediaFetch, MediaInvalid
+from muybridge.fetch import FetchPolicy, check_url, decode_data_url, is_public
 
 PUBLIC = "93.184.215.14"
 

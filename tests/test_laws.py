@@ -15,11 +15,11 @@ import muybridge
 
 ROOT = Path(muybridge.__file__).parent
 FLOORS = {
-    0: ("request", "shapes", "config", "errors", "media", "ingest"),
+    0: ("request", "shapes", "config", "errors", "media", "ingest", "fetch"),
     1: ("model", "speech"),
     2: ("flow", "world", "evaluate", "jobs", "trust", "arena"),
     3: ("engine", "train", "providers"),
-    4: ("cli", "api", "recipes", "client"),
+    4: ("cli", "api", "recipes", "suites", "client"),
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names}
 BRIDGES = {("providers/local.py", "engine")}  # the one place where two packages of a floor meet

@@ -11,13 +11,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from muybridge.errors import MediaInvalid
+from muybridge.errors import MediaFetch, MediaInvalid
 from muybridge.jobs.job import NewJob
 from muybridge.jobs.store import Store
 from muybridge.media import probe
 from muybridge.providers.catalog import shipped
+from muybridge.providers.client import Remote
 from muybridge.providers.ledger import Ledger
-from muybridge.providers.provider import Order
+from muybridge.providers.provider import Order, Source, Ticket
 from muybridge.providers.results import check, files
 from muybridge.providers.simulator import small_clip
 from muybridge.request import AudioMode, Request
@@ -94,3 +95,59 @@ def test_the_simulator_serves_over_a_real_socket() -> None:
     finally:
         server.terminate()
         server.communicate()
+
+
+# Where results are fetched from -------------------------------------------------------------------------------------
+
+PUBLIC = "93.184.216.34"
+
+
+def remote(transport: httpx.BaseTransport | None = None, **more: object) -> Remote:
+    offer = next(o for o in shipped().offers if o.key == "fal/happyhorse-1.1")
+    return Remote("fal", (offer,), "our-key", transport=transport, **more)  # type: ignore[arg-type]
+
+
+def test_a_second_dns_answer_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DNS rebinding: a name that is public when it is checked and 127.0.0.1 when it is used."""
+    answers, connected = [[PUBLIC], ["127.0.0.1"], ["127.0.0.1"]], []
+
+    def connect(address: tuple[str, int], *_: object) -> None:
+        connected.append(address)
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr("muybridge.fetch.resolve", lambda *_: answers.pop(0))
+    monkeypatch.setattr("muybridge.fetch.socket.create_connection", connect)
+    account = remote()
+    with pytest.raises(MediaFetch):
+        account.fetch(Ticket("1", "m", "t2v", 0.0), Source("https://clips.example.com/a.mp4"), tmp_path / "a")
+    assert connected == [(PUBLIC, 443)]
+    assert len(answers) == 2  # asked once
+    account.close()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://clips.example.com/a.mp4", "https://127.0.0.1/a.mp4", "https://169.254.169.254/latest", "file:///etc/passwd",
+        "https://user:secret@clips.example.com/a.mp4", "https://clips.example.com:22/a.mp4", "https://[::1]/a.mp4",
+    ],
+)  # fmt: skip
+def test_addresses_that_a_provider_may_not_send_us_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    def connect(*_: object) -> None:
+        raise AssertionError("nothing may be connected to")
+
+    monkeypatch.setattr("muybridge.fetch.socket.create_connection", connect)
+    ticket = Ticket("1", "m", "t2v", 0.0)
+    direct = remote()
+    with pytest.raises(MediaFetch):
+        direct.fetch(ticket, Source(url), tmp_path / "a")
+    direct.close()
+    # Nor by a redirect from the provider's own host, where our key would be known.
+    hops = httpx.MockTransport(lambda _: httpx.Response(302, headers={"location": url}))
+    redirecting = remote(hops)
+    with pytest.raises(MediaFetch):
+        redirecting.fetch(ticket, Source(f"{redirecting.base}/a.mp4", ours=True), tmp_path / "a")
+    redirecting.close()
+    assert not list(tmp_path.iterdir())

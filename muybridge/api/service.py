@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 from anyio import CapacityLimiter
 
 from muybridge.api import ids, links
-from muybridge.api.fetch import FetchPolicy, check_url, decode_data_url
 from muybridge.api.keys import Key, Keyring
 from muybridge.api.lane import Lane
 from muybridge.api.limits import Limits
@@ -44,6 +43,7 @@ from muybridge.errors import (
     NotInstalled,
     TimedOut,
 )
+from muybridge.fetch import FetchPolicy, check_url, decode_data_url
 from muybridge.jobs import inputs
 from muybridge.jobs.artifacts import ArtifactStore, open_artifacts
 from muybridge.jobs.database import Tx

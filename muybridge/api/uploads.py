@@ -16,8 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
 
-from muybridge.api.fetch import FetchPolicy, fetch
 from muybridge.errors import Conflict, InvalidRequest, MediaInvalid, NotFound
+from muybridge.fetch import FetchPolicy, fetch
 
 MediaKind = Literal["image", "video", "audio"]
 _CHUNK_BYTES = 1024 * 1024

@@ -22,9 +22,9 @@ from fastapi.responses import JSONResponse
 
 from muybridge.api import ids
 from muybridge.api.face import as_caller, protocol_route, read_body, text_of
-from muybridge.api.fetch import FetchPolicy, check_url, exchange
 from muybridge.api.video import render
 from muybridge.errors import InvalidRequest, MediaFetch, MuybridgeError, NotFound
+from muybridge.fetch import FetchPolicy, check_url, exchange
 from muybridge.jobs.job import Delivery, Job, Status, new_id
 
 if TYPE_CHECKING:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import ipaddress
-import socket
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,6 +17,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 
 from muybridge.errors import InvalidRequest, MediaFetch
+from muybridge.fetch import FetchPolicy, fetch
 from muybridge.providers import (
     ark,
     dashscope,
@@ -83,6 +82,9 @@ MAX_LOOKS = 20  # jobs of a list that are asked for their prompt at one time
 LIST_LAG_S = 60.0  # a list that does not show a job may still be behind
 NEAR_S = 600.0  # how far a listed job's time may lie from our submit, other clocks being wrong
 
+# Results at addresses that a provider names: https and public only, connected to as checked (no DNS rebinding), no
+# proxies of the environment. Where a proxy is the only way out, the operator trusts the provider instead.
+RESULTS = FetchPolicy(MAX_RESULT_BYTES, RESULT_S)
 _PLAIN = {"Accept-Encoding": "identity"}  # so that Content-Length is the size of the file
 
 # Raised before the request has left us: the provider cannot have seen it.
@@ -278,7 +280,7 @@ class Remote:
         if same_host:  # Google's protocol names https addresses even where the server speaks http
             url = urlsplit(url)._replace(scheme=urlsplit(self.base).scheme).geturl()
         if not (self.trusted or same_host):
-            _check_public(url)
+            return fetch(url, to, RESULTS)
         headers = self._headers if source.ours and same_host else {}
         try:
             return self._download(url, headers, to)
@@ -287,13 +289,13 @@ class Remote:
             raise MediaFetch(f"The result could not be fetched ({type(error).__name__}).") from error
 
     def _download(self, url: str, headers: Mapping[str, str], to: Path) -> int:
-        """One GET; at most one redirect, checked like the first address and without our key."""
+        """One GET from the account's own host; a redirect is followed without our key, guarded unless trusted."""
         for _ in range(2):
             with self._http.stream("GET", url, headers={**_PLAIN, **headers}, timeout=RESULT_S) as answer:
                 if answer.is_redirect and answer.headers.get("location"):
                     url, headers = urljoin(url, answer.headers["location"]), {}
                     if not self.trusted:
-                        _check_public(url)
+                        return fetch(url, to, RESULTS)
                     continue
                 if answer.status_code != 200:
                     raise MediaFetch(f"The result's address answered {answer.status_code}.")
@@ -345,20 +347,3 @@ def _save(answer: httpx.Response, to: Path) -> int:
         to.unlink(missing_ok=True)
         raise
     return size
-
-
-def _check_public(url: str) -> None:
-    """Refuse an address that a provider must not send us to. Raises MediaFetch.
-
-    The name is resolved again when it is fetched, so this keeps out mistakes and plain attacks, not DNS rebinding by
-    the provider that we pay.
-    """
-    parts = urlsplit(url)
-    if parts.scheme != "https" or not parts.hostname or parts.username is not None:
-        raise MediaFetch("The provider's result is not at a plain https address.")
-    try:
-        found = {str(info[4][0]) for info in socket.getaddrinfo(parts.hostname, parts.port or 443)}
-    except OSError as error:
-        raise MediaFetch(f"The host of the result, {parts.hostname!r}, could not be resolved.") from error
-    if not all(ipaddress.ip_address(a.partition("%")[0]).is_global for a in found):
-        raise MediaFetch(f"The host of the result, {parts.hostname!r}, is not on the public internet.")
