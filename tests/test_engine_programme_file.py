@@ -20,6 +20,8 @@ from muybridge.engine import command
 from muybridge.engine.programme import generate_programme
 from muybridge.engine.programme_file import GrowingFile, make_file
 from muybridge.errors import InvalidRequest, UserError
+from muybridge.evaluate.container import container_times
+from muybridge.evaluate.drift_report import seams_of
 from muybridge.model.tokens import Role
 from muybridge.speech.programme import plan_programme, scene_of
 from muybridge.speech.script import parse_script
@@ -34,6 +36,12 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert len(made.windows) == 2 and made.num_resumed == 0
     assert not output.with_name("talk.mp4.state").exists()
     return output
+
+
+def test_the_file_is_on_the_clock_and_names_its_seams(uninterrupted: Path) -> None:
+    found = container_times(uninterrupted)
+    assert found.faults == () and found.difference_s == 0
+    assert seams_of(uninterrupted) == programme().seams_s and len(programme().seams_s) == 1
 
 
 def test_sound_and_picture_are_as_long_as_planned(uninterrupted: Path) -> None:

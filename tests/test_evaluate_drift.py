@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from test_evaluate import RATE, clip, talk
+from typer.testing import CliRunner
 
 from muybridge import media
+from muybridge.cli import build
+from muybridge.errors import InvalidRequest, MediaInvalid
 from muybridge.evaluate import drift_report, sync
 from muybridge.evaluate.seams import clicks, colour_TD, jumps, sync_steps
 
@@ -133,9 +137,19 @@ def test_a_file_is_judged_with_its_own_seams_and_drawn_on_one_page(file_with_tru
 def test_openings_may_come_from_a_witness(file_with_truth: Path, tmp_path: Path) -> None:
     alone = tmp_path / "talk.mp4"
     alone.write_bytes(file_with_truth.read_bytes())
-    from muybridge.errors import MediaInvalid
-
     with pytest.raises(MediaInvalid, match="how far the mouth"):
         drift_report.judge_clip(alone)
     report = drift_report.judge_clip(alone, lambda frames: frames[:, 56:72, 90:130].mean((1, 2, 3)))
     assert report.opening_from == "witness" and report.drift.verdict == "in sync"
+
+
+def test_the_verb_prints_figures_and_writes_pages(file_with_truth: Path, tmp_path: Path) -> None:
+    app = build(("drift", "plan"))
+    run = CliRunner().invoke(app, ["drift", str(file_with_truth), "-o", str(tmp_path), "--json"])
+    assert run.exit_code == 0, run.output
+    (printed,) = json.loads(run.stdout)
+    assert printed["passes"] and [Path(p).suffix for p in printed["pages"]] == [".png", ".pdf"]
+    assert all(Path(p).is_file() for p in printed["pages"])
+    assert isinstance(
+        CliRunner().invoke(app, ["drift", str(file_with_truth), "--seams", "x"]).exception, InvalidRequest
+    )

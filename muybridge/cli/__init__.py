@@ -12,7 +12,20 @@ import typer
 
 from muybridge.errors import MuybridgeError
 
-GROUPS = ("generate", "serve", "keys", "jobs", "plan", "route", "weights", "train", "evaluate", "world", "doctor")
+GROUPS = (
+    "generate",
+    "serve",
+    "keys",
+    "jobs",
+    "plan",
+    "route",
+    "weights",
+    "train",
+    "evaluate",
+    "drift",
+    "world",
+    "doctor",
+)
 
 
 def build(groups: tuple[str, ...] = GROUPS) -> typer.Typer:

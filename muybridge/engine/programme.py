@@ -77,8 +77,7 @@ def generate_programme(
     script = parse_script(request.prompt, request.language)
     # Spans in the prompt are on the programme's clock: they become beats, and each window gets its own.
     request, beats = request.replace(prompt=script.scene or request.prompt), (*script.beats, *beats)
-    ends = () if plan is None else tuple(line.end_s for line in plan.lines)
-    windows = plan_windows(seconds, ends)
+    windows = windows_of(seconds, plan)
     carried: Carried | None = None
     for index, window in enumerate(windows):
         state = None if checkpoints is None else checkpoints.load(index)
@@ -102,6 +101,11 @@ def generate_programme(
         _deliver(sink, clip, window, carried, is_last)
         carried = None if is_last else _carry(clip, state, windows[index + 1], window)
     return windows
+
+
+def windows_of(seconds: float, plan: Plan | None = None) -> tuple[Window, ...]:
+    """The windows that a programme of a plan is made in: cut where lines end."""
+    return plan_windows(seconds, () if plan is None else tuple(line.end_s for line in plan.lines))
 
 
 def _request_of(request: Request, window: Window, beats: Sequence[Beat], plan: Plan | None) -> Request:

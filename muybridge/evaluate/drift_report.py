@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muybridge import media
-from muybridge.errors import MediaInvalid, NotInstalled
+from muybridge.errors import InvalidRequest, MediaInvalid, NotInstalled
 from muybridge.evaluate import sync
 from muybridge.evaluate.container import ContainerTimes, container_times
 from muybridge.evaluate.seams import LEAST_COLOUR, Seam, clicks, colour_TD, jumps, sync_steps
@@ -168,8 +168,15 @@ def _truth(clip: Path) -> Floats | None:
 def seams_of(clip: Path) -> tuple[float, ...]:
     """Seconds at which a window of a programme ends, as the file itself says; none for a single shot."""
     with media.open_media(clip) as file:
-        text = file.metadata.get(SEAMS_TAG, "")
-    return tuple(float(part) for part in text.split(",") if part)
+        return seams_from(file.metadata.get(SEAMS_TAG, ""))
+
+
+def seams_from(text: str) -> tuple[float, ...]:
+    """Seconds by comma. Raises InvalidRequest for anything else."""
+    try:
+        return tuple(float(part) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise InvalidRequest(f"Seams are seconds by comma (14.2,28.4), not {text!r}.", "seams") from error
 
 
 def draw(report: Report, path: Path) -> Path:

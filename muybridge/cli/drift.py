@@ -1,0 +1,56 @@
+"""`muybridge drift`: does the sound of a long clip stay on the lips, on one page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("drift")(drift)
+
+
+def drift(
+    clips: Annotated[list[Path], typer.Argument(help="MP4s of 15 s and more; a minute is needed to prove anything.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the pages, PNG and PDF.")] = Path("evaluation"),
+    seams: Annotated[
+        str | None, typer.Option(help="Seconds where windows meet, by comma; else as the file itself says.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Test clips for zero drift: slope, offset, worst window, steps, seams and container, each beside its bound.
+
+    The mouth's opening is read from CLIP.truth.npz (`opening_T`, a number a frame) where it is there, else seen by the
+    witness, which takes minutes to fit once.
+    """
+    from muybridge.evaluate.drift_report import draw, judge_clip, page_lines, seams_from, truth_path
+
+    given = None if seams is None else seams_from(seams)
+    reports = []
+    for clip in clips:
+        opening = person = None
+        if not truth_path(clip).is_file():
+            opening, person = _witness(as_json)
+        report = judge_clip(clip, opening, person, given)
+        pages = [str(draw(report, out / f"{clip.stem}.drift{ending}")) for ending in (".png", ".pdf")]
+        reports.append(report.to_dict() | {"pages": pages})
+        if not as_json:
+            print(
+                "\n".join([f"{clip}: {'passes' if report.passes else 'does not pass'}", *page_lines(report), pages[0]])
+            )
+    if as_json:
+        print(json.dumps(reports))
+
+
+def _witness(quiet: bool) -> Any:  # noqa: ANN401  (two functions of frames)
+    """Opening and person by the witness of the evaluation suites."""
+    import numpy as np
+
+    from muybridge.suites.fitted import witness
+
+    seen = witness(quiet)
+    return seen.aperture, lambda frames: np.stack([seen.describe(frame[None], 1) for frame in frames])
