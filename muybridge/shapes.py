@@ -23,6 +23,7 @@ AUDIO_CHANNELS = 64
 PATCH = 2  # latent rows and columns in one token
 GRID = STRIDE_Y * PATCH  # rendered sizes are multiples of this many pixels
 BASE_AREA = 448 * 256  # pixels of the base stage, at any aspect ratio
+BASE_AREAS = {"tiny": 224 * 128}  # of sizes that were trained on other pictures than the open 15B's
 
 SMALL_UPSCALE_AREA = 1024 * 576  # pixels up to which the open 15B upscales with full attention
 
@@ -152,16 +153,16 @@ def parse_size(size: str, ratio: str = "16:9") -> PixelSize:
     return PixelSize(width, height)
 
 
-def base_size(across: float, down: float) -> PixelSize:
-    """The base stage's size at an aspect ratio: multiples of 32, area near 448x256, the ratio weighed most."""
+def base_size(across: float, down: float, pixels: int = BASE_AREA) -> PixelSize:
+    """The base stage's size at an aspect ratio: multiples of 32, area near `pixels`, the ratio weighed most."""
     want = math.log(across / down)
 
     def misfit(size: PixelSize) -> tuple[float, int]:
         shape = abs(math.log(size.width / size.height) - want)
-        area = abs(math.log(size.width * size.height / BASE_AREA))
+        area = abs(math.log(size.width * size.height / pixels))
         return 2 * shape + area, size.width
 
-    sides = range(4 * GRID, 24 * GRID, GRID)
+    sides = range((4 if pixels == BASE_AREA else 3) * GRID, 24 * GRID, GRID)
     return min((PixelSize(w, h) for w in sides for h in sides), key=misfit)
 
 
@@ -275,7 +276,8 @@ def plan_stages(request: Request, size: str, num_text_tokens: int = 300) -> tupl
     """The stages that `request` runs at model size `size`: base, and the upscaler where more pixels are asked for."""
     out = request.pixel_size
     ticks = clock(request.seconds)
-    base = base_size(out.width, out.height) if out != PixelSize(448, 256) else out
+    pixels = BASE_AREAS.get(size, BASE_AREA)
+    base = base_size(out.width, out.height, pixels) if out != PixelSize(448, 256) or size in BASE_AREAS else out
     is_large = out.width > base.width or out.height > base.height
     base = base if is_large else out.on_grid  # less is asked for than the base makes: make just that
     per_image = base.tokens_per_latent

@@ -15,6 +15,7 @@ from muybridge.errors import InvalidRequest
 from muybridge.request import Request
 from muybridge.shapes import (
     BASE_AREA,
+    BASE_AREAS,
     GRID,
     RATIOS,
     TIERS,
@@ -138,7 +139,7 @@ def test_the_undistilled_base_costs_64_passes() -> None:
 
 
 def test_guidance_doubles_and_steps_multiply() -> None:
-    plain = Request("x")
+    plain = Request("x", size="224x128")  # the base stage alone: the upscaler knows neither
     assert cost(plain.replace(guidance_scale=3.0), "tiny").flops == pytest.approx(2 * cost(plain, "tiny").flops)
     assert cost(plain.replace(num_inference_steps=16), "tiny").flops == pytest.approx(2 * cost(plain, "tiny").flops)
 
@@ -176,9 +177,18 @@ def test_base_sizes_keep_area_and_ratio(ratio: str) -> None:
     assert size == size.on_grid
     assert size.width * size.height == pytest.approx(BASE_AREA, rel=0.16)
     assert size.width / size.height == pytest.approx(across / down, rel=0.042)
-    assert len(plan_stages(Request("x", size="256p", ratio=ratio), "tiny")) == 1
+    assert len(plan_stages(Request("x", size="256p", ratio=ratio), "15b")) == 1
     # Portrait is landscape on its side.
     assert base_size(down, across) == PixelSize(size.height, size.width)
+
+
+@pytest.mark.parametrize("ratio", RATIOS)
+def test_a_size_may_have_a_smaller_base(ratio: str) -> None:
+    base, upscaler = plan_stages(Request("x", size="256p", ratio=ratio), "tiny")
+    assert base.size == base.size.on_grid
+    assert base.size.width * base.size.height == pytest.approx(BASE_AREAS["tiny"], rel=0.26)
+    assert base.size.width / base.size.height == pytest.approx(RATIOS[ratio][0] / RATIOS[ratio][1], rel=0.12)
+    assert upscaler.size == parse_size("256p", ratio)
 
 
 def test_trained_base_size_of_16_to_9() -> None:
@@ -205,8 +215,8 @@ def test_stages_cover_any_size(width: int, height: int) -> None:
 def test_a_small_clip_is_made_small_not_cut_out_of_a_large_one() -> None:
     (only,) = plan_stages(Request("x", size="64x64", seconds=3), "tiny")
     assert only.size == PixelSize(64, 64)
-    (only,) = plan_stages(Request("x", size="320x180"), "tiny")
-    assert only.size == PixelSize(320, 192)
+    (only,) = plan_stages(Request("x", size="160x90"), "tiny")
+    assert only.size == PixelSize(160, 96)
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def _as_written(request: Request) -> str:
 
 @dataclass
 class Components:
-    """A loaded size. `upscaler` is None where only the base size can be made."""
+    """A loaded size. Without an `upscaler` only the base size can be made, unless pixels may be enlarged."""
 
     size: str
     base: Denoiser
@@ -76,6 +76,7 @@ class Components:
     has_roles: bool = False  # whether the checkpoint knows references, sources and beats
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     aligned_corners: bool = True  # as its upscaler was probably trained
+    enlarges_pixels: bool = False  # without an upscaler, larger pictures are the base's, interpolated
     small_upscaler: Denoiser | None = None  # for outputs up to 1024x576, where the size has another one for them
     format_prompt: Callable[[Request], str] = _as_written
     negative_prompt: str = " "  # where the request gives none

@@ -62,7 +62,7 @@ class Engine:
 
     def denoise(self, state: GenerationState, between_steps: BetweenSteps | None = None) -> GenerationState:
         """Run a state through what is left of its stages, up to decoding."""
-        meter = _Meter(state.request, self.parts.size)
+        meter = _Meter(self.parts, state.request)
         while state.stage != "done":
             if state.step == self.num_steps(state):
                 state = self.upscale(state)
@@ -112,7 +112,10 @@ class Engine:
         return pipeline.num_steps(self.parts, state)
 
     def plan(self, request: Request) -> Plan | None:
-        """When what is said: phonemes on the clock, for sizes that have them. Raises UserError where the dialogue cannot fit."""
+        """When what is said: phonemes on the clock, for sizes that have them; None where nothing is said by plan.
+
+        Raises UserError where the dialogue cannot fit.
+        """
         if self.parts.phoneme_encoder is None or request.audio is not None:
             return None
         from muybridge.speech.pacing import plan_request
@@ -124,10 +127,11 @@ class Engine:
 class _Meter:
     """Progress in operations and an ETA from the measured rate of the steps so far."""
 
-    def __init__(self, request: Request, size: str) -> None:
-        estimate = cost(request, size)
-        self.flops = {s.name: s.linear_flops + s.attention_flops for s in estimate.stages}
-        self.total = estimate.flops * 1.1  # decoding is about a tenth of the wall time
+    def __init__(self, parts: Components, request: Request) -> None:
+        names = {stage.name for stage in pipeline.stages_of(parts, request)}
+        stages = (s for s in cost(request, parts.size).stages if s.name in names)
+        self.flops = {s.name: s.linear_flops + s.attention_flops for s in stages}
+        self.total = sum(self.flops.values()) * 1.1  # decoding is about a tenth of the wall time
         self.rate: float | None = None
 
     def after_step(self, state: GenerationState, num_steps: int, seconds: float) -> Progress:

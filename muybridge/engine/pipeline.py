@@ -35,6 +35,7 @@ from muybridge.model.tokens import Packed, Role, Sample, TextTokens, pack
 from muybridge.request import AudioMode, Request
 from muybridge.shapes import (
     AUDIO_CHANNELS,
+    FPS,
     LATENT_CHANNELS,
     SMALL_UPSCALE_AREA,
     PixelSize,
@@ -51,18 +52,24 @@ START = -1  # the step of a stage's first noise
 SPEECH, REFERENCE = "speech", "reference"
 
 
+def stages_of(parts: Components, request: Request) -> tuple[StagePlan, ...]:
+    """The stages of a request with these weights: without the upscaler where pixels are enlarged in its place."""
+    stages = plan_stages(request, parts.size)
+    return stages[:1] if parts.upscaler is None and parts.enlarges_pixels else stages
+
+
 def encode(
     parts: Components, request: Request, plan: Plan | None = None, window: Window | None = None
 ) -> GenerationState:
     """The state before the first step. Raises UserError for what the loaded weights cannot do."""
     window = window or Window(0, clock(request.seconds))
-    stages = plan_stages(request, parts.size)
+    stages = stages_of(parts, request)
     large = stages[1].size if len(stages) > 1 else None
     if large is not None and parts.upscaler is None:
         raise InvalidRequest(
             f"{request.pixel_size} needs an upscaler, and this {parts.size} has none. Ask for {stages[0].size}.", "size"
         )
-    conditions = encode_conditions(parts, request, window.clock, stages[0].size, large, plan)
+    conditions = encode_conditions(parts, request, window, stages[0].size, large, plan)
     rows, cols = stages[0].size.latent
     ticks, key = window.clock, f"base@{window.start_unit}"
     latents = {
@@ -75,7 +82,7 @@ def encode(
 
 def upscale(parts: Components, state: GenerationState) -> GenerationState:
     """From the end of the base stage to the start of the upscaler's; to done after it, or where base is enough."""
-    stages = plan_stages(state.request, parts.size)
+    stages = stages_of(parts, state.request)
     if len(stages) == 1 or state.stage == "upscaler":
         return replace(state, stage="done", step=0)
     rows, cols = stages[1].size.latent
@@ -106,17 +113,19 @@ def step(parts: Components, state: GenerationState, prepared: Prepared | None = 
 def decode(parts: Components, state: GenerationState) -> Clip:
     """Frames and sound of exactly the asked size and length; frame n starts at sample n * rate / 25."""
     ticks, size = state.window.clock, state.request.pixel_size
-    frames_TYXC = decode_frames(parts.video_codec, state.latents["video"].to(parts.device), size, ticks.num_frames)
-    waveform_CS: Tensor | None = None
-    if state.request.audio_mode is not AudioMode.NONE:
-        sound = state.conditions.voice_BAC if state.conditions.voice_BAC is not None else state.latents["audio"]
-        waveform = parts.audio_codec.decode(sound.transpose(1, 2).to(parts.device))[0]
-        waveform_CS = waveform[:, : ticks.num_samples(parts.audio_codec.sample_rate)]
-    return Clip(
-        frames_TYXC,
-        None if waveform_CS is None else waveform_CS.float().cpu().numpy(),
-        parts.audio_codec.sample_rate,
-    )
+    made = stages_of(parts, state.request)[-1].size
+    is_small = made.width < size.width or made.height < size.height
+    latent = state.latents["video"].to(parts.device)
+    frames_TYXC = decode_frames(parts.video_codec, latent, made if is_small else size, ticks.num_frames)
+    if is_small:
+        frames_TYXC = enlarge(frames_TYXC, size)
+    voice_CS, rate = state.conditions.voice_CS, parts.audio_codec.sample_rate
+    if state.request.audio_mode is AudioMode.NONE:
+        return Clip(frames_TYXC, None, rate)
+    if voice_CS is not None:  # the sound that comes out is the sound that went in, not its latent's
+        return Clip(frames_TYXC, voice_CS.cpu().numpy(), voice_CS.shape[1] * FPS // ticks.num_frames)
+    waveform = parts.audio_codec.decode(state.latents["audio"].transpose(1, 2).to(parts.device))[0]
+    return Clip(frames_TYXC, waveform[:, : ticks.num_samples(rate)].float().cpu().numpy(), rate)
 
 
 @torch.inference_mode()
@@ -178,7 +187,7 @@ def num_steps(parts: Components, state: GenerationState) -> int:
 
 
 def _plan_of(parts: Components, state: GenerationState) -> StagePlan:
-    plan = plan_stages(state.request, parts.size)[0 if state.stage == "base" else 1]
+    plan = stages_of(parts, state.request)[0 if state.stage == "base" else 1]
     return replace(plan, clock=state.window.clock)
 
 
@@ -297,6 +306,21 @@ def decode_frames(codec: VideoCodec, latent_BCTYX: Tensor, size: PixelSize, num_
         piece = to_uint8(piece_BCTYX[0, :, : max(0, num_frames - start)])
         frames[(slice(start, start + len(piece)), *tile.place(codec.stride[1]))] = piece
     return np.ascontiguousarray(frames[:, top : top + size.height, left : left + size.width])
+
+
+def enlarge(frames_TYXC: NDArray[np.uint8], size: PixelSize) -> NDArray[np.uint8]:
+    """Frames interpolated (bicubic) until they cover `size`, and its centre; a few at a time, for memory."""
+    count, rows, cols, _ = frames_TYXC.shape
+    scale = max(size.height / rows, size.width / cols)
+    high, wide = max(size.height, round(rows * scale)), max(size.width, round(cols * scale))
+    top, left = (high - size.height) // 2, (wide - size.width) // 2
+    out = np.empty((count, size.height, size.width, 3), np.uint8)
+    for start in range(0, count, 8):
+        part = torch.from_numpy(frames_TYXC[start : start + 8]).permute(0, 3, 1, 2).float()
+        large = torch.nn.functional.interpolate(part, (high, wide), mode="bicubic", align_corners=False)
+        cut = large[:, :, top : top + size.height, left : left + size.width]
+        out[start : start + 8] = cut.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    return out
 
 
 def to_uint8(frames_CTYX: Tensor) -> NDArray[np.uint8]:

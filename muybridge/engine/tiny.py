@@ -41,6 +41,7 @@ def load_tiny(folder: Path, device: torch.device, asked: Precision = "auto") -> 
         has_roles=True,
         device=device,
         aligned_corners=False,
+        enlarges_pixels=upscaler is None,
     )
 
 
