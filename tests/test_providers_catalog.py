@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from muybridge.errors import InvalidRequest, ModelRetired, NotFound, QuotaExceeded, Unavailable, UserError
+from muybridge.errors import InvalidRequest, ModelRetired, NotFound, NotInstalled, QuotaExceeded, Unavailable, UserError
 from muybridge.providers.catalog import SHORT_SIDE, Catalog, days, ending, load, parse, shipped
 from muybridge.providers.client import WIRES
 from muybridge.providers.economics import Machine, max_utilisation, mixes
@@ -227,7 +227,7 @@ def test_money_health_and_queue() -> None:
     assert all(c.micros <= 200_000 for c in poor.ranked)
     with pytest.raises(Unavailable, match="out of service"):
         decide(text(), "fal/happyhorse-1.1", health=lambda _: Lane(3, open_until=NOW + 60, last_error="rate"))
-    with pytest.raises(Unavailable, match="account"):
+    with pytest.raises(NotInstalled, match="MUYBRIDGE_FAL_KEY"):
         decide(text(), enabled=frozenset())
     tried = decide(text(), "happyhorse-1.1", tried=frozenset({"dashscope@cn-beijing"}))
     assert refused(tried)["dashscope/happyhorse-1.1@cn-beijing"] == "tried"

@@ -77,6 +77,12 @@ CREATE_FIELDS: dict[str, Any] = {
         "description": 'A URL, or `{"url", "secret"}`, told when this video ends.',
         "anyOf": [_TEXT, {"type": "object"}],
     },
+    "routing": {
+        "type": "object",
+        "description": "For routed models: `prefer` (cheapest, fastest, quality, weighted), `providers`, "
+        "`not_providers`, `max_usd`, `deadline_s`, `runs_in` (countries), `allow` (what may change), "
+        "`project` (same look).",
+    },
     "metadata": {
         "type": "object",
         "additionalProperties": {"type": "string"},

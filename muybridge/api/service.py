@@ -9,7 +9,6 @@ service lives in files of its own (links, uploads, keys, quotes, turns, webhooks
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 import io
 import json
@@ -45,6 +44,7 @@ from muybridge.errors import (
 )
 from muybridge.fetch import FetchPolicy, check_url, decode_data_url
 from muybridge.jobs import inputs
+from muybridge.jobs.admission import month_start
 from muybridge.jobs.artifacts import ArtifactStore, open_artifacts
 from muybridge.jobs.database import Tx
 from muybridge.jobs.job import INPUTS, Admission, Artifact, Delivery, Job, NewJob, Receipt, new_id
@@ -321,9 +321,7 @@ class Service:
         max_open = key.max_open if key.max_open is not None else self.limits.max_queued or None
         if max_open is None and key.budget_usd is None:
             return None
-        today = datetime.datetime.now(datetime.UTC)
-        month = today.replace(day=1, hour=0, minute=0, second=0, microsecond=0).timestamp()
-        return Admission(max_open, key.budget_usd, month)
+        return Admission(max_open, key.budget_usd, month_start(time.time()))
 
     def _recent(self, key: Key, body_hash: str) -> Job | None:
         after = _first_id(time.time() - RETRY_WINDOW_S)

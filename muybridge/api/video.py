@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse
 
 from muybridge.api import ids
 from muybridge.api.face import flag_of, integer_of, number_of, status_of, text_of
-from muybridge.api.models import ModelNotFound, ServedModel
+from muybridge.api.models import AUTO, ModelNotFound, ServedModel
 from muybridge.errors import InvalidRequest, MuybridgeError
 from muybridge.jobs.job import Job
 from muybridge.request import Task, reference_name
@@ -38,6 +38,17 @@ ERROR_NAMES: dict[str, tuple[str, str | None]] = {
 }
 JOB_ERROR_CODES = {"moderation_input": "moderation_blocked", "moderation_output": "moderation_blocked"}
 SORA_SIZE, SORA_SECONDS = "720x1280", 4.0  # OpenAI's own defaults, used when a sora name is asked for
+ROUTING = {  # what a caller may wish of the router
+    "prefer": "text",
+    "providers": "list",
+    "not_providers": "list",
+    "max_usd": "number",
+    "deadline_s": "number",
+    "runs_in": "list",
+    "allow": "list",
+    "project": "text",
+}
+PREFERENCES = {"cheapest": "cheapest", "fastest": "fastest", "quality": "best", "weighted": "weighted"}
 MEDIA_FIELDS = ("image", "last_image", "video", "audio")
 
 
@@ -120,9 +131,43 @@ def to_request(body: Mapping[str, Any], model: ServedModel) -> dict[str, Any]:
     for name in ("dialogue", "beats"):
         if b.get(name) is not None:
             out[name] = _objects(b[name], name)
+    if (options := _routing(b.get("routing"), model)) is not None:
+        out["extra"] = options
     out.update(_media(b))
     _check_task(text_of(b, "task"), out)
     return out
+
+
+def _routing(given: object, model: ServedModel) -> dict[str, str] | None:
+    """The caller's wishes for the router, as `Routing.wish` takes them. Raises InvalidRequest."""
+    if given is None:
+        return None
+    if not isinstance(given, Mapping):
+        raise InvalidRequest("routing must be an object.", "routing")
+    if model.actual != AUTO:
+        raise InvalidRequest(
+            f"{model.name} runs on this server's own machines; routing needs a routed model.", "routing"
+        )
+    if unknown := set(given) - set(ROUTING):
+        raise InvalidRequest(f"routing has no field {sorted(unknown)[0]!r}; known are {', '.join(ROUTING)}.", "routing")
+    out = {}
+    for name, value in given.items():
+        items = value if isinstance(value, list) else [value]
+        if isinstance(value, list) and ROUTING[name] != "list":
+            raise InvalidRequest(f"routing.{name} must be one value, not a list.", f"routing.{name}")
+        if not all(isinstance(v, str) or (isinstance(v, int | float) and not isinstance(v, bool)) for v in items):
+            raise InvalidRequest(f"routing.{name} must be text or a number.", f"routing.{name}")
+        if ROUTING[name] == "number" and not isinstance(value, int | float):
+            raise InvalidRequest(f"routing.{name} must be a number.", f"routing.{name}")
+        if items:
+            out[name] = ",".join(f"{v:g}" if isinstance(v, float) else str(v) for v in items)
+    if (prefer := out.pop("prefer", None)) is not None:
+        if prefer not in PREFERENCES:
+            raise InvalidRequest(
+                f"routing.prefer is {prefer[:40]!r}; choose {', '.join(PREFERENCES)}.", "routing.prefer"
+            )
+        out["policy"] = PREFERENCES[prefer]
+    return out or None
 
 
 def _media(body: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import math
 
@@ -52,6 +53,27 @@ def same_body(row: Row, new: NewJob) -> Job:
             "send the same body again or use a new key."
         )
     return job_of(row)
+
+
+def month_start(now: float) -> float:
+    """When the calendar month (UTC) of a unix time began: budgets count from there."""
+    day = datetime.datetime.fromtimestamp(now, datetime.UTC)
+    return day.replace(day=1, hour=0, minute=0, second=0, microsecond=0).timestamp()
+
+
+def check_budget(tx: Tx, row: Row, cost: float) -> None:
+    """Raises QuotaExceeded where a running job's key could not pay `cost` instead of what is reserved for it."""
+    key = tx.row("key_limits", id=row["key_id"])
+    budget = None if key is None else json.loads(key["limits"]).get("budget_usd")
+    if budget is None:
+        return
+    charged = float(tx.rows("spent", key_id=row["key_id"], since=month_start(tx.now))[0]["charged"])
+    reserved = float(tx.rows("reserved", tenant=row["tenant"], key_id=row["key_id"])[0]["reserved"]) - row["cost"]
+    if charged + reserved + cost > budget:
+        raise QuotaExceeded(
+            f"This job was quoted at {row['cost']:.4f} and would now cost {cost:.4f}, more than the key's budget "
+            "leaves. Nothing was charged; raise the budget or submit it again later."
+        )
 
 
 def admit(tx: Tx, new: NewJob, cost: float, admission: Admission) -> None:

@@ -200,6 +200,14 @@ UPDATE job SET attempt = attempt
 WHERE id = :id AND attempt = :attempt AND lease_owner = :worker AND status = 'in_progress'
 RETURNING *;
 
+-- name: requote
+-- What a running job will cost, where that is more than it was quoted.
+UPDATE job SET cost = :cost, quote = :quote WHERE id = :id;
+
+-- name: key_limits
+-- What a key may spend.
+SELECT limits FROM api_key WHERE id = :id;
+
 -- name: expired_leases
 -- Running jobs whose worker has not reported in time; `worker` narrows it to one that is known to be dead.
 SELECT id, attempt, lease_owner FROM job

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from muybridge.errors import Conflict, InvalidRequest, NotFound, WorkerLost
-from muybridge.jobs.admission import admit, find_idempotent, new_row, quoted, same_body
+from muybridge.jobs.admission import admit, check_budget, find_idempotent, new_row, quoted, same_body
 from muybridge.jobs.database import Database, Row, Tx, load_queries
 from muybridge.jobs.job import INPUTS, Admission, Artifact, Claim, Event, Job, NewJob, Receipt, Signals, new_id
 from muybridge.jobs.outcomes import (
@@ -294,6 +294,25 @@ class Store:
             return Signals(bool(row["cancel_requested"]), self._must_yield(tx, claim))
 
         return self.database.run(work)
+
+    def requote(self, claim: Claim, cost: float) -> None:
+        """Raise the price of a running job, within its key's budget; `quote.quoted_first` keeps the first one.
+
+        Raises QuotaExceeded, and WorkerLost when the job is no longer this attempt's.
+        """
+
+        def work(tx: Tx) -> None:
+            row = tx.row("held", **fence(claim))
+            if row is None:
+                raise lost(claim)
+            if cost <= row["cost"]:
+                return
+            check_budget(tx, row, cost)
+            quote = json.loads(row["quote"])
+            quote = {**quote, "quoted_first": quote.get("quoted_first", row["cost"]), "cost": cost}
+            tx.run("requote", id=row["id"], cost=cost, quote=json.dumps(quote))
+
+        self.database.run(work, lock=f"admit {claim.job.tenant}")
 
     def _must_yield(self, tx: Tx, claim: Claim) -> bool:
         """Whether this job is among the least important running ones that waiting jobs of higher priority need."""

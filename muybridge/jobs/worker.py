@@ -154,6 +154,10 @@ class Hook:
                 self._renew(stage, progress, eta_s, self._save(checkpoint))
             raise self._stop(Preempted("A job of higher priority waits." if signals.preempt else "The worker drains."))
 
+    def requote(self, cost: float) -> None:
+        """The job will cost more than it was quoted. Raises QuotaExceeded, WorkerLost; nothing is changed then."""
+        self._store.requote(self._claim, cost)
+
     def fetching(self, num_bytes: int) -> None:
         """Hold the lease while an input file comes. Raises Cancelled, WorkerLost."""
         self.step("inputs", 0.0, lease_s=self._claim.lease_s + num_bytes / UPLOAD_BYTES_PER_S)

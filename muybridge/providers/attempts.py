@@ -89,6 +89,7 @@ class Task:
     key_id: str
     wish: Wish
     inputs: Callable[[bool], Inputs] = lambda _: Inputs()
+    afford: Callable[[int], None] = lambda _: None  # raises when the job may not cost so many micros, before any submit
     deadline_at: float = math.inf  # no new attempt after it, and the job fails at it
 
 
@@ -258,6 +259,7 @@ class Dispatch:
         tried = _tried(attempts)
         try:
             decision = self._decide_again(task, tried, last)
+            task.afford(decision.chosen.micros)
             if decision.chosen.offer.provider == LOCAL:
                 return Step("local", now, decision=decision)
             attempt = self.ledger.intend(

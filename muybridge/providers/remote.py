@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from muybridge.config import SIZE_ALIASES, SIZES
-from muybridge.errors import Cancelled, InvalidRequest
+from muybridge.errors import Cancelled, InvalidRequest, QuotaExceeded
 from muybridge.jobs.job import Job
 from muybridge.jobs.worker import Hook, RunResult
 from muybridge.providers import pushes
@@ -58,7 +58,7 @@ class RemoteRunner:
             return self._own(job, checkpoint, hook, workdir)
         rules = self._make_routing()
         dispatch = self._open(rules, hook.database_url)
-        task = task_of(job, rules)
+        task = replace(task_of(job, rules), afford=partial(afford, job, hook, rules))
         dispatch.sweep(10)
         try:
             step = self._drive(dispatch, task, hook, workdir)
@@ -146,6 +146,22 @@ def task_of(job: Job, rules: Routing) -> Task:
         inputs=lambda inline: inputs_of(request, inline),
         deadline_at=job.created_at + min(rules.max_wait_s, wish.deadline_s or rules.max_wait_s),
     )
+
+
+def afford(job: Job, hook: Hook, rules: Routing, micros: int) -> None:
+    """The price floor: nothing is bought above a job's quote. It is quoted anew where its key's budget allows that.
+
+    Raises QuotaExceeded, with nothing bought or charged.
+    """
+    cost, quoted = micros / 1e6, job.quote.get("cost")
+    if quoted is None or cost <= quoted + 1e-9:
+        return
+    if rules.over_quote == "refuse":
+        raise QuotaExceeded(
+            f"This job was quoted at ${quoted:.4f}; what can make it now costs ${cost:.4f}. Nothing was charged; "
+            "submit it again for a new quote."
+        )
+    hook.requote(cost)
 
 
 def inputs_of(request: Request, inline: bool = True) -> Inputs:

@@ -33,6 +33,7 @@ from muybridge.request import Request
 Policy = Literal["cheapest", "fastest", "best", "weighted"]
 POLICIES: tuple[Policy, ...] = ("cheapest", "fastest", "best", "weighted")
 AUTO = "auto"
+NOT_WISHED = "not allowed by the caller"
 
 
 @dataclass(frozen=True)
@@ -225,7 +226,7 @@ def _closed(offer: Offer, num_chars: int, wish: Wish, conditions: Conditions) ->
     if offer.key in conditions.absent:
         return "provider", "no account: its weights are not here"
     if provider in wish.not_providers or (wish.providers and provider not in wish.providers):
-        return "provider", "not allowed by the caller"
+        return "provider", NOT_WISHED
     if wish.runs_in and not offer.runs_in <= wish.runs_in:
         return "region", f"runs in {', '.join(sorted(offer.runs_in))}"
     if offer.key in conditions.tried or offer.lane in conditions.tried:
@@ -355,7 +356,8 @@ def _nothing(
     told = "; ".join(f"{n} by {stage}" for stage, n in stages.most_common(4))
     late = [r for r in about if r[1] not in ("task", "lifecycle", "provider")]
     example = f" For instance {late[0][0]}: {late[0][2]}." if late else ""
-    if any(stage == "provider" and detail.startswith("no account") for _, stage, detail in about):
+    wished = any(stage == "region" or detail == NOT_WISHED for _, stage, detail in about)  # the caller's own doing
+    if not wished and any(stage == "provider" and detail.startswith("no account") for _, stage, detail in about):
         return NotInstalled(
             "Nobody can run this here: the operator sets a key such as MUYBRIDGE_FAL_KEY for a provider that can "
             "(`muybridge models`), or gets the weights of a size of our own. Nothing was queued or charged."

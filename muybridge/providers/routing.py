@@ -14,7 +14,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 
@@ -64,6 +64,7 @@ class Routing:
     max_wait_s: float = 6 * 3600.0
     unknown_after_s: float = 3600.0
     max_usd: float = math.inf  # of one job
+    over_quote: Literal["requote", "refuse"] = "requote"  # a job whose offer costs more than it was quoted
     weights: Mapping[str, float] = field(default_factory=lambda: {"cost": 1.0, "speed": 1.0, "quality": 1.0})
 
     def rules(self) -> Rules:
@@ -103,13 +104,17 @@ class Routing:
             raise InvalidRequest(f"This server keeps inference in {', '.join(sorted(self.runs_in))}.", "runs_in")
         max_usd = min(_number(given.pop("max_usd", None), "max_usd"), self.max_usd)
         deadline_s = _number(given.pop("deadline_s", None), "deadline_s")
+        only, never = (frozenset(_names(given.pop(n, ""))) for n in ("providers", "not_providers"))
+        if unknown_names := (only | never) - {*WIRES, LOCAL}:
+            known = ", ".join((*WIRES, LOCAL))
+            raise InvalidRequest(f"There is no provider {sorted(unknown_names)[0]!r}; known are {known}.", "providers")
         wish = Wish(
             request=request,
             model=model,
             policy=given.pop("policy", None) or self.policy,
             allow=frozenset(allow),
-            providers=frozenset(_names(given.pop("providers", ""))),
-            not_providers=frozenset(_names(given.pop("not_providers", ""))),
+            providers=only,
+            not_providers=never,
             runs_in=runs_in,
             max_micros=None if math.isinf(max_usd) else round(max_usd * 1e6),
             deadline_s=None if math.isinf(deadline_s) else deadline_s,
@@ -221,11 +226,23 @@ def parse(values: Mapping[str, Any], environ: Mapping[str, str]) -> Routing:
         name: frozenset(_names(given.pop(name))) for name in ("allow", "substitute", "runs_in") if name in given
     }
     catalog = given.pop("catalog", None)
-    plain = {"policy", "ratings", "public_url", "own_max_wait_s", "max_wait_s", "unknown_after_s", "max_usd", "weights"}
+    plain = {
+        "policy",
+        "ratings",
+        "public_url",
+        "own_max_wait_s",
+        "max_wait_s",
+        "unknown_after_s",
+        "max_usd",
+        "weights",
+        "over_quote",
+    }
     if unknown := set(given) - plain:
         raise UserError(f"The routing file has the unknown setting {sorted(unknown)[0]!r}.")
     if given.get("policy", "cheapest") not in POLICIES:
         raise UserError(f"There is no policy {given['policy']!r}; choose one of {', '.join(POLICIES)}.")
+    if given.get("over_quote", "requote") not in ("requote", "refuse"):
+        raise UserError(f"over_quote is {given['over_quote']!r}; choose requote or refuse.")
     models = tuple(local.pop("models", ()))
     try:
         machine = Machine(**local)
