@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from muybridge.shapes import FPS, MAX_SECONDS, MIN_SECONDS
 
 
 def register(app: typer.Typer) -> None:
@@ -41,11 +44,13 @@ def generate(
     A killed --script run goes on when the same command is given again, and ends in the same bytes.
     """
     given: dict[str, Any] = {"image": image, "ref": ref, "video": video, "audio": audio, "size": size, "seed": seed}
-    if script is not None:
-        result = _programme(script, prompt or "", seconds, model, output, setting, as_json, given)
+    prompt = prompt or ("A person talks to the camera." if audio is not None and video is None else "")
+    seconds = seconds or media_seconds(video, audio)
+    if script is not None or (audio is not None and seconds is not None and seconds > MAX_SECONDS):
+        result = _programme(script, prompt, seconds, model, output, setting, as_json, given)
         print(json.dumps(result) if as_json else _line(result))
         return
-    request = build_request(prompt or "", seconds=seconds, setting=setting, **given)
+    request = build_request(prompt, seconds=seconds, setting=setting, **given)
     if is_own(model):
         from muybridge.engine.command import make_clip
 
@@ -72,7 +77,7 @@ def _line(result: dict[str, Any]) -> str:
 
 
 def _programme(
-    script: Path,
+    script: Path | None,
     prompt: str,
     seconds: float | None,
     model: str,
@@ -81,20 +86,40 @@ def _programme(
     quiet: bool,
     given: dict[str, Any],
 ) -> dict[str, Any]:
-    """A programme from a script, by this machine's own sizes."""
+    """A programme from a script or a voice track, by this machine's own sizes."""
     from muybridge.errors import InvalidRequest
-    from muybridge.speech.programme import read_programme, scene_of
+    from muybridge.speech.programme import MAX_PROGRAMME_S, read_programme, scene_of
 
-    for flag in ("video", "audio"):
-        if given[flag] is not None:
-            raise InvalidRequest(f"--script says what is spoken; leave --{flag} out.", flag)
+    if given["video"] is not None or (script is not None and given["audio"] is not None):
+        raise InvalidRequest("Give one of --script, --video and --audio: each says what is heard.", "script")
     if not is_own(model):
         raise InvalidRequest(f"A programme is made by this machine's own sizes, not by {model}.", "model")
-    told = read_programme(script, dict(_pairs(setting)).get("language"))
-    request = build_request(scene_of(told, prompt), setting=setting, **given)
+    told = None
+    if script is not None:
+        told = read_programme(script, dict(_pairs(setting)).get("language"))
+        prompt = scene_of(told, prompt)
+    elif seconds is not None and seconds > MAX_PROGRAMME_S:
+        raise InvalidRequest(
+            f"The voice lasts {seconds:.1f} s; a programme has at most {MAX_PROGRAMME_S:g} s.", "audio"
+        )
+    request = build_request(prompt, setting=setting, **given)
     from muybridge.engine.command import make_programme
 
     return make_programme(told, request, seconds, model, output, engine_settings(setting), quiet)
+
+
+def media_seconds(video: Path | None, audio: Path | None) -> float | None:
+    """The length that follows from what is given: the source clip's, at most a shot's; else the voice's.
+
+    At least a shot's least. None where neither is given, or the file is not there (which is refused later).
+    """
+    from muybridge import media
+
+    source = video or audio
+    if source is None or not source.is_file():
+        return None
+    length = max(MIN_SECONDS, math.ceil(round(media.probe(source).duration_s * FPS, 3)) / FPS)
+    return min(length, MAX_SECONDS) if video is not None else length
 
 
 def is_own(model: str) -> bool:

@@ -27,7 +27,7 @@ from muybridge.errors import MediaInvalid
 from muybridge.request import Request
 from muybridge.shapes import FPS
 from muybridge.speech.language_of import check_language
-from muybridge.speech.pacing import Plan, asked_rate
+from muybridge.speech.pacing import Plan, asked_rate, plan_request
 from muybridge.speech.programme import beats_of, plan_programme
 from muybridge.speech.script import Script
 from muybridge.speech.subtitles import plan_cues, write_subtitles
@@ -40,6 +40,8 @@ def make_clip(
     started = time.perf_counter()
     check_files(request)
     check_prompt(request, model)
+    if request.audio is None:
+        plan_request(request)  # what cannot be said in the time is refused before weights are loaded
     output.parent.mkdir(parents=True, exist_ok=True)
     engine = load(model, EngineConfig(**settings))  # type: ignore[arg-type]  # values are checked where they are used
     plan = engine.plan(request)
@@ -72,7 +74,7 @@ def make_clip(
 
 
 def make_programme(
-    script: Script,
+    script: Script | None,
     request: Request,
     seconds: float | None,
     model: str,
@@ -80,17 +82,21 @@ def make_programme(
     settings: Mapping[str, str],
     quiet: bool = False,
 ) -> dict[str, Any]:
-    """Generate a script of up to 5 minutes into a file that plays while it is made; the same call goes on after a kill.
+    """Generate up to 5 minutes into a file that plays while it is made; the same call goes on after a kill.
 
+    What is said comes from `script`, or (None) from the request's voice track, whose length `seconds` is then.
     `request` holds the scene and all settings but the length. Raises UserError before anything is loaded.
     """
     started = time.perf_counter()
-    plan = plan_programme(script, seconds, request.language, asked_rate(request))
+    plan = None if script is None else plan_programme(script, seconds, request.language, asked_rate(request))
     check_files(request)
     output.parent.mkdir(parents=True, exist_ok=True)
     engine = load(model, EngineConfig(**settings))  # type: ignore[arg-type]  # as above
     subtitles = _subtitles(output, plan)
-    programme = Programme(request, plan.seconds, plan, beats_of(script, plan))
+    if script is not None and plan is not None:
+        programme = Programme(request, plan.seconds, plan, beats_of(script, plan))
+    else:
+        programme = Programme(request, seconds or request.seconds, None)
     with _bar(quiet) as bar:
         task = bar.add_task("encode", total=1.0)
 

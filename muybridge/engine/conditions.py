@@ -5,11 +5,14 @@ Legend: B samples, N tokens, C channels, T time, Y X rows/columns (frames or lat
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from muybridge import media
@@ -20,7 +23,7 @@ from muybridge.model import tokens
 from muybridge.model.codecs import AudioCodec
 from muybridge.model.tokens import Role, TextTokens
 from muybridge.request import AudioMode, Request
-from muybridge.shapes import FPS, STRIDE_T, Clock, PixelSize
+from muybridge.shapes import FPS, STRIDE_T, Clock, PixelSize, Window
 from muybridge.speech.script import parse_script
 from muybridge.speech.symbols import token_ids
 
@@ -28,19 +31,32 @@ if TYPE_CHECKING:
     from muybridge.speech.pacing import Plan
 
 
+# AAC's rates of which 25 is a divisor: all its usual ones.
+AAC_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+
+
 def encode_conditions(
-    parts: Components, request: Request, ticks: Clock, base: PixelSize, large: PixelSize | None, plan: Plan | None
+    parts: Components,
+    request: Request,
+    window: Window,
+    base: PixelSize,
+    large: PixelSize | None,
+    plan: Plan | None,
 ) -> Conditions:
     """Everything the transformer is told besides noise. `large` is the upscaler's size where it runs.
 
-    Raises InvalidRequest for modes the weights have no tokens for, MediaInvalid for files without pictures or sound.
+    A voice track is that of the whole programme: a window hears its own part of it. Raises InvalidRequest for modes
+    that the weights have no tokens for, MediaInvalid for files without pictures or sound.
     """
     if not parts.has_roles and (request.references or request.video):
         raise InvalidRequest(
             f"{parts.size} was not trained for {request.task.value}; use --model tiny or a provider that has it.",
             "model",
         )
-    source, source_sound = _source(parts, request, ticks, base)
+    ticks = window.clock
+    source, source_CS = _source(parts, request, ticks, base)
+    voice_CS = _voice(request, window, source_CS)
+    source_sound = None if source_CS is None else _sound_latent(parts.audio_codec, source_CS, ticks)
     return Conditions(
         text=encode_text(parts, request, ticks, plan),
         negative=_scene(parts, request.negative_prompt or parts.negative_prompt),
@@ -49,7 +65,8 @@ def encode_conditions(
         references=_references(parts, request, base),
         source_BCTYX=source,
         source_audio_BAC=source_sound,
-        voice_BAC=_voice(parts, request, ticks, source_sound),
+        voice_BAC=None if voice_CS is None else _sound_latent(parts.audio_codec, voice_CS, ticks),
+        voice_CS=None if voice_CS is None else torch.from_numpy(_delivered(voice_CS, ticks)),
     )
 
 
@@ -105,38 +122,69 @@ def _references(parts: Components, request: Request, size: PixelSize) -> Tensor 
     return torch.cat([_image_latent(parts, r.image, size) for r in request.references])
 
 
-def _source(parts: Components, request: Request, ticks: Clock, size: PixelSize) -> tuple[Tensor | None, Tensor | None]:
+@dataclass(frozen=True, eq=False)
+class Sound:
+    """A waveform as its file has it, [C, S]."""
+
+    waveform_CS: NDArray[np.float32]
+    rate: int
+
+
+def _source(parts: Components, request: Request, ticks: Clock, size: PixelSize) -> tuple[Tensor | None, Sound | None]:
     """The edit's source clip on the target's clock: its first seconds, its last frame held where it is shorter."""
     if request.video is None:
         return None, None
-    rate = parts.audio_codec.sample_rate
-    frames, waveform, _ = media.read_clip(
-        request.video, size=(size.height, size.width), max_seconds=ticks.num_decoded_frames / FPS, sample_rate=rate
+    frames, waveform, info = media.read_clip(
+        request.video, size=(size.height, size.width), max_seconds=ticks.num_decoded_frames / FPS
     )
     if len(frames) == 0:
         raise MediaInvalid(f"{request.video} has no frames; give a clip with a picture.")
     frames = frames[np.minimum(np.arange(ticks.num_decoded_frames), len(frames) - 1)]
     latent = parts.video_codec.encode(frames_to_tensor(frames).to(parts.device)).cpu()
-    sound = None if waveform is None else _sound_latent(parts.audio_codec, waveform, ticks)
-    return latent, sound
+    return latent, None if waveform is None else Sound(waveform, info.sample_rate)
 
 
-def _voice(parts: Components, request: Request, ticks: Clock, source_sound: Tensor | None) -> Tensor | None:
-    """The audio latent that is kept: a given voice track, or the source's sound where it is to be kept."""
+def _voice(request: Request, window: Window, source: Sound | None) -> Sound | None:
+    """The sound that is kept as it is: a given voice track, or the source's where it is to be kept."""
     if request.audio is not None:
-        waveform, _ = media.read_audio(request.audio, sample_rate=parts.audio_codec.sample_rate)
-        return _sound_latent(parts.audio_codec, waveform, ticks)
+        start_s = Fraction(window.start_frame, FPS)
+        try:
+            sound = Sound(*media.read_audio(request.audio, origin_s=start_s if start_s else None))
+        except MediaInvalid:
+            if not start_s:
+                raise
+            sound = Sound(np.zeros((1, 1), np.float32), 24_000)  # the track ended before this window
+        return sound
     if request.audio_mode is not AudioMode.KEEP:
         return None
-    if source_sound is None:
+    if source is None:
         raise MediaInvalid(f"{request.video} has no sound to keep; ask for audio_mode generate or none.")
-    return source_sound
+    return source
 
 
-def _sound_latent(codec: AudioCodec, waveform_CS: np.ndarray, ticks: Clock) -> Tensor:
+def delivered_rate(rate: int) -> int:
+    """The rate at which a kept sound comes out: its own, where AAC has it and a frame is a whole number of samples."""
+    return rate if rate in AAC_RATES else 48_000
+
+
+def sound_rate(parts: Components, request: Request) -> int:
+    """Samples a second of a request's sound."""
+    kept = request.audio or (request.video if request.audio_mode is AudioMode.KEEP else None)
+    return parts.audio_codec.sample_rate if kept is None else delivered_rate(media.probe(kept).sample_rate)
+
+
+def _delivered(sound: Sound, ticks: Clock) -> NDArray[np.float32]:
+    """Exactly as many samples as the delivered frames last, silence after the end of the track."""
+    rate = delivered_rate(sound.rate)
+    waveform_CS = media.resample(sound.waveform_CS[:2], sound.rate, rate)
+    return np.ascontiguousarray(media.fit_waveform(waveform_CS, ticks.num_samples(rate)))
+
+
+def _sound_latent(codec: AudioCodec, sound: Sound, ticks: Clock) -> Tensor:
     """[1, A, C]: cut or padded with silence to exactly A = 4k+1 latents, stereo."""
-    waveform = torch.from_numpy(np.asarray(waveform_CS, np.float32))
-    stereo = waveform.expand(2, -1) if len(waveform) == 1 else waveform[:2]
     wanted = ticks.num_audio_latents * codec.samples_per_latent
+    needed = -(-wanted * sound.rate // codec.sample_rate) + sound.rate  # a second more than is heard
+    waveform = torch.from_numpy(media.resample(sound.waveform_CS[:, :needed], sound.rate, codec.sample_rate))
+    stereo = waveform.expand(2, -1) if len(waveform) == 1 else waveform[:2]
     stereo = torch.nn.functional.pad(stereo, (0, max(0, wanted - stereo.shape[1])))[:, :wanted]
     return codec.encode(stereo[None]).cpu().transpose(1, 2)

@@ -22,9 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muybridge import media
+from muybridge.engine.conditions import sound_rate
 from muybridge.engine.engine import Engine, Progress
-from muybridge.engine.programme import generate_programme
+from muybridge.engine.programme import generate_programme, windows_of
 from muybridge.engine.state import STREAMS, GenerationState
+from muybridge.engine.windows import owned_frames
 from muybridge.flow.solver import SolverState
 from muybridge.request import AudioMode, Beat, Request
 from muybridge.shapes import FPS, Window, sample_at_frame
@@ -48,6 +50,12 @@ class Programme:
     def num_frames(self) -> int:
         """Delivered frames."""
         return round(self.seconds * FPS)
+
+    @property
+    def seams_s(self) -> tuple[float, ...]:
+        """Where one window hands over to the next; the file names them, so that they can be tested."""
+        owned = owned_frames(windows_of(self.seconds, self.plan))
+        return tuple(frames.stop / FPS for frames in owned[:-1])
 
 
 @dataclass(frozen=True)
@@ -77,7 +85,7 @@ def make_file(
     checkpoints = WindowFiles(folder, _identity(programme, weights))
     num_resumed = checkpoints.num_done
     file = GrowingFile(output, keep=checkpoints.was_there)
-    sink = _Sink(file, programme, engine.parts.audio_codec.sample_rate)
+    sink = _Sink(file, programme, sound_rate(engine.parts, programme.request))
     try:
         windows = generate_programme(
             engine,
@@ -180,7 +188,13 @@ class _Sink:
     def __init__(self, file: GrowingFile, programme: Programme, sample_rate: int) -> None:
         self.sample_rate = None if programme.request.audio_mode is AudioMode.NONE else sample_rate
         # One thread: the bytes must not depend on the machine's number of cores. `write` is all that the muxer calls.
-        self._writer = media.ClipWriter(cast(BinaryIO, file), sample_rate=self.sample_rate, fragmented=True, threads=1)
+        self._writer = media.ClipWriter(
+            cast(BinaryIO, file),
+            sample_rate=self.sample_rate,
+            fragmented=True,
+            threads=1,
+            metadata={"seams": ",".join(f"{s:g}" for s in programme.seams_s)} if programme.seams_s else None,
+        )
         self._wanted = set(_moments(programme.num_frames))
         self.kept: dict[int, Frames] = {}
         self.first_YXC: Frames = np.zeros((0, 0, 3), np.uint8)

@@ -32,7 +32,8 @@ class Conditions:
     """What the encoders made of a request; the encoders are not needed again.
 
     `frames` are clean video latents by latent index, at the base and the upscaler's size; `references` [R, C, 1, Y, X];
-    `source` is an edit's clip; `voice` an audio latent kept as it is.
+    `source` is an edit's clip; `voice` an audio latent kept as it is, and the waveform of it that is delivered: [C, S],
+    S samples for the clip's frames, so the rate is S * 25 / frames.
     """
 
     text: TextTokens
@@ -43,6 +44,7 @@ class Conditions:
     source_BCTYX: Tensor | None = None
     source_audio_BAC: Tensor | None = None
     voice_BAC: Tensor | None = None
+    voice_CS: Tensor | None = None
     overlap_audio_BAC: Tensor | None = None
 
 
