@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,16 +15,22 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
-    suite: Annotated[str, typer.Argument(help="codec, sync or sounds.")],
-    model: Annotated[str, typer.Option(help="tiny, or a folder of exported weights.")] = "tiny",
+    suite: Annotated[str, typer.Argument(help="codec, sync, speech, adherence, identity, edit, image or sounds.")],
+    model: Annotated[str, typer.Option(help="tiny, a folder of weights, or truth for the ceilings alone.")] = "tiny",
     count: Annotated[int, typer.Option(min=1, help="Clips per row.")] = 8,
+    seed: Annotated[int, typer.Option(min=0, help="Which test items, and the noise of the clips.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder for plots.")] = Path("evaluation"),
+    asr_python: Annotated[
+        str | None, typer.Option(envvar="MUYBRIDGE_ASR_PYTHON", help="Python with the evaluate extra, if not this one.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON.")] = False,
 ) -> None:
     """Measure on clips, sentences and people that training never sees."""
-    from muybridge.recipes import suites
+    from muybridge import suites
+    from muybridge.suites.table import show, to_dict
 
-    rows = suites.evaluate(suite, model, count, quiet=as_json)
+    rows = suites.evaluate(suite, model, count, seed, out, quiet=as_json, asr_python=asr_python)
     if as_json:
-        print(json.dumps(suites.to_dict(rows)))
+        print(json.dumps(to_dict(rows)))
     else:
-        suites.show(suite, rows)
+        show(suite, rows)

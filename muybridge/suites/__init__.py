@@ -1,0 +1,55 @@
+"""Evaluation suites: the model's figure beside the ceiling, which is the rendered truth through the same measure.
+
+Prompts, sentences, people and places are those of the test split, which training never sees.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from muybridge.errors import InvalidRequest
+from muybridge.suites.run import SHIPPED, Run
+from muybridge.suites.table import Row
+
+SUITES = ("codec", "sync", "speech", "adherence", "identity", "edit", "image", "sounds")
+TRUTH = "truth"  # the model whose clips are the rendered ones: ceilings alone
+
+
+def evaluate(
+    suite: str,
+    model: str = "tiny",
+    count: int = 8,
+    seed: int = 0,
+    out: Path = Path("evaluation"),
+    quiet: bool = False,
+    asr_python: str | None = None,
+) -> list[Row]:
+    """Rows of `suite`. Where tiny ships no weights, and for the model "truth", the figures are left out.
+
+    Raises InvalidRequest for an unknown suite, UserError for a model that cannot be loaded, NotInstalled without the
+    parts that a suite needs.
+    """
+    import importlib
+
+    if suite not in SUITES:
+        raise InvalidRequest(f"There is no suite {suite!r}; choose one of {', '.join(SUITES)}.", "suite")
+    module = importlib.import_module(f"muybridge.suites.{suite}")
+    if suite == "codec":
+        return list(module.evaluate(Run(None, count, seed, out, quiet), _video_codec(model)))
+    run = Run(_engine(model), count, seed, out, quiet, asr_python)
+    return list(module.evaluate(run))
+
+
+def _engine(model: str):  # type: ignore[no-untyped-def]  # noqa: ANN202  (torch loads with it)
+    from muybridge.engine.loading import load
+
+    if model == TRUTH or (model == "tiny" and not (SHIPPED / "base.safetensors").is_file()):
+        return None
+    return load(model)
+
+
+def _video_codec(model: str):  # type: ignore[no-untyped-def]  # noqa: ANN202  (as above)
+    from muybridge.model.tiny_video_codec import load_video_codec
+
+    path = (SHIPPED if model == "tiny" else Path(model)) / "video_codec.safetensors"
+    return load_video_codec(path) if path.is_file() else None

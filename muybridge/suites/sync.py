@@ -1,0 +1,202 @@
+"""Lips on the words: the mouth's opening, measured in pixels, against the phones that were planned and the sound."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muybridge.errors import UserError
+from muybridge.evaluate import sync
+from muybridge.shapes import FPS
+from muybridge.suites import drawings
+from muybridge.suites.run import HEIGHT, LANGUAGES, SECONDS, WIDTH, Run
+from muybridge.suites.table import Row
+
+if TYPE_CHECKING:
+    from muybridge.speech.durations import Phone
+
+Floats = NDArray[np.float64]
+FRAME_MS = 1000 / FPS
+MAX_LAG_S = 0.4
+SHIFT = 3  # frames
+
+
+@dataclass(frozen=True, eq=False)
+class Talk:
+    """One clip's signals per frame: opening seen, opening planned, loudness heard; and where p, b, m are said."""
+
+    seen_T: Floats
+    planned_T: Floats
+    heard_T: Floats
+    closed_s: tuple[float, ...]
+
+    def lag_ms(self, shift: int = 0) -> float:
+        """How late the lips are behind the plan; `shift` delays them first by frames. NaN without a peak."""
+        moved = np.roll(self.seen_T, shift)
+        moved[: max(shift, 0)], moved[len(moved) + min(shift, 0) :] = self.seen_T[0], self.seen_T[-1]
+        return _lag_ms(self.planned_T, moved)
+
+    @property
+    def sound_lag_ms(self) -> float:
+        """How late the sound is behind the lips."""
+        return _lag_ms(self.seen_T, self.heard_T)
+
+    @property
+    def r(self) -> float:
+        """Correlation of what is seen with what was planned, at no lag."""
+        return correlation(self.seen_T, self.planned_T)
+
+    @property
+    def closure(self) -> float:
+        """Share of p, b, m at which the mouth is seen to shut; NaN without any."""
+        return sync.closures(self.seen_T, list(self.closed_s))
+
+
+def correlation(a_T: Floats, b_T: Floats) -> float:
+    """Pearson's r; 0 where one of them never changes."""
+    return float(np.corrcoef(a_T, b_T)[0, 1]) if a_T.std() > 1e-9 and b_T.std() > 1e-9 else 0.0
+
+
+def _lag_ms(first_T: Floats, second_T: Floats) -> float:
+    """Lag of the second behind the first."""
+    count = int(len(first_T) / FPS * sync.RATE)
+    first, second = (sync.resample(values, FPS, count) for values in (first_T, second_T))
+    lag, _ = sync.lag_of(first, second, int(MAX_LAG_S * sync.RATE))
+    return lag * 1000 / sync.RATE
+
+
+def planned_opening(phones: Sequence[Phone], num_frames: int) -> Floats:
+    """The jaw's opening that the phones ask for, per frame."""
+    from muybridge.world.visemes import viseme_tracks
+
+    return np.asarray(viseme_tracks(phones, num_frames)["jawOpen"], np.float64)
+
+
+def loudness(waveform_S: NDArray[np.floating], sample_rate: int, num_frames: int) -> Floats:
+    """Log energy around each frame's moment."""
+    levels = sync.envelope(waveform_S, sample_rate)
+    at = np.minimum((np.arange(num_frames) / FPS * sync.RATE).astype(int), len(levels) - 1)
+    return levels[at]
+
+
+def talk(seen_T: Floats, phones: Sequence[Phone], waveform_CS: NDArray[np.floating], sample_rate: int) -> Talk:
+    """The signals of one clip."""
+    closed = tuple((p.start_s + p.end_s) / 2 for p in phones if p.base in "pbm")
+    planned_T = planned_opening(phones, len(seen_T))
+    return Talk(seen_T, planned_T, loudness(waveform_CS.mean(0), sample_rate, len(seen_T)), closed)
+
+
+def evaluate(run: Run) -> list[Row]:
+    """Lag, correlation, closures and injected shifts, per language; and how well the eye itself measures."""
+    rows, shown = [], []
+    truths: list[Talk] = []
+    mades: list[Talk] = []
+    noise = []
+    for language in LANGUAGES:
+        true_L, made_L = [], []
+        clips = run.track(_clips(run, language), f"{language}: drawing, making, measuring", run.count)
+        for number, clip in enumerate(clips):
+            seen_T = run.witness.aperture(clip.frames_TYX3)
+            noise.append(correlation(seen_T, np.asarray(drawings.aperture(clip.landmarks_TPL3[:, 0]), np.float64)))
+            phones = [p for line in clip.lines for p in line.phones]
+            true_L.append(talk(seen_T, phones, clip.waveform_CS, 24000))
+            made = _made(run, clip, language, number)
+            if made is not None:
+                made_L.append(made)
+        shown.append((language, (made_L or true_L)[0]))
+        truths, mades = truths + true_L, mades + made_L
+        rows += _rows(language, made_L if run.engine else None, true_L)
+    figure = _caught(mades) if run.engine else None
+    rows.append(Row(f"shifts of {SHIFT} frames seen", figure, _caught(truths), ">= 0.9", 2 * len(truths)))
+    rows.append(Row("the eye: r with the true opening", None, float(np.mean(noise)), "", len(noise)))
+    plot(run, shown)
+    return rows
+
+
+def _clips(run: Run, language: str) -> Iterator[Any]:
+    """Talking heads of the test split: people, places and sentences that training never has."""
+    from muybridge.world.talking import clip
+
+    index, done = run.first, 0
+    while done < run.count:
+        made = clip(index, "test", HEIGHT, WIDTH, SECONDS, language=language, cast="person")
+        index += 1
+        if made.lines:
+            done += 1
+            yield made
+
+
+def _made(run: Run, clip: Any, language: str, number: int) -> Talk | None:  # noqa: ANN401  (a world TalkingClip)
+    """The model's clip of the same prompt, measured against its own plan."""
+    if run.engine is None:
+        return None
+    from muybridge.speech.pacing import plan_request
+
+    request = run.ask(clip.caption if language == "en" else clip.prompts[language], number=number)
+    try:
+        planned = plan_request(request)
+    except UserError:
+        return None  # the pacing tables call the line too long for the clip; the count shows what is missing
+    made = run.engine.generate(request)
+    phones = [p for line in planned.lines for p in line.phones]
+    assert made.waveform_CS is not None  # sound was asked for
+    return talk(run.witness.aperture(made.frames_TYXC), phones, made.waveform_CS, made.sample_rate)
+
+
+def _rows(language: str, made: list[Talk] | None, truth: list[Talk]) -> list[Row]:
+    """The rows of one language."""
+    kinds = (
+        ("lips behind the plan (ms)", "within 40", lambda t: t.lag_ms(), np.nanmedian),
+        ("sound behind the lips (ms)", "", lambda t: t.sound_lag_ms, np.nanmedian),
+        ("r of opening and plan", ">= 0.75", lambda t: t.r, np.nanmean),
+        ("p b m closed", ">= 0.7", lambda t: t.closure, np.nanmean),
+    )
+    rows = []
+    for what, bar, value, mean in kinds:
+        of_truth = _over([value(t) for t in truth], mean)
+        figure = None if made is None else _over([value(t) for t in made], mean)
+        rows.append(Row(f"{language}: {what}", figure, of_truth, bar, len(truth if made is None else made)))
+    return rows
+
+
+def _over(values: list[float], mean: Any) -> float:  # noqa: ANN401  (a numpy reduction)
+    return float(mean(values)) if np.isfinite(values).any() else float("nan")
+
+
+def _caught(talks: list[Talk]) -> float:
+    """Share of injected shifts that the lag tells within one frame of the lag before."""
+    hits = []
+    for one in talks:
+        lag = one.lag_ms()
+        hits += [abs(one.lag_ms(s) - lag - s * FRAME_MS) <= FRAME_MS for s in (-SHIFT, SHIFT)]
+    return float(np.mean(hits)) if hits else float("nan")
+
+
+def plot(run: Run, shown: list[tuple[str, Talk]]) -> None:
+    """`sync.png`: one clip of each language, opening seen and planned, loudness heard, over time."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(len(shown), 1, figsize=(10, 1.5 * len(shown)), sharex=True, squeeze=False)
+    for axis, (language, one) in zip(axes[:, 0], shown, strict=True):
+        times = np.arange(len(one.seen_T)) / FPS
+        for values, name, colour in (
+            (one.heard_T, "loudness", "0.75"), (one.planned_T, "planned opening", "C1"), (one.seen_T, "seen", "C0"),
+        ):  # fmt: skip
+            axis.plot(times, (values - values.min()) / (np.ptp(values) + 1e-9), color=colour, label=name)
+        for moment in one.closed_s:
+            axis.axvline(moment, color="C3", linewidth=0.6)
+        axis.set_ylabel(language)
+        axis.set_yticks([])
+    axes[0, 0].legend(loc="upper right", ncols=3, fontsize=7)
+    axes[-1, 0].set_xlabel("seconds; red: p, b, m")
+    figure.suptitle("the model's clips" if run.engine else "rendered truth")
+    figure.tight_layout()
+    figure.savefig(run.plot("sync.png"), dpi=110)
+    pyplot.close(figure)

@@ -1,0 +1,216 @@
+"""Suites against truth that is injected: lips that are late, answers that are wrong, a camera that turns."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from muybridge import suites
+from muybridge.engine.clip import Clip
+from muybridge.errors import InvalidRequest, NotInstalled
+from muybridge.evaluate import fitting, witness
+from muybridge.request import Request
+from muybridge.speech.durations import natural_durations
+from muybridge.speech.pacing import plan_request
+from muybridge.speech.phonemes import phonemes
+from muybridge.suites import adherence, drawings, image, speech, sync
+from muybridge.suites.run import Run
+from muybridge.suites.table import Row, to_dict
+
+RATE = 24_000
+
+
+def spoken(opening_T: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Noise whose loudness follows the mouth, stereo."""
+    samples = np.interp(np.arange(len(opening_T) * RATE // 25) / RATE, np.arange(len(opening_T)) / 25, opening_T)
+    noise = np.random.default_rng(0).standard_normal(len(samples))
+    return np.repeat((0.2 * (samples + 0.01) * noise)[None], 2, 0).astype(np.float32)
+
+
+class Eye:
+    """A witness that reads the opening from the first pixel."""
+
+    def aperture(self, frames_TYX3: NDArray[np.uint8]) -> NDArray[np.float64]:
+        return frames_TYX3[:, 0, 0, 0] / 255.0
+
+
+class Speaker:
+    """An engine whose lips are `late` frames behind the plan, or never move."""
+
+    def __init__(self, late: int, still: bool = False) -> None:
+        self.late, self.still = late, still
+
+    def generate(self, request: Request) -> Clip:
+        planned = plan_request(request)
+        opening = sync.planned_opening([p for line in planned.lines for p in line.phones], request.num_frames)
+        lips = np.zeros_like(opening) if self.still else np.concatenate([np.zeros(self.late), opening])[: len(opening)]
+        frames = np.zeros((len(lips), 4, 4, 3), np.uint8)
+        frames[:, 0, 0, 0] = lips / 0.7 * 255
+        return Clip(frames, spoken(opening), RATE)
+
+
+def talking(_: Run, language: str) -> Iterator[Any]:
+    """One drawn clip with lips on the words; its landmarks are not looked at."""
+    words = natural_durations(phonemes("My brother bought three big bottles of milk.", "en"), "en")
+    phones = [p.moved(0.3) for p in words]
+    opening = sync.planned_opening(phones, 100)
+    frames = np.zeros((100, 4, 4, 3), np.uint8)
+    frames[:, 0, 0, 0] = opening / 0.7 * 255
+    said = 'The man says: "My brother bought three big bottles of milk."'
+    yield SimpleNamespace(
+        frames_TYX3=frames, waveform_CS=spoken(opening), lines=(SimpleNamespace(phones=phones),), caption=said,
+        prompts={language: said}, landmarks_TPL3=np.random.default_rng(0).normal(size=(100, 1, 18, 3)),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("late", "r"), [(0, 0.99), (3, 0.9)])
+def test_late_lips_show_as_lag_and_cost_correlation(
+    late: int, r: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sync, "_clips", talking)
+    monkeypatch.setattr(sync, "LANGUAGES", ("en",))
+    run = Run(Speaker(late), 1, 0, tmp_path, True, known_witness=Eye())  # type: ignore[arg-type]  # stand-ins
+    rows = {row.what: row for row in sync.evaluate(run)}
+    lag = rows["en: lips behind the plan (ms)"]
+    assert lag.figure == pytest.approx(40 * late, abs=8)
+    assert lag.ceiling == pytest.approx(0, abs=8)
+    assert rows["en: sound behind the lips (ms)"].figure == pytest.approx(-40 * late, abs=40)
+    of = rows["en: r of opening and plan"]
+    assert of.figure is not None and of.ceiling is not None
+    assert (of.figure > r) if late == 0 else (of.figure < r < of.ceiling)
+    closed = rows["en: p b m closed"].figure
+    assert closed is not None
+    assert closed == 1.0 if late == 0 else closed < 1.0
+    assert rows["shifts of 3 frames seen"].figure == 1.0
+    assert (tmp_path / "sync.png").stat().st_size > 1000
+
+
+def test_a_still_mouth_has_no_correlation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sync, "_clips", talking)
+    monkeypatch.setattr(sync, "LANGUAGES", ("en",))
+    run = Run(Speaker(0, still=True), 1, 0, tmp_path, True, known_witness=Eye())  # type: ignore[arg-type]  # stand-ins
+    rows = {row.what: row.figure for row in sync.evaluate(run)}
+    assert rows["en: r of opening and plan"] == 0.0
+    assert rows["shifts of 3 frames seen"] == 0.0
+
+
+def test_without_weights_there_are_ceilings_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sync, "_clips", talking)
+    monkeypatch.setattr(sync, "LANGUAGES", ("en",))
+    rows = sync.evaluate(Run(None, 1, 0, tmp_path, True, known_witness=Eye()))  # type: ignore[arg-type]  # as above
+    assert all(row.figure is None for row in rows)
+    assert all(row.ceiling is not None for row in rows)
+
+
+@pytest.mark.parametrize(("dx", "dy"), [(3, 0), (-2, 1), (0, -3)])
+def test_motion_of_the_picture_is_measured(dx: int, dy: int) -> None:
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 255, (40, 60, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
+    frames = np.stack([coarse[90 - 2 * dy * k :, 90 - 2 * dx * k :][:128, :224] for k in range(9)])
+    total = witness.flow_features(frames)[:24].reshape(12, 2)
+    assert total.mean(0) == pytest.approx([8 * dx, 8 * dy], abs=3)
+
+
+def painted(count: int, seed: int) -> fitting.Drawings:
+    """Discs with a dark mouth that opens, on grey; hair is a cap of one of two colours."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:128, :224]
+    frames = np.zeros((count, 9, 128, 224, 3), np.uint8)
+    mouth, face, opening = np.zeros((count, 9, 2)), np.zeros((count, 9)), np.zeros((count, 9))
+    labels = np.full((count, len(ANSWERS)), fitting.NONE)
+    for n in range(count):
+        hair, ground = int(rng.integers(2)), rng.integers(90, 160, 3)
+        high, at = float(rng.uniform(18, 34)), rng.uniform((80, 60), (140, 80))
+        for t in range(9):
+            gap = float(rng.uniform(0, 0.4))
+            picture = np.broadcast_to(ground, (128, 224, 3)).copy()
+            radius = np.hypot((x - at[0]) / 1.1, y - at[1] + 0.5 * high)
+            picture[radius < 1.1 * high] = (200, 160, 130)
+            picture[(radius < 1.1 * high) & (y < at[1] - 0.9 * high)] = ((30, 20, 20), (220, 190, 90))[hair]
+            picture[(abs(x - at[0]) < 0.3 * high) & (abs(y - at[1]) < (gap * 0.5 + 0.02) * high)] = (90, 20, 20)
+            frames[n, t], mouth[n, t], face[n, t], opening[n, t] = picture, at, high, gap
+        labels[n, 1], labels[n, 0], labels[n, 6] = hair, 1, 0
+    person = np.repeat(labels[:, 1:2], 34, 1).astype(np.float32)
+    moods = np.zeros((count, 9), np.int64)
+    return fitting.Drawings(
+        frames, mouth.astype(np.float32), face.astype(np.float32), opening.astype(np.float32), moods, labels, person
+    )
+
+
+ANSWERS = {
+    "count": ("0", "1", "2"), "hair": ("dark", "fair"), "clothes": ("red", "blue"), "place": ("in", "out"),
+    "hour": ("day", "night"), "light": ("left", "right"), "camera": ("static", "pan"), "expression": ("none", "happy"),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_fitted_witness_sees_what_it_was_not_shown(tmp_path: Path) -> None:
+    made = fitting.fit(painted(24, 0), ANSWERS, steps=120)
+    sight = fitting.examine(made, painted(6, 1))
+    assert sight.aperture_r > 0.8
+    assert sight.mouth_error < 0.15
+    assert sight.right["hair"] == 1.0
+    made.save(tmp_path / "w.safetensors")
+    again = witness.Witness(ANSWERS, 34).load(tmp_path / "w.safetensors")
+    clip = painted(1, 2).frames_NTYX3[0]
+    assert np.array_equal(again.aperture(clip), made.aperture(clip))
+
+
+def test_only_what_a_prompt_says_is_asked_for() -> None:
+    pytest.importorskip("scipy")
+    scene = next(s for s in (drawings.scene_of(k, "test")[0] for k in range(99)) if len(s.people) == 1)
+    scene = scene.replace(place="beach", hour="night")
+    look = scene.people[0].look
+    said = adherence.mentioned(scene, f"A person with {look.hair_color} hair by the sea.")
+    assert {"hair", "place", "count"} <= said
+    assert not {"hour", "camera", "light"} & said
+    assert adherence.answers(scene)["place"] == "beach"
+    assert adherence.answers(scene)["count"] == "1"
+
+
+def test_scenes_of_the_splits_are_others() -> None:
+    pytest.importorskip("scipy")
+    train, test = drawings.scene_of(3, "train")[0], drawings.scene_of(3, "test")[0]
+    assert train.seed != test.seed
+    assert drawings.scene_of(3, "test")[0] == test
+
+
+def test_photos_are_those_that_no_recipe_trains_on() -> None:
+    for still, prompt, _ in image._photos():
+        assert still.shape == (128, 224, 3)
+        assert prompt
+
+
+def test_without_a_recogniser_the_install_line_is_told() -> None:
+    with pytest.raises(NotInstalled, match="pip install 'muybridge\\[evaluate\\]'") as error:
+        speech.recogniser("/bin/false")
+    assert error.value.exit_code == 2
+
+
+def test_the_recogniser_is_another_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in = tmp_path / "listen.py"
+    stand_in.write_text(
+        "import json, sys, pathlib\n"
+        "rows = json.loads((pathlib.Path(sys.argv[1]) / 'list.json').read_text())\n"
+        "print(json.dumps([{'said': r['text'], 'heard': r['text'].upper()} for r in rows]))\n"
+    )
+    monkeypatch.setattr(speech.whisper, "__file__", str(stand_in))
+    (pair,) = speech.transcribe(sys.executable, tmp_path, [{"file": "a.wav", "language": "en", "text": "hello"}])
+    assert pair[1] == {"said": "hello", "heard": "HELLO"}
+
+
+def test_unknown_suites_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequest, match="sync"):
+        suites.evaluate("taste", out=tmp_path)
+
+
+def test_rows_are_plain_json() -> None:
+    row = Row("x", float("nan"), float("inf"), ">= 1", 2)
+    assert to_dict([row]) == [{"what": "x", "figure": None, "ceiling": None, "bar": ">= 1", "count": 2}]
