@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
+import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from starlette.testclient import TestClient
@@ -20,7 +22,8 @@ from muybridge.api.limits import Limits
 from muybridge.api.service import Service
 from muybridge.api.webhooks import sign
 from muybridge.config import ServerConfig
-from muybridge.errors import AuthFailed
+from muybridge.errors import AuthFailed, InvalidRequest
+from muybridge.media import write_clip
 from muybridge.providers import pushes, remote, routing
 from muybridge.providers.attempts import Task
 from muybridge.providers.results import check
@@ -157,3 +160,85 @@ def test_without_a_public_address_providers_are_polled_only(tmp_path: Path) -> N
     service.close()
     Service.open(ServerConfig(data=tmp_path)).close()
     assert remote.open_dispatch(rules, url).rules.callback_url is None
+
+
+# Inputs by address --------------------------------------------------------------------------------------------------
+
+
+def edit(service: Service, folder: Path) -> tuple[Any, Path]:
+    """A submitted edit whose source clip the server keeps, and that file."""
+    frames = np.full((75, 180, 320, 3), 90, np.uint8)
+    clip = write_clip(folder / "clip.mp4", frames, np.zeros((1, 48_000), np.float32), sample_rate=16_000).path
+    key = service.keys.authenticate(service.keys.create("edits")[1])
+    kept = service.upload(key, clip.read_bytes(), "clip.mp4", "video").path
+    request = {"prompt": "in snow", "video": str(kept), "seconds": 3.0, "size": "720p"}
+    return service.submit(key, "native", "dashscope/happyhorse-1.0", request, {}), kept
+
+
+def with_dashscope(monkeypatch: pytest.MonkeyPatch, simulator: Simulator) -> tuple[routing.Routing, list[Any]]:
+    rules = routing.parse({"allow": ["seed", "size", "ratio", "seconds"]}, {"MUYBRIDGE_DASHSCOPE_KEY": "x"})
+    monkeypatch.setattr(routing, "routing", lambda: rules)
+    monkeypatch.setattr(remote, "routing", lambda: rules)
+    sent: list[Any] = []
+
+    class Seen(InProcess):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            sent.append(json.loads(request.content) if request.content else None)
+            return super().handle_request(request)
+
+    made = routing.Routing.remotes
+
+    def simulated(self: routing.Routing) -> Any:
+        remotes = made(self, Seen(simulator))
+        for account in remotes:
+            account.base, account.trusted = f"{simulator.url}/{account.offers[0].lane}", True
+        return remotes
+
+    monkeypatch.setattr(routing.Routing, "remotes", simulated)
+    return rules, sent
+
+
+def test_dashscope_edits_read_the_clip_at_our_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rules, sent = with_dashscope(monkeypatch, Simulator())
+    app = create_app(ServerConfig(data=tmp_path / "d", public_url=BASE), Limits(models=("auto",)))
+    with TestClient(app, base_url=BASE) as client:
+        service: Service = client.app.state.service  # type: ignore[attr-defined]
+        job, kept = edit(service, tmp_path)
+        dispatch = remote.open_dispatch(rules, service.store.database.url)
+        stored = service.store.get(job.id)
+        step = dispatch.step(remote.task_of(stored, rules, dispatch.world.input_address), tmp_path)
+        assert (step.state, step.stage) == ("working", "queued"), step.error
+        (medium,) = sent[0]["input"]["media"]
+        assert medium["type"] == "video" and medium["url"].startswith(f"{BASE}/inputs/{job.id}/video?")
+        answer = client.get(medium["url"])
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "video/mp4")
+        assert answer.content == kept.read_bytes()
+        part = client.get(medium["url"], headers={"Range": "bytes=0-9"})
+        assert (part.status_code, part.content) == (206, kept.read_bytes()[:10])
+        url = httpx.URL(medium["url"])
+        late = url.copy_set_param("exp", str(int(time.time()) - 10))
+        other = url.copy_with(path=f"/inputs/{job.id}/image")
+        for bad in (late, other, url.copy_set_param("sig", "0" * 40), url.copy_with(query=b"")):
+            assert client.get(str(bad)).status_code == 404
+
+
+def test_without_an_https_address_edits_pass_dashscope_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rules, _ = with_dashscope(monkeypatch, Simulator())
+    service = Service.open(ServerConfig(data=tmp_path / "d", public_url="http://plain.example"), Limits(("auto",)))
+    with pytest.raises(InvalidRequest, match="the operator sets public_url"):
+        edit(service, tmp_path)
+    assert service.store.list(None) == []
+    assert remote.open_dispatch(rules, service.store.database.url).world.input_address is None
+    service.close()
+
+
+def test_large_files_go_by_address_small_ones_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "MAX_INLINE_BYTES", 100)
+    for name, size in (("small.png", 50), ("large.png", 500)):
+        (tmp_path / name).write_bytes(b"x" * size)
+    large = Request("x", image=tmp_path / "large.png")
+    assert (remote.inputs_of(Request("x", image=tmp_path / "small.png")).image or "").startswith("data:image/png")
+    assert remote.inputs_of(large, False, lambda slot: f"https://here/{slot}").image == "https://here/image"
+    for inline, address in ((True, lambda slot: f"https://here/{slot}"), (False, None)):
+        with pytest.raises(InvalidRequest, match="public_url"):
+            remote.inputs_of(large, inline, address)

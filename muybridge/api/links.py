@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import itertools
+import mimetypes
 import re
 import tempfile
 import time
@@ -13,13 +14,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import StreamingResponse
+from fastapi.responses import FileResponse, StreamingResponse
 
 from muybridge.api import ids
 from muybridge.api.face import in_thread, protocol_route
 from muybridge.api.video import render
 from muybridge.errors import NotFound
-from muybridge.jobs.job import Artifact
+from muybridge.jobs import inputs
+from muybridge.jobs.job import INPUTS, Artifact
 
 if TYPE_CHECKING:
     from muybridge.api.service import Service
@@ -138,5 +140,23 @@ def router(service: Service) -> APIRouter:
             raise NotFound("This link is not valid or has expired; ask for the job again to get a new one.")
         job = await in_thread(service.store.get, link.job_id)
         return await content(service, job.id, service.artifact(job, link.variant), request)
+
+    @routes.get("/inputs/{job_id}/{slot}", include_in_schema=False)
+    @routes.head("/inputs/{job_id}/{slot}", include_in_schema=False)
+    async def given(job_id: str, slot: str, request: Request, exp: int = 0, sig: str = "") -> Response:
+        """An input of a job, for the provider that was asked to work on it."""
+        if not inputs.is_valid(service.link_secret.decode(), job_id, slot, exp, sig, time.time()):
+            raise NotFound("This link is not valid or has expired.")
+        job = await in_thread(service.store.get, job_id)
+        path = inputs.slot_of(job.request, slot) or ""
+        root = service.uploads.root.resolve()
+        mime = mimetypes.guess_type(path)[0] or "application/octet-stream"
+        whole = Path(path).resolve()
+        if whole.is_relative_to(root) and whole.is_file():
+            return FileResponse(whole, media_type=mime)
+        kept = (job.metadata.get(INPUTS) or {}).get(path)
+        if kept is None:
+            raise NotFound("This input is gone.")
+        return await content(service, job.id, Artifact("input", kept["key"], mime, 0, kept["sha256"]), request)
 
     return routes

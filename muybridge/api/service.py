@@ -295,7 +295,7 @@ class Service:
         if model == AUTO:
             from muybridge.providers.remote import quote  # late: only where routing is switched on
 
-            return quote(request, name or model, here=self.runs_here)
+            return quote(request, name or model, here=self.runs_here, public_url=self.config.public_url)
         return quote_of(request, model, self.limits.price_per_gpu_hour)
 
     def model(self, name: str) -> ServedModel:

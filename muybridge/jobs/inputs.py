@@ -8,6 +8,7 @@ the path uses it; another one fetches the key. They are removed with the job's o
 from __future__ import annotations
 
 import hashlib
+import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -71,6 +72,31 @@ def here(artifacts: ArtifactStore, job: Job, folder: Path, report: Callable[[int
         except NotFound:
             raise MuybridgeError("An input file of this job is gone; submit the job again with its files.") from None
     return replace(job, request=_changed(job.request, copies)) if copies else job
+
+
+def slot_of(request: Mapping[str, Any], slot: str) -> str | None:
+    """The file that a request has in a slot: `video`, `image`, ..., `references-0`."""
+    name, _, number = slot.partition("-")
+    value = request.get(name)
+    if number.isdigit() and isinstance(value, list | tuple) and int(number) < len(value):
+        value = value[int(number)].get("image")
+    return value if isinstance(value, str) else None
+
+
+def address(base: str, secret: str, job_id: str, slot: str, until: int) -> str:
+    """Where somebody else may read one input of a job until a unix time, without a key (the API serves it)."""
+    query = f"exp={until}&sig={_signature(secret, job_id, slot, until)}"
+    return f"{base.rstrip('/')}/inputs/{job_id}/{slot}?{query}"
+
+
+def is_valid(secret: str, job_id: str, slot: str, until: int, given: str, now: float) -> bool:
+    """Whether an `address` is ours and still good."""
+    wanted = _signature(secret, job_id, slot, until)
+    return until >= now and hmac.compare_digest(wanted.encode(), given.encode())
+
+
+def _signature(secret: str, job_id: str, slot: str, until: int) -> str:
+    return hmac.new(secret.encode(), f"input/{job_id}/{slot}/{until}".encode(), hashlib.sha256).hexdigest()[:40]
 
 
 def _fetch(artifacts: ArtifactStore, entry: Mapping[str, str], folder: Path) -> Path:

@@ -126,6 +126,7 @@ class World:
     own_queue_s: Callable[[], float] = lambda: 0.0
     ratings: Mapping[str, float] = field(default_factory=dict)
     absent: frozenset[str] = frozenset()  # own offers that this machine cannot run
+    input_address: Callable[[str, str], str] | None = None  # job id and slot to an https address of that input
 
 
 class Dispatch:
@@ -172,6 +173,7 @@ class Dispatch:
             budget_micros=self.ledger.budget_left(task.tenant, task.key_id, now) if self.ledger.budgeted else None,
             tried=tried,
             absent=self.world.absent,
+            addresses=self.world.input_address is not None,
         )
         return route(wish, self.catalog, conditions)
 

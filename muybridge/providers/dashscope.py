@@ -70,7 +70,11 @@ def submit(order: Order) -> Call:
     """The asynchronous submit; without its header the service answers 403."""
     request, inputs = order.request, order.inputs
     if inputs.video and not inputs.video.startswith("https:"):
-        raise InvalidRequest("DashScope takes source clips by https address only; use another provider.", "video")
+        raise InvalidRequest(
+            'DashScope takes source clips by https address only: set public_url = "https://..." in the server\'s '
+            "config.",
+            "video",
+        )
     parameters: dict[str, Any] = {"resolution": order.tier.upper(), "watermark": False}
     if order.task in ("t2v", "r2v"):
         parameters["ratio"] = order.ratio

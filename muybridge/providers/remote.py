@@ -19,6 +19,7 @@ from typing import Any
 
 from muybridge.config import SIZE_ALIASES, SIZES
 from muybridge.errors import Cancelled, InvalidRequest, QuotaExceeded
+from muybridge.jobs import inputs as job_inputs
 from muybridge.jobs.job import Job
 from muybridge.jobs.worker import Hook, RunResult
 from muybridge.providers import pushes
@@ -34,6 +35,7 @@ from muybridge.request import Request
 
 LOCAL_RUNNER = "muybridge.providers.local:runner"
 LOOK_EVERY_S = 2.0  # how often a waiting job looks whether it was cancelled
+INPUT_LINK_S = 86_400.0  # a provider may let a job wait
 MAX_INLINE_BYTES = 20 << 20
 PUBLISH_LEASE_S = 300.0  # copying and checking a result
 
@@ -58,7 +60,7 @@ class RemoteRunner:
             return self._own(job, checkpoint, hook, workdir)
         rules = self._make_routing()
         dispatch = self._open(rules, hook.database_url)
-        task = replace(task_of(job, rules), afford=partial(afford, job, hook, rules))
+        task = replace(task_of(job, rules, dispatch.world.input_address), afford=partial(afford, job, hook, rules))
         dispatch.sweep(10)
         try:
             step = self._drive(dispatch, task, hook, workdir)
@@ -127,12 +129,21 @@ def open_dispatch(rules: Routing, database_url: str) -> Dispatch:
         rules.remotes(),
         check,
         rules=told,
-        world=World(lambda: ledger.own_queue_s(rules.local), rules.ratings, absent(rules.local)),
+        world=World(
+            lambda: ledger.own_queue_s(rules.local),
+            rules.ratings,
+            absent(rules.local),
+            partial(_address, base, secret) if base and base.startswith("https://") and secret else None,
+        ),
         local=bool(rules.local),
     )
 
 
-def task_of(job: Job, rules: Routing) -> Task:
+def _address(base: str, secret: str, job_id: str, slot: str) -> str:
+    return job_inputs.address(base, secret, job_id, slot, int(time.time() + INPUT_LINK_S))
+
+
+def task_of(job: Job, rules: Routing, address: Callable[[str, str], str] | None = None) -> Task:
     """What the router needs out of a job's row. The caller's routing options are in the request's `extra`."""
     request = Request.from_dict(job.request)
     options = {name: request.extra[name] for name in OPTIONS if name in request.extra}
@@ -143,7 +154,7 @@ def task_of(job: Job, rules: Routing) -> Task:
         job.tenant,
         job.key_id,
         wish,
-        inputs=lambda inline: inputs_of(request, inline),
+        inputs=lambda inline: inputs_of(request, inline, None if address is None else partial(address, job.id)),
         deadline_at=job.created_at + min(rules.max_wait_s, wish.deadline_s or rules.max_wait_s),
     )
 
@@ -164,21 +175,31 @@ def afford(job: Job, hook: Hook, rules: Routing, micros: int) -> None:
     hook.requote(cost)
 
 
-def inputs_of(request: Request, inline: bool = True) -> Inputs:
-    """A request's media as data URLs. Raises InvalidRequest for what is too large to travel so."""
-    del inline  # every provider takes pictures inline; addresses of our own would need a public server
+def inputs_of(request: Request, inline: bool = True, address: Callable[[str], str] | None = None) -> Inputs:
+    """A request's media as the provider can read them: pictures and sounds as data URLs, clips by our own address.
 
-    def url(path: Path | None) -> str | None:
+    `address` gives the https address of a slot, where this server has one; then it also carries what is too large for
+    a data URL. `inline` providers read data URLs only. Raises InvalidRequest for what cannot travel.
+    """
+
+    def url(slot: str, path: Path | None) -> str | None:
         if path is None:
             return None
         size = path.stat().st_size
+        if address is not None and not inline and (slot == "video" or size > MAX_INLINE_BYTES):
+            return address(slot)
         if size > MAX_INLINE_BYTES:
-            raise InvalidRequest(f"{path.name} has {size} bytes; at most {MAX_INLINE_BYTES} can be sent to a provider.")
+            raise InvalidRequest(
+                f"{path.name} has {size} bytes; at most {MAX_INLINE_BYTES} can be sent inside a request. With an https "
+                "public_url in the server's config larger files go by address.",
+                slot,
+            )
         mime = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
         return f"data:{mime};base64,{base64.b64encode(path.read_bytes()).decode()}"
 
-    references = tuple(found for r in request.references if (found := url(r.image)))
-    return Inputs(url(request.image), url(request.last_image), references, url(request.video), url(request.audio))
+    references = tuple(found for i, r in enumerate(request.references) if (found := url(f"references-{i}", r.image)))
+    single = {name: url(name, getattr(request, name)) for name in ("image", "last_image", "video", "audio")}
+    return Inputs(**single, references=references)
 
 
 def told(decision: Decision) -> dict[str, Any]:
@@ -187,7 +208,9 @@ def told(decision: Decision) -> dict[str, Any]:
     return {k: full[k] for k in ("model_requested", "model_actual", "substituted", "policy", "reason", "changes")}
 
 
-def quote(request: Request, model: str, rules: Routing | None = None, here: bool = False) -> dict[str, Any]:
+def quote(
+    request: Request, model: str, rules: Routing | None = None, here: bool = False, public_url: str | None = None
+) -> dict[str, Any]:
     """What the router would do with a request now: for the API to refuse early and to say the price.
 
     `here`: only this machine's workers will run it, so own sizes without weights do not count. Raises what `route`
@@ -196,7 +219,10 @@ def quote(request: Request, model: str, rules: Routing | None = None, here: bool
     rules = rules or routing()
     options: Mapping[str, Any] = {name: request.extra[name] for name in OPTIONS if name in request.extra}
     without = absent(rules.local) if here else frozenset()
-    conditions = Conditions(time.time(), rules.enabled(), rules.lanes(), ratings=rules.ratings, absent=without)
+    addressed = (rules.public_url or public_url or "").startswith("https://")
+    conditions = Conditions(
+        time.time(), rules.enabled(), rules.lanes(), ratings=rules.ratings, absent=without, addresses=addressed
+    )
     decision = route(rules.wish(request, model, options), rules.offers(), conditions)
     chosen = decision.chosen
     return {

@@ -2,7 +2,7 @@
 
 The order of the stages is the order in which an offer is turned down; the first reason is the one that is told:
 task, lifecycle, tier, length, ratio, references, audio, language, price (these are the same for a whole day and kept),
-prompt, provider, region, tried, health, budget, queue, deadline.
+prompt, provider, address, region, tried, health, budget, queue, deadline.
 What remains is ranked: sticky first (same look within a project), then by the policy.
 """
 
@@ -33,6 +33,7 @@ from muybridge.request import Request
 Policy = Literal["cheapest", "fastest", "best", "weighted"]
 POLICIES: tuple[Policy, ...] = ("cheapest", "fastest", "best", "weighted")
 AUTO = "auto"
+BY_ADDRESS = frozenset({"dashscope"})  # source clips by address only
 NOT_WISHED = "not allowed by the caller"
 
 
@@ -68,6 +69,7 @@ class Conditions:
     sticky: str | None = None  # the offer that this project used last
     budget_micros: int | None = None
     tried: frozenset[str] = frozenset()  # offers (keys) and lanes that already failed this job
+    addresses: bool = True  # this server can be reached by https: media may be given as addresses
     absent: frozenset[str] = frozenset()  # own offers (keys) whose weights are not on this machine
 
 
@@ -225,6 +227,8 @@ def _closed(offer: Offer, num_chars: int, wish: Wish, conditions: Conditions) ->
         return "provider", "no account in this region"
     if offer.key in conditions.absent:
         return "provider", "no account: its weights are not here"
+    if not conditions.addresses and provider in BY_ADDRESS and wish.request.video is not None:
+        return "address", "takes source clips by https address only; the operator sets public_url"
     if provider in wish.not_providers or (wish.providers and provider not in wish.providers):
         return "provider", NOT_WISHED
     if wish.runs_in and not offer.runs_in <= wish.runs_in:
@@ -355,8 +359,11 @@ def _nothing(
         return QuotaExceeded(f"The cheapest way is over the budget: {key} {detail}.")
     told = "; ".join(f"{n} by {stage}" for stage, n in stages.most_common(4))
     late = [r for r in about if r[1] not in ("task", "lifecycle", "provider")]
+    late.sort(key=lambda r: r[1] != "address")  # what the operator can mend is told first
     example = f" For instance {late[0][0]}: {late[0][2]}." if late else ""
-    wished = any(stage == "region" or detail == NOT_WISHED for _, stage, detail in about)  # the caller's own doing
+    wished = any(
+        stage in ("region", "address") or detail == NOT_WISHED for _, stage, detail in about
+    )  # the caller's own doing
     if not wished and any(stage == "provider" and detail.startswith("no account") for _, stage, detail in about):
         return NotInstalled(
             "Nobody can run this here: the operator sets a key such as MUYBRIDGE_FAL_KEY for a provider that can "
