@@ -1,6 +1,6 @@
 """How long phones and pauses last: a log-linear model of phone, neighbours and place, one small table per language.
 
-The tables are fitted to the pace of the neural voices by `bench/fit_pacing.py` (ridge least squares on log seconds;
+The tables are fitted to the pace of the neural voices by `muybridge train pacing` (ridge least squares on log seconds;
 the multiplicative model of Klatt 1979 with learned factors).
 """
 
