@@ -83,6 +83,11 @@ class Cutout(nn.Module):
 class Witness(nn.Module):
     """All nets. `answers` names the answers of each attribute; `num_person` counts the numbers of a person."""
 
+    flow_mean: Tensor
+    flow_std: Tensor
+    person_mean: Tensor
+    person_std: Tensor
+
     def __init__(self, answers: Mapping[str, Sequence[str]], num_person: int) -> None:
         super().__init__()
         self.answers = {name: tuple(values) for name, values in answers.items()}
@@ -127,7 +132,8 @@ class Witness(nn.Module):
         pictures = small(frames_TYX3)
         faces = torch.from_numpy(self.faces(frames_TYX3) if faces_T3 is None else faces_T3)
         cuts = cut(pictures, faces, MOUTH_BOX, MOUTH_SIZE)
-        return torch.cat([self.mouth(part)[:, 0] for part in cuts.split(64)]).double().numpy()
+        found: Floats = torch.cat([self.mouth(part)[:, 0] for part in cuts.split(64)]).double().numpy()
+        return found
 
     @torch.no_grad()
     def attributes(self, frames_TYX3: Bytes) -> dict[str, str]:
@@ -152,7 +158,8 @@ class Witness(nn.Module):
         chosen = moments(frames_TYX3, count)
         faces = torch.from_numpy(self.single_faces(chosen))
         found = self.numbers(self.person(cut(small(chosen), faces, PERSON_BOX, PERSON_SIZE)))
-        return found.mean(0).double().numpy()
+        described: Floats = found.mean(0).double().numpy()
+        return described
 
     def save(self, path: Path) -> None:
         """Write the fitted nets."""
