@@ -23,9 +23,17 @@ def evaluate(
     asr_python: Annotated[
         str | None, typer.Option(envvar="MUYBRIDGE_ASR_PYTHON", help="Python with the evaluate extra, if not this one.")
     ] = None,
+    long: Annotated[
+        list[Path] | None, typer.Option(help="With sync: judge these long clips for drift, as `muybridge drift` does.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON.")] = False,
 ) -> None:
     """Measure on clips, sentences and people that training never sees."""
+    if long:
+        from muybridge.cli.drift import drift
+
+        drift(long, out, None, as_json)
+        return
     from muybridge import suites
     from muybridge.suites.table import show, to_dict
 
