@@ -1,4 +1,4 @@
-"""How tiny is trained: codecs start right and stay causal, Muon turns matrices, a stopped run goes on as if it had not."""
+"""How tiny is trained: codecs start right, Muon turns matrices, a stopped run ends where an unbroken one does."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from torch import Tensor, nn
 
 from muybridge.errors import NotFound, UserError
 from muybridge.model.codecs import spatial_tiles
+from muybridge.model.fixed_codec import FixedAudioCodec, FixedVideoCodec
 from muybridge.model.tiny_video_codec import HALO, TinyCodecConfig, TinyVideoCodec, load_video_codec
+from muybridge.model.weights import load_transformer
 from muybridge.model.world_audio_codec import WorldAudioCodec
+from muybridge.recipes import base, few_step
 from muybridge.recipes.base import Task as BaseTask
 from muybridge.recipes.base import channel_weights, loss_weights, shortened
 from muybridge.recipes.codec_video import export_module, principal_patches, to_tensor
-from muybridge.train import frames, takes
+from muybridge.train import frames, latents, takes
 from muybridge.train.muon import Muon, orthogonalise
 from muybridge.train.trainer import Recipe, train
 from tests.test_recipe_base import item
@@ -227,3 +230,31 @@ def test_a_run_that_was_stopped_ends_where_an_unbroken_one_does(tmp_path: Path) 
     assert all(torch.equal(ends["whole"][n], ends["parts"][n]) for n in ends["whole"])
     with pytest.raises(UserError, match="another recipe"):
         train(line_recipe(31), tmp_path / "whole", device="cpu", quiet=True)
+
+
+def test_base_and_few_step_train_from_a_cache(tmp_path: Path) -> None:
+    for name in ("takes", "stills"):
+        (tmp_path / name).mkdir()
+    for index in range(3):
+        takes.write(tmp_path / "takes", painted(index))
+        takes.write(tmp_path / "stills", replace(painted(index), frames_TYX3=painted(index).frames_TYX3[:1],
+                                                 mouth_LYX=painted(index).mouth_LYX[:1]))  # fmt: skip
+    codec, sound = FixedVideoCodec(), FixedAudioCodec()
+    for name in ("takes", "stills"):
+        latents.build(tmp_path / name, tmp_path / f"{name}_latents", codec, sound, quiet=True)
+    export_module(TinyVideoCodec(), tmp_path / "codec.safetensors")
+    settings: dict[str, Any] = {
+        "latents": str(tmp_path / "takes_latents"), "stills": str(tmp_path / "stills_latents"), "batch_size": 3,
+        "num_stills": 2, "longest": 2, "codec": str(tmp_path / "codec.safetensors"), "muon": True, "num_steps": 2,
+        "num_layers": 2, "hidden_size": 64, "head_dim": 64,
+    }  # fmt: skip
+    train(base.recipe(**settings), tmp_path / "first", device="cpu", quiet=True)
+    start = str(tmp_path / "first" / "export")
+    train(base.recipe(**settings, start=start), tmp_path / "second", device="cpu", quiet=True)
+    few = few_step.recipe(settings["latents"], start, batch_size=2, num_steps=2, num_inference_steps=4, substeps=1)
+    train(few, tmp_path / "few", device="cpu", quiet=True)
+    before = load_transformer(Path(start) / "base.safetensors", matrix_dtype=torch.float32).state_dict()
+    for name in ("second", "few"):
+        after = load_transformer(tmp_path / name / "export" / "base.safetensors", matrix_dtype=torch.float32)
+        moved = [n for n, t in after.state_dict().items() if n.startswith("block.") and not torch.equal(t, before[n])]
+        assert len(moved) > 4, name

@@ -21,7 +21,7 @@ from muybridge.model.phrase_encoder import PhraseEncoder, take_apart
 from muybridge.model.tiny_video_codec import TinyVideoCodec, load_video_codec
 from muybridge.model.tokens import Role, Sample, TextTokens, pack, unpatchify
 from muybridge.model.transformer import Transformer
-from muybridge.model.weights import save
+from muybridge.model.weights import load_into, load_transformer, save
 from muybridge.recipes.codec_video import export_module
 from muybridge.request import reference_name
 from muybridge.shapes import FPS, STRIDE_T
@@ -46,6 +46,7 @@ def recipe(
     latents: str = "runs/latents",
     stills: str = "",
     codec: str = "",
+    start: str = "",
     batch_size: int = 16,
     num_stills: int = 0,
     longest: int = 0,
@@ -65,7 +66,8 @@ def recipe(
     """All settings; `latents` is what `muybridge world latents` wrote with the trained codecs.
 
     `num_stills` of a batch's items come from the latents of `stills`; clips are cut to `longest` latents (0: never)
-    seven times in eight. With `codec`, a latent channel weighs by what it moves in the picture.
+    seven times in eight. With `codec`, a latent channel weighs by what it moves in the picture. `start` is the folder
+    of an earlier run's export to begin with.
     """
     settings: dict[str, Any] = dict(locals())
     from muybridge.train import latents as cache
@@ -78,7 +80,12 @@ def recipe(
     )
 
     def build() -> dict[str, nn.Module]:
-        return {"base": Transformer(config).initialise(), "text": PhraseEncoder()}
+        if not start:
+            return {"base": Transformer(config).initialise(), "text": PhraseEncoder()}
+        text = PhraseEncoder()
+        load_into(text, Path(start) / "text.safetensors", cast=lambda _: torch.float32, any_float=True)
+        base = load_transformer(Path(start) / "base.safetensors", matrix_dtype=torch.float32)
+        return {"base": base.train().requires_grad_(True), "text": text.requires_grad_(True)}
 
     def batch(step: int, device: torch.device) -> list[tuple[Item, Task]]:
         generator = torch.Generator().manual_seed(step)

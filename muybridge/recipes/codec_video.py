@@ -47,7 +47,9 @@ def recipe(
 
     def build() -> dict[str, nn.Module]:
         codec = TinyVideoCodec(TinyCodecConfig(deep_encoder=deep_encoder))
-        codec.start_from(*principal_patches(crops, start_shards))
+        mean_P, basis_PC, scale_C = principal_patches(crops, start_shards)
+        codec.start_from(mean_P, basis_PC, scale_C)
+        codec.std_C.copy_(half_whitened(scale_C))
         if not deep_encoder:  # the latent stays what it is, so that the base may be trained beside its decoder
             codec.encode_straight.requires_grad_(False)
         return {"video_codec": codec.to(memory_format=torch.channels_last)}
@@ -115,6 +117,17 @@ def principal_patches(crops: cache.FrameCache, num_shards: int, per_shard: int =
     values, vectors = torch.linalg.eigh(square_PP / count - torch.outer(mean_P, mean_P))
     basis_PC = vectors.flip(1)[:, :LATENT_CHANNELS].contiguous()
     return mean_P, basis_PC, values.flip(0)[:LATENT_CHANNELS].clamp(min=1e-6).sqrt()
+
+
+def half_whitened(scale_C: Tensor) -> Tensor:
+    """What to divide a unit-variance latent by so that channels keep the root of their spread, mean square 1.
+
+    All alike, a coarse channel would drown in noise as early as a fine one; as spread as in the picture, fine ones
+    would never rise above it. The root keeps pictures growing from coarse to fine (Skorokhodov et al. 2025,
+    arXiv 2502.14831, on why that matters).
+    """
+    kept_C = scale_C.sqrt()
+    return kept_C.square().mean().sqrt() / kept_C
 
 
 def to_tensor(frames_BTYXC: cache.Bytes) -> Tensor:

@@ -55,7 +55,7 @@ def recipe(
         load_into(text, folder / "text.safetensors", cast=lambda _: torch.float32, any_float=True)
         student = load_transformer(folder / "base.safetensors", matrix_dtype=torch.float32)
         guide = load_transformer(folder / "base.safetensors", matrix_dtype=torch.float32)
-        return {"base": student.train(), "text": text, "teacher": guide}
+        return {"base": student.train().requires_grad_(True), "text": text.requires_grad_(True), "teacher": guide}
 
     def batch(step: int, device: torch.device) -> Pairs:
         generator = torch.Generator().manual_seed(step)
