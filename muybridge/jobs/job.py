@@ -162,6 +162,8 @@ class Charge:
     compute_s: float
     flops: float
     cost: float
+    model_actual: str = ""
+    device: str = ""  # the kind of machine that made it; empty where it was bought
 
 
 @dataclass(frozen=True)

@@ -174,8 +174,9 @@ RETURNING *;
 
 -- name: charge
 -- Money moves in the transaction that publishes.
-INSERT INTO ledger (job_id, tenant, key_id, model, attempt, at, output_s, compute_s, flops, cost)
-VALUES (:id, :tenant, :key_id, :model, :attempt, :now, :output_s, :compute_s, :flops, :cost);
+INSERT INTO ledger (job_id, tenant, key_id, model, attempt, at, output_s, compute_s, flops, cost,
+                    model_actual, device)
+VALUES (:id, :tenant, :key_id, :model, :attempt, :now, :output_s, :compute_s, :flops, :cost, :model_actual, :device);
 
 -- name: stop
 -- End a running job without publishing: failed or cancelled.

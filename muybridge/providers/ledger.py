@@ -77,7 +77,7 @@ class Ledger:
     """The tables. Safe from any thread and process, safe to repeat."""
 
     def __init__(self, database: Database, budgets: Sequence[Budget] = ()) -> None:
-        self._database, self._budgets = database, tuple(budgets)
+        self.database, self._budgets = database, tuple(budgets)
         self.budgeted = bool(budgets)
         text = resources.files("muybridge.providers").joinpath("schema.sql").read_text(encoding="utf-8")
 
@@ -94,7 +94,7 @@ class Ledger:
 
     def close(self) -> None:
         """Close all connections."""
-        self._database.close()
+        self.database.close()
 
     # Attempts -------------------------------------------------------------------------------------------------------
 
@@ -134,7 +134,7 @@ class Ledger:
             assert found is not None
             return _attempt(found)
 
-        return self._database.run(work, lock="route-budget" if self._budgets else None)
+        return self.database.run(work, lock="route-budget" if self._budgets else None)
 
     def attempts(self, job_id: str) -> list[Attempt]:
         """A job's attempts, first to last."""
@@ -156,7 +156,7 @@ class Ledger:
 
     def note(self, attempt: Attempt, num_fetches: int, error: str) -> None:
         """Count a failed copy of the result."""
-        self._database.run(lambda tx: tx.run("note", id=attempt.id, num_fetches=num_fetches, error=error[:500]))
+        self.database.run(lambda tx: tx.run("note", id=attempt.id, num_fetches=num_fetches, error=error[:500]))
 
     def orphan(self, job_id: str) -> bool:
         """Nobody waits for the job any more. True: it still has an open attempt."""
@@ -181,7 +181,7 @@ class Ledger:
                     self._entry(tx, attempt.id, "charge", attempt.tenant, attempt.key_id, cost, now)
             return True
 
-        return self._database.run(work)
+        return self.database.run(work)
 
     def open_attempts(self) -> list[Attempt]:
         """Everything not at its end: what a restarted process looks at first."""
@@ -217,7 +217,7 @@ class Ledger:
 
     def budget_left(self, tenant: str, key_id: str, now: float) -> int | None:
         """What the tightest budget leaves for today; None where there is none."""
-        return self._database.run(lambda tx: self._left(tx, tenant, key_id, now), write=False)
+        return self.database.run(lambda tx: self._left(tx, tenant, key_id, now), write=False)
 
     def _left(self, tx: Tx, tenant: str, key_id: str, now: float) -> int | None:
         left: list[int] = []
@@ -249,7 +249,7 @@ class Ledger:
             if tx.run("bill", id=attempt.id, cost=micros) and micros:
                 self._entry(tx, attempt.id, "cost", attempt.tenant, attempt.key_id, micros, now)
 
-        self._database.run(work)
+        self.database.run(work)
 
     def settle_invoice(self, lines: Iterable[InvoiceLine], now: float) -> list[InvoiceLine]:
         """Clear up open submits with a provider's invoice; the lines that no attempt of ours explains.
@@ -285,10 +285,10 @@ class Ledger:
         tx.run("add_entry", kind=kind, micros=micros, now=now, **who)
 
     def _rows(self, query: str, **params: Any) -> list[dict[str, Any]]:  # noqa: ANN401  (SQL values)
-        return self._database.run(lambda tx: tx.rows(query, **params), write=False)
+        return self.database.run(lambda tx: tx.rows(query, **params), write=False)
 
     def _write(self, query: str, **params: Any) -> dict[str, Any] | None:  # noqa: ANN401
-        return self._database.run(lambda tx: tx.row(query, **params))
+        return self.database.run(lambda tx: tx.row(query, **params))
 
 
 def _attempt(row: Mapping[str, Any]) -> Attempt:

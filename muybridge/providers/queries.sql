@@ -97,3 +97,19 @@ SELECT * FROM route_attempt WHERE state = 'needs_review' AND cost IS NULL ORDER 
 -- name: setting
 -- A value that the API shares with its workers (only where the jobs lie in the same database).
 SELECT value FROM setting WHERE name = :name;
+
+-- name: route_lanes
+-- How every lane is doing (only where the jobs lie in the same database).
+SELECT * FROM route_lane;
+
+-- name: route_lane
+-- One of them.
+SELECT * FROM route_lane WHERE lane = :lane;
+
+-- name: put_route_lane
+-- What was learnt about it.
+INSERT INTO route_lane (lane, failures, pauses, open_until, probe_until, last_error, seconds_per_s)
+VALUES (:lane, :failures, :pauses, :open_until, :probe_until, :last_error, :seconds_per_s)
+ON CONFLICT (lane) DO UPDATE SET
+    failures = excluded.failures, pauses = excluded.pauses, open_until = excluded.open_until,
+    probe_until = excluded.probe_until, last_error = excluded.last_error, seconds_per_s = excluded.seconds_per_s;

@@ -25,6 +25,7 @@ from muybridge.jobs.worker import Hook, RunResult
 from muybridge.providers import pushes
 from muybridge.providers.attempts import Checked, Dispatch, Step, Task, World
 from muybridge.providers.catalog import LOCAL
+from muybridge.providers.health import SharedHealth
 from muybridge.providers.ledger import Ledger
 from muybridge.providers.presence import missing
 from muybridge.providers.provider import Inputs
@@ -135,6 +136,7 @@ def open_dispatch(rules: Routing, database_url: str) -> Dispatch:
             absent(rules.local),
             partial(_address, base, secret) if base and base.startswith("https://") and secret else None,
         ),
+        health=SharedHealth(ledger.database),
         local=bool(rules.local),
     )
 
