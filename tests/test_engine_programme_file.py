@@ -18,8 +18,8 @@ from muybridge import media
 from muybridge.cli import build
 from muybridge.engine import command
 from muybridge.engine.programme import generate_programme
-from muybridge.engine.programme_file import GrowingFile, make_file
-from muybridge.errors import InvalidRequest, UserError
+from muybridge.engine.programme_file import GrowingFile, WindowFiles, make_file
+from muybridge.errors import Conflict, InvalidRequest, UserError
 from muybridge.evaluate.container import container_times
 from muybridge.evaluate.drift_report import seams_of
 from muybridge.model.tokens import Role
@@ -88,6 +88,20 @@ def test_another_talk_or_other_weights_begin_anew(tmp_path: Path) -> None:
     changed = programme(TALK.replace("three", "four"))
     assert make_file(speaking_engine(), changed, output, "other weights").num_resumed == 0
     assert len(media.read_clip(output)[0]) == changed.num_frames
+
+
+def test_two_runs_never_write_one_file_and_a_damaged_checkpoint_is_made_again(tmp_path: Path) -> None:
+    folder = tmp_path / "talk.mp4.state"
+    first = WindowFiles(folder, "a talk")
+    with pytest.raises(Conflict, match=r"talk\.mp4 is being made"):
+        WindowFiles(folder, "a talk")
+    first.close()
+    (folder / "window-000.done").write_bytes(b"half a check")
+    second = WindowFiles(folder, "a talk")
+    assert second.was_there and second.num_done == 1
+    assert second.load(0) is None and second.num_done == 0
+    second.clear()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_growing_file_passes_over_what_stands_there_and_mends_the_rest(tmp_path: Path) -> None:

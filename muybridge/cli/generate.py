@@ -45,7 +45,8 @@ def generate(
     """
     given: dict[str, Any] = {"image": image, "ref": ref, "video": video, "audio": audio, "size": size, "seed": seed}
     prompt = prompt or ("A person talks to the camera." if audio is not None and video is None else "")
-    seconds = seconds or media_seconds(video, audio)
+    if seconds is None and is_own(model):
+        seconds = media_seconds(video, audio)
     if script is not None or (audio is not None and seconds is not None and seconds > MAX_SECONDS):
         result = _programme(script, prompt, seconds, model, output, setting, as_json, given)
         print(json.dumps(result) if as_json else _line(result))

@@ -90,6 +90,7 @@ def make_programme(
     started = time.perf_counter()
     plan = None if script is None else plan_programme(script, seconds, request.language, asked_rate(request))
     check_files(request)
+    check_prompt(request, model)
     output.parent.mkdir(parents=True, exist_ok=True)
     engine = load(model, EngineConfig(**settings))  # type: ignore[arg-type]  # as above
     subtitles = _subtitles(output, plan)

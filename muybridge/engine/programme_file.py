@@ -9,6 +9,7 @@ Shapes: T frames, Y rows, X columns, C channels, S samples.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -16,7 +17,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, TextIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,7 @@ from muybridge.engine.engine import Engine, Progress
 from muybridge.engine.programme import generate_programme, windows_of
 from muybridge.engine.state import STREAMS, GenerationState
 from muybridge.engine.windows import owned_frames
+from muybridge.errors import Conflict, UserError
 from muybridge.flow.solver import SolverState
 from muybridge.request import AudioMode, Beat, Request
 from muybridge.shapes import FPS, Window, sample_at_frame
@@ -102,13 +104,14 @@ def make_file(
     except BaseException:
         sink.abort()
         file.close()
+        checkpoints.close()
         raise
     sheet = output.with_suffix(".sheet.png")
     names = [f"{n / FPS:.1f}s" for n in sorted(sink.kept)]
     stills = np.stack([sink.kept[n] for n in sorted(sink.kept)])
     media.contact_sheet(sheet, stills, SHEET_ROWS, SHEET_COLS, labels=names)
     media.write_image(output.with_name(output.stem + ".poster.png"), sink.first_YXC)
-    shutil.rmtree(folder)
+    checkpoints.clear()
     return Made(windows, sink.num_frames, sink.sample_rate, num_resumed, sheet)
 
 
@@ -117,6 +120,7 @@ class WindowFiles:
 
     def __init__(self, folder: Path, identity: str) -> None:
         self.folder = folder
+        self._lock = _held(folder.with_name(folder.name + ".lock"))
         head = folder / "programme.json"
         found = head.read_text("utf-8") if head.is_file() else None
         self.was_there = found == identity
@@ -124,6 +128,16 @@ class WindowFiles:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             _write_through(head, identity.encode())
+
+    def clear(self) -> None:
+        """Nothing is needed any more."""
+        shutil.rmtree(self.folder)
+        self.close()
+
+    def close(self) -> None:
+        """Let another run go on."""
+        self._lock.close()
+        Path(self._lock.name).unlink(missing_ok=True)
 
     @property
     def num_done(self) -> int:
@@ -134,7 +148,10 @@ class WindowFiles:
         """The newest state of a window, or None."""
         for path in (self._path(index, "done"), self._path(index, "step")):
             if path.is_file():
-                return GenerationState.from_bytes(path.read_bytes())
+                try:
+                    return GenerationState.from_bytes(path.read_bytes())
+                except UserError:
+                    path.unlink()  # of another version, or damaged: this window is made again
         return None
 
     def save(self, index: int, state: GenerationState) -> None:
@@ -253,6 +270,20 @@ def _identity(programme: Programme, weights: str) -> str:
         ensure_ascii=False,
         sort_keys=True,
     )
+
+
+def _held(path: Path) -> TextIO:
+    """The open file that says a run is on; the system lets go of it when the process ends, however it ends."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise Conflict(
+            f"{path.stem.removesuffix('.state')} is being made by another run; wait for it or stop it."
+        ) from error
+    return file
 
 
 def _write_through(path: Path, data: bytes) -> None:
