@@ -214,3 +214,51 @@ def test_unknown_suites_are_named(tmp_path: Path) -> None:
 def test_rows_are_plain_json() -> None:
     row = Row("x", float("nan"), float("inf"), ">= 1", 2)
     assert to_dict([row]) == [{"what": "x", "figure": None, "ceiling": None, "bar": ">= 1", "count": 2}]
+
+
+class Guess:
+    """A witness whose answers are always the same."""
+
+    def attributes(self, frames_TYX3: NDArray[np.uint8]) -> dict[str, str]:
+        assert frames_TYX3.dtype == np.uint8
+        return {"hair": "red", "clothes": "blue", "place": "beach", "hour": "day", "light": "left", "count": "1",
+                "camera": "static", "expression": "happy"}  # fmt: skip
+
+    def describe(self, frames_TYX3: NDArray[np.uint8], count: int = 9) -> NDArray[np.float64]:
+        colour = frames_TYX3.reshape(-1, 3).mean(0)
+        return np.concatenate([colour, [count * 0.0]])
+
+
+def plain_pixels(scene: Any, count: int | None = 9) -> NDArray[np.uint8]:
+    """A picture of its own for each scene, without drawing it."""
+    rng = np.random.default_rng(scene.people[0].identity.seed if scene.people else 0)
+    shape = (scene.num_frames if count is None else count, 128, 224, 3)
+    return np.broadcast_to(rng.integers(0, 255, 3, dtype=np.uint8), shape).copy()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suite", ["adherence", "edit", "identity", "image"])
+def test_suites_run_an_engine(suite: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Random weights through every suite's own requests: references, sources and first frames reach the engine."""
+    pytest.importorskip("moderngl")
+    import importlib
+
+    from engine_parts import engine
+
+    from muybridge.suites import identity
+
+    monkeypatch.setattr(drawings, "pixels", plain_pixels)
+    monkeypatch.setattr(
+        drawings, "frames_at", lambda scene, at: [SimpleNamespace(pixels_YX3=p) for p in plain_pixels(scene, len(at))]
+    )
+    monkeypatch.setattr(identity, "GALLERY", 3)
+    monkeypatch.setattr(identity, "REFERENCES", (1, 2))
+    monkeypatch.setattr(image, "_photos", lambda: iter(()))
+    monkeypatch.setattr(Run, "ask", lambda *a, _ask=Run.ask, **k: _ask(*a, **k).replace(num_inference_steps=1))
+    run = Run(engine(), 1, 0, tmp_path, True, known_witness=Guess())  # type: ignore[arg-type]  # a stand-in
+    rows = importlib.import_module(f"muybridge.suites.{suite}").evaluate(run)
+    figures = [row.figure for row in rows if row.bar and row.count]
+    assert figures
+    assert any(figure is not None for figure in figures)
+    if suite == "identity":
+        assert all(row.ceiling == 1.0 for row in rows)  # colours name these people
