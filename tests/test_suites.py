@@ -56,18 +56,16 @@ class Speaker:
         return Clip(frames, spoken(opening), RATE)
 
 
-def talking(_: Run, language: str) -> Iterator[Any]:
-    """One drawn clip with lips on the words; its landmarks are not looked at."""
+def talking(_run: Run, _language: str) -> Iterator[sync.Drawn]:
+    """One clip with lips on the words; its landmarks say nothing of them."""
     words = natural_durations(phonemes("My brother bought three big bottles of milk.", "en"), "en")
-    phones = [p.moved(0.3) for p in words]
+    phones = tuple(p.moved(0.3) for p in words)
     opening = sync.planned_opening(phones, 100)
     frames = np.zeros((100, 4, 4, 3), np.uint8)
     frames[:, 0, 0, 0] = opening / 0.7 * 255
+    marks = np.random.default_rng(0).normal(size=(100, 18, 3))
     said = 'The man says: "My brother bought three big bottles of milk."'
-    yield SimpleNamespace(
-        frames_TYX3=frames, waveform_CS=spoken(opening), lines=(SimpleNamespace(phones=phones),), caption=said,
-        prompts={language: said}, landmarks_TPL3=np.random.default_rng(0).normal(size=(100, 1, 18, 3)),
-    )  # fmt: skip
+    yield sync.Drawn(frames, marks, spoken(opening), phones, said)
 
 
 @pytest.mark.parametrize(("late", "r"), [(0, 0.99), (3, 0.9)])

@@ -13,7 +13,7 @@ from muybridge.errors import UserError
 from muybridge.evaluate import sync
 from muybridge.shapes import FPS
 from muybridge.suites import drawings
-from muybridge.suites.run import HEIGHT, LANGUAGES, SECONDS, WIDTH, Run
+from muybridge.suites.run import LANGUAGES, SECONDS, Run
 from muybridge.suites.table import Row
 
 if TYPE_CHECKING:
@@ -101,10 +101,9 @@ def evaluate(run: Run) -> list[Row]:
         clips = run.track(_clips(run, language), f"{language}: drawing, making, measuring", run.count)
         for number, clip in enumerate(clips):
             seen_T = run.witness.aperture(clip.frames_TYX3)
-            noise.append(correlation(seen_T, np.asarray(drawings.aperture(clip.landmarks_TPL3[:, 0]), np.float64)))
-            phones = [p for line in clip.lines for p in line.phones]
-            true_L.append(talk(seen_T, phones, clip.waveform_CS, 24000))
-            made = _made(run, clip, language, number)
+            noise.append(correlation(seen_T, np.asarray(drawings.aperture(clip.landmarks_TL3), np.float64)))
+            true_L.append(talk(seen_T, clip.phones, clip.waveform_CS, 24000))
+            made = _made(run, clip.prompt, number)
             if made is not None:
                 made_L.append(made)
         shown.append((language, (made_L or true_L)[0]))
@@ -117,26 +116,47 @@ def evaluate(run: Run) -> list[Row]:
     return rows
 
 
-def _clips(run: Run, language: str) -> Iterator[Any]:
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """A rendered clip of one person who speaks: landmarks [T, L, 3], sound [C, S] at 24 kHz, the prompt's own words."""
+
+    frames_TYX3: NDArray[np.uint8]
+    landmarks_TL3: NDArray[np.floating]
+    waveform_CS: NDArray[np.float32]
+    phones: tuple[Phone, ...]
+    prompt: str
+
+
+def _clips(run: Run, language: str) -> Iterator[Drawn]:
     """Talking heads of the test split: people, places and sentences that training never has."""
-    from muybridge.world.talking import clip
+    from muybridge.world import talking
 
     index, done = run.first, 0
     while done < run.count:
-        made = clip(index, "test", HEIGHT, WIDTH, SECONDS, language=language, cast="person")
+        planned = talking.plan(index, "test", SECONDS, language=language, cast="person")
         index += 1
-        if made.lines:
-            done += 1
-            yield made
+        if not planned.lines:
+            continue
+        done += 1
+        scene = planned.scene
+        frames = drawings.frames_at(scene, np.arange(scene.num_frames), talking.tracks(planned))
+        caption, prompts = talking.words(planned, "test")
+        yield Drawn(
+            np.stack([frame.pixels_YX3 for frame in frames]),
+            np.stack([frame.landmarks_PL3[0] for frame in frames]),
+            talking.waveform(planned),
+            tuple(phone for line in planned.lines for phone in line.phones),
+            caption if language == "en" else prompts[language],
+        )
 
 
-def _made(run: Run, clip: Any, language: str, number: int) -> Talk | None:  # noqa: ANN401  (a world TalkingClip)
+def _made(run: Run, prompt: str, number: int) -> Talk | None:
     """The model's clip of the same prompt, measured against its own plan."""
     if run.engine is None:
         return None
     from muybridge.speech.pacing import plan_request
 
-    request = run.ask(clip.caption if language == "en" else clip.prompts[language], number=number)
+    request = run.ask(prompt, number=number)
     try:
         planned = plan_request(request)
     except UserError:
