@@ -153,3 +153,25 @@ def test_the_verb_prints_figures_and_writes_pages(file_with_truth: Path, tmp_pat
     assert isinstance(
         CliRunner().invoke(app, ["drift", str(file_with_truth), "--seams", "x"]).exception, InvalidRequest
     )
+
+
+def test_the_verb_asks_the_witness_where_no_truth_lies_beside_the_clip(
+    file_with_truth: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Eye:
+        def aperture(self, frames_TYX3: NDArray[np.uint8]) -> Floats:
+            opening_T: Floats = frames_TYX3[:, 56:72, 90:130].mean((1, 2, 3))
+            return opening_T
+
+        def describe(self, frames_TYX3: NDArray[np.uint8], count: int) -> Floats:
+            return np.full(4, float(frames_TYX3[:count, 0, 0, 0].mean()))
+
+    monkeypatch.setattr("muybridge.suites.fitted.witness", lambda *_: Eye())
+    alone = tmp_path / "talk.mp4"
+    alone.write_bytes(file_with_truth.read_bytes())
+    app = build(("evaluate", "plan"))
+    run = CliRunner().invoke(app, ["evaluate", "sync", "--long", str(alone), "--out", str(tmp_path), "--json"])
+    assert run.exit_code == 0, run.output
+    (printed,) = json.loads(run.stdout)
+    assert printed["opening_from"] == "witness" and printed["passes"], printed["faults"]
+    assert {s["kind"] for s in printed["seams"]} == {"sync", "click", "colour", "identity"}
