@@ -65,7 +65,15 @@ class Readiness:
         request = Generation("A grey wall.", size="256p", seconds=3, num_inference_steps=1, seed=1)
         model = self.service.limits.models[0]
         new = NewJob(
-            PROBE_TENANT, "health", "native", model, request.to_dict(), {}, priority=100, quote={"seconds": 1.0}
+            PROBE_TENANT,
+            "health",
+            "native",
+            model,
+            request.to_dict(),
+            {},
+            priority=100,
+            quote={"seconds": 1.0},
+            metadata={"probe": True},
         )
         return self.service.store.create(new)[0].id
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from muybridge.api.limits import Limits
+from muybridge.api.models import AUTO
 from muybridge.api.moderation import Moderation, check_of
 from muybridge.config import ServerConfig
 from muybridge.errors import UserError
@@ -118,10 +119,19 @@ def worker_spec(serving: Serving) -> WorkerSpec:
         database=config.database or str((config.data / "jobs.sqlite").resolve()),
         artifacts=config.artifacts or str((config.data / "artifacts").resolve()),
         runner=serving.runner,
-        models=serving.limits.models,
+        models=claimed(serving.limits.models),
         lease_s=serving.lease_s,
         store={"retention_s": serving.limits.link_ttl_s},
     )
+
+
+def claimed(served: tuple[str, ...]) -> tuple[str, ...]:
+    """What workers take: what is served and, where jobs are routed, our own sizes that the router may choose."""
+    if AUTO not in served:
+        return served
+    from muybridge.providers.routing import routing  # late: the catalogue is read only where routing is switched on
+
+    return tuple(dict.fromkeys((*served, *routing().local)))
 
 
 def _listen(config: ServerConfig) -> socket.socket:

@@ -13,6 +13,7 @@ import hashlib
 import io
 import json
 import secrets
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -54,6 +55,7 @@ from muybridge.request import Request
 
 if TYPE_CHECKING:
     from muybridge.api.pushes import Receiver
+    from muybridge.providers.remote import Outlook
 
 # A webhook in a protocol's own form: (body, headers) of one delivery. Faces register theirs in `router(service)`.
 WebhookFormat = Callable[["Service", Job, Delivery], tuple[bytes, dict[str, str]]]
@@ -92,6 +94,8 @@ class Service:
         known = store.database.run(lambda tx: tx.row("get_setting", name=PUBLIC_URL), write=False)
         if (config.public_url or "") != (known["value"] if known else ""):
             tell_setting(store, PUBLIC_URL, config.public_url or "")  # workers hand out addresses of this server
+        self._outlook: Outlook | None = None  # opened with the first routed job
+        self._outlook_lock = threading.Lock()
         self._endpoints: dict[str, tuple[list[dict[str, Any]], float]] = {}
         self._turns = Turns(limits.max_ingests, max(1, limits.max_ingests * 3 // 4), TURN_PATIENCE_S)
 
@@ -113,6 +117,8 @@ class Service:
         """Write down what is only in memory, and let the database go."""
         self.lane.close()
         self.keys.flush()
+        if self._outlook is not None:
+            self._outlook.close()
         self.store.close()
 
     # Who is asking --------------------------------------------------------------------------------------------------
@@ -171,6 +177,7 @@ class Service:
         for check in self.checks:
             check(key, built)
         quote = self.quote(built, served.actual, model)
+        actual = quote.pop("own", served.actual)  # routed to our own machines: it waits in their queue
         job_id = new_id()
         files = inputs.paths_in(built.to_dict(), self.uploads.root) if self.config.database is not None else []
         about = {INPUTS: inputs.keep(self.artifacts, job_id, files)} if files else {}
@@ -178,7 +185,7 @@ class Service:
             tenant=key.tenant,
             key_id=key.id,
             protocol=protocol,
-            model=served.actual,
+            model=actual,
             request=built.to_dict(),
             request_raw=dict(raw),
             idempotency_key=_checked_idempotency_key(idempotency_key),
@@ -205,7 +212,7 @@ class Service:
         if files and not created:
             self.artifacts.delete_job(job_id)
         if created:
-            self.metrics.count("muybridge_jobs_accepted_total", protocol=protocol, model=served.actual)
+            self.metrics.count("muybridge_jobs_accepted_total", protocol=protocol, model=actual)
         return shown(job)
 
     def repeated(
@@ -295,8 +302,18 @@ class Service:
         if model == AUTO:
             from muybridge.providers.remote import quote  # late: only where routing is switched on
 
-            return quote(request, name or model, here=self.runs_here, public_url=self.config.public_url)
+            return quote(
+                request, name or model, here=self.runs_here, public_url=self.config.public_url, outlook=self._look()
+            )
         return quote_of(request, model, self.limits.price_per_gpu_hour)
+
+    def _look(self) -> Outlook:
+        with self._outlook_lock:
+            if self._outlook is None:
+                from muybridge.providers.remote import Outlook
+
+                self._outlook = Outlook(self.store.database.url)
+            return self._outlook
 
     def model(self, name: str) -> ServedModel:
         """What runs for a requested name; `.headers()` are its lifecycle headers. Raises NotFound, ModelRetired."""

@@ -205,8 +205,16 @@ class Ledger:
         return str(rows[0]["offer"]) if rows else None
 
     def own_queue_s(self, models: tuple[str, ...]) -> float:
-        """Seconds of work queued for our own sizes; needs the jobs' tables in the same database."""
-        return float(self._rows("own_queue", models=models)[0]["seconds"]) if models else 0.0
+        """How long a new job of our own sizes would wait: the work queued and under way, shared by who works on it.
+
+        Where anything waits, every worker that could take it is busy, so the busy ones are all there are. Needs the
+        jobs' tables in the same database.
+        """
+        if not models:
+            return 0.0
+        queued_s = float(self._rows("own_queue", models=models)[0]["seconds"])
+        running = self._rows("own_running", models=models)[0]
+        return (queued_s + float(running["seconds"])) / max(int(running["num"]), 1) if queued_s else 0.0
 
     def setting(self, name: str) -> str | None:
         """A value that the API shares with its workers; needs the jobs' tables in the same database."""

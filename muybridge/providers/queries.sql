@@ -90,6 +90,12 @@ SELECT * FROM route_attempt WHERE is_open = 1 AND orphan = 1 ORDER BY id LIMIT :
 -- Seconds of work that wait for our own engine, by the jobs' lanes (only where the jobs lie in the same database).
 SELECT COALESCE(SUM(queued_s), 0) AS seconds FROM lane WHERE queued > 0 AND model IN (:models);
 
+-- name: own_running
+-- Who works on jobs of our own sizes now, and how many seconds they need still.
+SELECT COUNT(*) AS num, COALESCE(SUM(CASE WHEN eta_s IS NOT NULL THEN eta_s
+                                          ELSE cost_s * (1 - progress / 100.0) END), 0) AS seconds
+FROM job WHERE status = 'in_progress' AND model IN (:models);
+
 -- name: to_review
 -- Submits that never could be cleared up.
 SELECT * FROM route_attempt WHERE state = 'needs_review' AND cost IS NULL ORDER BY id;

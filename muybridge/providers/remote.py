@@ -33,11 +33,14 @@ from muybridge.providers.results import check, files
 from muybridge.providers.router import Conditions, Decision, route
 from muybridge.providers.routing import OPTIONS, Routing, routing
 from muybridge.request import Request
+from muybridge.shapes import cost
 
 LOCAL_RUNNER = "muybridge.providers.local:runner"
+QUEUE_FRESH_S = 0.2  # how old the API's view of the own queue may be
 LOOK_EVERY_S = 2.0  # how often a waiting job looks whether it was cancelled
 INPUT_LINK_S = 86_400.0  # a provider may let a job wait
 MAX_INLINE_BYTES = 20 << 20
+PROBE = "probe"  # the key of Job.metadata that says: show that you work, buy nothing
 PUBLISH_LEASE_S = 300.0  # copying and checking a result
 
 
@@ -60,6 +63,10 @@ class RemoteRunner:
         if SIZE_ALIASES.get(job.model, job.model) in SIZES:
             return self._own(job, checkpoint, hook, workdir)
         rules = self._make_routing()
+        if job.metadata.get(PROBE):  # is anybody there? Nobody is to be paid for the answer
+            self._open(rules, hook.database_url)
+            hook.step("route", 100.0)
+            return RunResult((), {"cost": 0.0}, job.model)
         dispatch = self._open(rules, hook.database_url)
         task = replace(task_of(job, rules, dispatch.world.input_address), afford=partial(afford, job, hook, rules))
         dispatch.sweep(10)
@@ -166,15 +173,15 @@ def afford(job: Job, hook: Hook, rules: Routing, micros: int) -> None:
 
     Raises QuotaExceeded, with nothing bought or charged.
     """
-    cost, quoted = micros / 1e6, job.quote.get("cost")
-    if quoted is None or cost <= quoted + 1e-9:
+    price, quoted = micros / 1e6, job.quote.get("cost")
+    if quoted is None or price <= quoted + 1e-9:
         return
     if rules.over_quote == "refuse":
         raise QuotaExceeded(
-            f"This job was quoted at ${quoted:.4f}; what can make it now costs ${cost:.4f}. Nothing was charged; "
+            f"This job was quoted at ${quoted:.4f}; what can make it now costs ${price:.4f}. Nothing was charged; "
             "submit it again for a new quote."
         )
-    hook.requote(cost)
+    hook.requote(price)
 
 
 def inputs_of(request: Request, inline: bool = True, address: Callable[[str], str] | None = None) -> Inputs:
@@ -210,13 +217,38 @@ def told(decision: Decision) -> dict[str, Any]:
     return {k: full[k] for k in ("model_requested", "model_actual", "substituted", "policy", "reason", "changes")}
 
 
+class Outlook:
+    """What the API knows of this moment for its quotes: the own queue, and how providers do. Safe from any thread."""
+
+    def __init__(self, database_url: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._ledger = Ledger.open(database_url)
+        self.health = SharedHealth(self._ledger.database)
+        self._clock, self._queue = clock, (-1e18, 0.0)
+
+    def own_queue_s(self, models: tuple[str, ...]) -> float:
+        """As `Ledger.own_queue_s`, read at most every QUEUE_FRESH_S."""
+        if self._clock() - self._queue[0] > QUEUE_FRESH_S:
+            self._queue = (self._clock(), self._ledger.own_queue_s(models))
+        return self._queue[1]
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._ledger.close()
+
+
 def quote(
-    request: Request, model: str, rules: Routing | None = None, here: bool = False, public_url: str | None = None
+    request: Request,
+    model: str,
+    rules: Routing | None = None,
+    here: bool = False,
+    public_url: str | None = None,
+    outlook: Outlook | None = None,
 ) -> dict[str, Any]:
     """What the router would do with a request now: for the API to refuse early and to say the price.
 
-    `here`: only this machine's workers will run it, so own sizes without weights do not count. Raises what `route`
-    raises. Live health and budgets are the workers' knowledge: they decide anew.
+    `own` in it names the size of ours that is to run it: the job is queued under that size and makes the own queue
+    longer, until the next one spills over to a provider. `here`: only this machine's workers will run it, so own sizes
+    without weights do not count. Raises what `route` raises. Budgets are the workers' knowledge: they decide anew.
     """
     rules = rules or routing()
     options: Mapping[str, Any] = {name: request.extra[name] for name in OPTIONS if name in request.extra}
@@ -225,15 +257,24 @@ def quote(
     conditions = Conditions(
         time.time(), rules.enabled(), rules.lanes(), ratings=rules.ratings, absent=without, addresses=addressed
     )
+    if outlook is not None:
+        wait_s = outlook.own_queue_s(rules.local)
+        conditions = replace(
+            conditions, health=outlook.health.of, own_queue_s=wait_s, own_max_wait_s=rules.own_max_wait_s
+        )
     decision = route(rules.wish(request, model, options), rules.offers(), conditions)
     chosen = decision.chosen
-    return {
+    found = {
         "flops": 0.0,
         "seconds": chosen.seconds or chosen.plan.seconds,
         "cost": chosen.micros / 1e6,
         "currency": "USD",
         **told(decision),
     }
+    if chosen.offer.provider != LOCAL:
+        return found
+    work = cost(request, chosen.offer.model.name)
+    return found | {"own": chosen.offer.model.name, "flops": work.flops, "seconds": work.seconds}
 
 
 def absent(sizes: tuple[str, ...]) -> frozenset[str]:
