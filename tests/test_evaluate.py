@@ -139,3 +139,30 @@ def test_ranks_margins_and_shares() -> None:
     found = choices.share([True] * 8 + [False] * 2)
     assert found.low < found.value == 0.8 < found.high
     assert choices.checklist({"hair": "red", "count": 2}, {"hair": "red"}) == {"hair": True, "count": False}
+
+
+def swinging(kind: str, moments_s: list[float], seconds: float = 4.0) -> NDArray[np.uint8]:
+    """A disc that is lowest at the moments (ball), or a bar that turns at them (bell), on a grey ground."""
+    y, x = np.mgrid[:64, :112]
+    frames = np.full((round(seconds * FPS), 64, 112, 3), 120, np.uint8)
+    gap = moments_s[1] - moments_s[0]
+    for t in range(len(frames)):
+        u = (t / FPS - moments_s[0]) / gap
+        if kind == "ball":
+            row = 50 - 35 * 4 * (u % 1) * (1 - u % 1)
+            inside = (x - 56) ** 2 + (y - row) ** 2 < 36
+        else:
+            inside = abs(x - 56 - 18 * math.cos(math.pi * u) * y / 64) < 4
+        frames[t][inside] = (200, 40, 30)
+    return frames
+
+
+@pytest.mark.parametrize("kind", ["ball", "bell"])
+def test_contacts_are_seen_in_pixels(kind: str) -> None:
+    moments = [0.5 + 0.56 * k for k in range(6)]
+    found = sounds.seen_strikes(swinging(kind, moments), kind)
+    assert sounds.hit_share(moments, found) == 1.0
+    assert len(found) <= 7
+    late = sounds.seen_strikes(swinging(kind, [m + 0.2 for m in moments]), kind)
+    assert sounds.hit_share(moments, late) < 0.2
+    assert sounds.seen_strikes(np.full((50, 64, 112, 3), 90, np.uint8), kind) == []

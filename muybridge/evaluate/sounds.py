@@ -1,4 +1,7 @@
-"""Onsets of strikes (hoofbeat, bounce, bell) and whether they fall on the contacts that are seen."""
+"""Onsets of strikes (hoofbeat, bounce, bell), contacts seen in pixels, and whether the two fall together.
+
+Legend: T frames, Y X rows/columns, S samples.
+"""
 
 from __future__ import annotations
 
@@ -37,3 +40,42 @@ def hit_share(contacts_s: list[float], heard_s: list[float], tolerance_s: float 
             left.remove(near)
             hits += 1
     return hits / len(contacts_s) if contacts_s else float("nan")
+
+
+SEEN = ("ball", "bell")  # whose contacts `seen_strikes` finds: a bounce at the lowest point, a stroke at both turns
+
+
+def seen_strikes(frames_TYX3: NDArray[np.uint8], kind: str, fps: float = 25.0) -> list[float]:
+    """Times at which a ball is lowest or a swinging bell turns, from a clip whose camera stands still.
+
+    A ball's height is the mean row of what differs from each pixel's median over time; a bell turns where the change
+    from frame to frame is least. Clips without motion have none.
+    """
+    step = max(1, frames_TYX3.shape[1] // 64)
+    grey = frames_TYX3[:, ::step, ::step].mean(-1)
+    if kind == "bell":
+        change = np.abs(np.diff(grey, axis=0)).mean((1, 2))
+        return [(peak + 0.5) / fps for peak in _peaks(-change)]
+    moved = np.abs(grey - np.median(grey, 0))
+    moved[moved < 12] = 0.0
+    if not moved.any():
+        return []
+    rows = (moved.sum(2) @ np.arange(moved.shape[1])) / (moved.sum((1, 2)) + 1e-6)
+    return [peak / fps for peak in _peaks(rows)]
+
+
+def _peaks(values_T: NDArray[np.floating], share: float = 0.3) -> list[int]:
+    """Local maxima that stand over the lows on both sides, as far as a higher peak, by a share of the range."""
+    smooth = np.convolve(np.pad(values_T, 1, mode="edge"), [0.25, 0.5, 0.25], "valid")
+    least = share * float(np.ptp(smooth))
+    found = []
+    for t in range(1, len(smooth) - 1):
+        if not smooth[t - 1] < smooth[t] >= smooth[t + 1]:
+            continue
+        sides = []
+        for part in (smooth[:t][::-1], smooth[t + 1 :]):
+            higher = np.flatnonzero(part > smooth[t])
+            sides.append(float(part[: higher[0] if len(higher) else len(part)].min()))
+        if smooth[t] - max(sides) >= least:
+            found.append(t)
+    return found

@@ -179,7 +179,8 @@ class Witness(nn.Module):
 
 def moments(frames_TYX3: Bytes, count: int = NUM_MOMENTS) -> Bytes:
     """`count` frames at even moments, first and last among them."""
-    return frames_TYX3[np.linspace(0, len(frames_TYX3) - 1, count).round().astype(int)]
+    chosen: Bytes = frames_TYX3[np.linspace(0, len(frames_TYX3) - 1, count).round().astype(int)]
+    return chosen
 
 
 def small(frames_TYX3: Bytes) -> Tensor:
