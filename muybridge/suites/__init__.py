@@ -6,10 +6,15 @@ Prompts, sentences, people and places are those of the test split, which trainin
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from muybridge.errors import InvalidRequest
 from muybridge.suites.run import SHIPPED, Run
 from muybridge.suites.table import Row
+
+if TYPE_CHECKING:
+    from muybridge.engine.engine import Engine
+    from muybridge.model.codecs import VideoCodec
 
 SUITES = ("codec", "sync", "speech", "adherence", "identity", "edit", "image", "sounds")
 TRUTH = "truth"  # the model whose clips are the rendered ones: ceilings alone
@@ -40,7 +45,7 @@ def evaluate(
     return list(module.evaluate(run))
 
 
-def _engine(model: str):  # type: ignore[no-untyped-def]  # noqa: ANN202  (torch loads with it)
+def _engine(model: str) -> Engine | None:
     from muybridge.engine.loading import load
 
     if model == TRUTH or (model == "tiny" and not (SHIPPED / "base.safetensors").is_file()):
@@ -48,7 +53,7 @@ def _engine(model: str):  # type: ignore[no-untyped-def]  # noqa: ANN202  (torch
     return load(model)
 
 
-def _video_codec(model: str):  # type: ignore[no-untyped-def]  # noqa: ANN202  (as above)
+def _video_codec(model: str) -> VideoCodec | None:
     from muybridge.model.tiny_video_codec import load_video_codec
 
     path = (SHIPPED if model == "tiny" else Path(model)) / "video_codec.safetensors"

@@ -17,7 +17,7 @@ BAR = ">= 0.9"
 
 
 def evaluate(run: Run) -> list[Row]:
-    """Share of right answers per attribute, and over all of them; how sure the share is stands in the plot."""
+    """Share of right answers per attribute, and over all of them."""
     from muybridge.world import captions
 
     truth: dict[str, list[bool]] = {name: [] for name in drawings.names()}
