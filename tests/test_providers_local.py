@@ -22,6 +22,7 @@ from muybridge.jobs.store import Store
 from muybridge.jobs.worker import WorkerSpec, run_worker
 from muybridge.providers import local
 from muybridge.request import Request
+from muybridge.shapes import cost
 
 REQUEST = Request("a horse runs", seconds=3, size="64x64", num_inference_steps=6)
 
@@ -72,6 +73,10 @@ def test_a_job_becomes_a_clip_with_its_pictures(tmp_path: Path) -> None:
     assert info.duration_s == pytest.approx(3.0)
     assert done.usage["output_s"] == 3.0
     assert done.usage["flops"] > 0
+    assert done.usage["device"] == "cpu" and done.usage["compute_s"] > 0
+    (charge,) = Store.open(spec.database).ledger.list()  # what later quotes are measured by
+    assert (charge.model_actual, charge.device) == ("tiny", "cpu")
+    assert charge.formula_s == pytest.approx(cost(REQUEST, "tiny").seconds, rel=1e-6)
 
 
 def test_a_worker_killed_mid_denoise_is_followed_by_one_that_gives_the_same_bytes(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from muybridge.api.lane import Lane
 from muybridge.api.limits import Limits
 from muybridge.api.metrics import Metrics
 from muybridge.api.models import AUTO, ServedModel, actual_of, job_headers, resolve
-from muybridge.api.quotes import quote_of
+from muybridge.api.quotes import Speeds, quote_of
 from muybridge.api.turns import Turns
 from muybridge.api.uploads import MediaKind, Upload, Uploads, url_of
 from muybridge.config import ServerConfig
@@ -94,6 +94,7 @@ class Service:
         known = store.database.run(lambda tx: tx.row("get_setting", name=PUBLIC_URL), write=False)
         if (config.public_url or "") != (known["value"] if known else ""):
             tell_setting(store, PUBLIC_URL, config.public_url or "")  # workers hand out addresses of this server
+        self.speeds = Speeds(store.ledger)
         self._outlook: Outlook | None = None  # opened with the first routed job
         self._outlook_lock = threading.Lock()
         self._endpoints: dict[str, tuple[list[dict[str, Any]], float]] = {}
@@ -299,13 +300,21 @@ class Service:
 
     def quote(self, request: Request, model: str, name: str | None = None) -> dict[str, Any]:
         """What a request will take: flops, peak bytes, seconds of machine time, money. `name`: as it was asked for."""
-        if model == AUTO:
-            from muybridge.providers.remote import quote  # late: only where routing is switched on
+        if model != AUTO:
+            return quote_of(request, model, self.limits.price_per_gpu_hour, self.speeds.of(model))
+        from muybridge.providers.remote import quote  # late: only where routing is switched on
 
-            return quote(
-                request, name or model, here=self.runs_here, public_url=self.config.public_url, outlook=self._look()
-            )
-        return quote_of(request, model, self.limits.price_per_gpu_hour)
+        found = quote(
+            request,
+            name or model,
+            here=self.runs_here,
+            public_url=self.config.public_url,
+            outlook=self._look(),
+        )
+        if own := found.get("own"):
+            speed = self.speeds.of(own)
+            found |= {"seconds": found["seconds"] * speed.factor, "speed": speed.source}
+        return found
 
     def _look(self) -> Outlook:
         with self._outlook_lock:

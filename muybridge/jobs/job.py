@@ -164,6 +164,16 @@ class Charge:
     cost: float
     model_actual: str = ""
     device: str = ""  # the kind of machine that made it; empty where it was bought
+    formula_s: float = 0.0  # what it would have taken on the reference machine
+
+
+@dataclass(frozen=True)
+class Slowdown:
+    """How much longer than by formula the newest jobs of a model took on a device."""
+
+    device: str
+    num_jobs: int
+    factor: float
 
 
 @dataclass(frozen=True)

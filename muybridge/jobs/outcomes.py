@@ -127,7 +127,7 @@ def visible(tx: Tx, job_id: str, tenant: str | None) -> Row:
 
 def charge(row: Row, usage: Row, now: float) -> Row:
     """The ledger row of a publication: the quoted price, unless the usage brings its own `cost`."""
-    amounts = {name: float(usage.get(name) or 0.0) for name in ("output_s", "compute_s", "flops")}
+    amounts = {name: float(usage.get(name) or 0.0) for name in ("output_s", "compute_s", "flops", "formula_s")}
     who = {name: row[name] for name in ("id", "tenant", "key_id", "model", "attempt")}
     made = {"model_actual": row["model_actual"] or row["model"], "device": str(usage.get("device") or "")}
     cost = float(usage["cost"] if usage.get("cost") is not None else row["cost"])

@@ -175,8 +175,9 @@ RETURNING *;
 -- name: charge
 -- Money moves in the transaction that publishes.
 INSERT INTO ledger (job_id, tenant, key_id, model, attempt, at, output_s, compute_s, flops, cost,
-                    model_actual, device)
-VALUES (:id, :tenant, :key_id, :model, :attempt, :now, :output_s, :compute_s, :flops, :cost, :model_actual, :device);
+                    model_actual, device, formula_s)
+VALUES (:id, :tenant, :key_id, :model, :attempt, :now, :output_s, :compute_s, :flops, :cost, :model_actual, :device,
+        :formula_s);
 
 -- name: stop
 -- End a running job without publishing: failed or cancelled.
@@ -327,6 +328,14 @@ SELECT * FROM ledger
 WHERE (CAST(:tenant AS TEXT) IS NULL OR tenant = :tenant) AND (CAST(:key_id AS TEXT) IS NULL OR key_id = :key_id)
   AND at >= :since AND at < :until
 ORDER BY at, job_id LIMIT :limit;
+
+-- name: slowdown
+-- The newest jobs of a model that ran from start to end on machines of ours, by device.
+SELECT device, COUNT(*) AS num, SUM(compute_s) AS compute_s, SUM(formula_s) AS formula_s FROM (
+    SELECT device, compute_s, formula_s FROM ledger
+    WHERE model_actual = :model AND at >= :since AND attempt = 1 AND device <> '' AND compute_s > 0 AND formula_s > 0
+    ORDER BY at DESC LIMIT :limit) recent
+GROUP BY device ORDER BY num DESC, device;
 
 -- name: set_weight
 -- A tenant's share of the machines relative to others.

@@ -8,7 +8,7 @@ from typing import Literal
 
 from muybridge.errors import NotFound
 from muybridge.jobs.database import Database, Tx
-from muybridge.jobs.job import Charge, Delivery, KeyRow, Receipt, new_id
+from muybridge.jobs.job import Charge, Delivery, KeyRow, Receipt, Slowdown, new_id
 from muybridge.jobs.rows import artifacts_of, charge_of, delivery_of, key_of, receipt_of
 
 
@@ -64,6 +64,14 @@ class Ledger:
         who = {"tenant": tenant, "key_id": key_id}
         span = {"since": since, "until": until, "limit": limit}
         return [charge_of(r) for r in self._database.run(lambda tx: tx.rows("ledger_page", **who, **span), write=False)]
+
+    def slowdown(self, model: str, limit: int = 20, within_s: float = 30 * 86_400.0) -> list[Slowdown]:
+        """Measured against the formula, by device, over the newest jobs; resumed ones do not count (half their work is
+        another attempt's)."""
+        rows = self._database.run(
+            lambda tx: tx.rows("slowdown", model=model, since=tx.now - within_s, limit=limit), write=False
+        )
+        return [Slowdown(row["device"], int(row["num"]), row["compute_s"] / row["formula_s"]) for row in rows]
 
     def spent(self, tenant: str, key_id: str, since: float = 0.0) -> tuple[float, float]:
         """(charged since a moment, reserved by open jobs) of a key, in money."""

@@ -35,13 +35,13 @@ def runner(job: Job, checkpoint: bytes | None, hook: Hook, workdir: Path) -> Run
     """
     from muybridge.engine import GenerationState
 
-    started = time.perf_counter()
     model = job.model_actual or job.model
     request = Request.from_dict(job.request)
     if model == "tiny":
         check_language(request.prompt, model)
     hook.step("loading", 0.0, None, lease_s=LOADING_LEASE_S)
     engine = load_engine(model)
+    started = time.perf_counter()  # loading is no job's own work
     state = engine.encode(request) if checkpoint is None else GenerationState.from_bytes(checkpoint)
 
     def between(state: GenerationState, progress: Progress) -> None:
@@ -53,8 +53,14 @@ def runner(job: Job, checkpoint: bytes | None, hook: Hook, workdir: Path) -> Run
     hook.step("decode", 95.0, None, state.to_bytes, lease_s=DECODE_LEASE_S)
     clip = engine.decode(state)
     hook.step("write", 98.0, None)
-    flops = engine.cost(request).flops
-    usage = {"output_s": clip.seconds, "flops": flops, "compute_s": time.perf_counter() - started}
+    formula = engine.cost(request)
+    usage = {
+        "output_s": clip.seconds,
+        "flops": formula.flops,
+        "compute_s": time.perf_counter() - started,
+        "formula_s": formula.seconds,
+        "device": device_name(engine),
+    }
     before = request.extra.get(CONTINUES)
     whole = clip if before is None else joined(Path(before), clip)
     return RunResult(write_files(whole.frames_TYXC, whole.waveform_CS, whole.sample_rate, workdir), usage, model)
@@ -99,6 +105,14 @@ def load_engine(model: str) -> Engine:
         _loaded.clear()
         _loaded[model] = load(model)
     return _loaded[model]
+
+
+def device_name(engine: Engine) -> str:
+    """The kind of machine that an engine runs on, as speeds are compared by it: `NVIDIA H100 80GB HBM3`, `cpu`."""
+    import torch
+
+    device = engine.parts.device
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def preview(engine: Engine, state: GenerationState) -> bytes:
