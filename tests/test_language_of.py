@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from muybridge.errors import InvalidRequest
@@ -56,6 +58,16 @@ def test_other_languages_are_refused_with_a_remedy(prompt: str) -> None:
 @pytest.mark.parametrize("prompt", HERE)
 def test_names_quotations_and_signs_pass(prompt: str) -> None:
     assert unsupported_language(prompt) is None
+
+
+def test_the_command_refuses_before_loading_and_for_tiny_alone(tmp_path: Path) -> None:
+    from muybridge.engine.command import check_prompt, make_clip
+    from muybridge.request import Request
+
+    request = Request("Una mujer con pelo rojo está en la playa y dice hola")
+    with pytest.raises(InvalidRequest, match="Spanish"):
+        make_clip(request, "tiny", tmp_path / "clip.mp4", {}, quiet=True)
+    check_prompt(request, "15b")
 
 
 def test_nothing_that_the_world_says_is_refused() -> None:
