@@ -38,7 +38,7 @@ def finish(
 
 
 def test_the_ledger_knows_how_slow_devices_are(store: Store) -> None:
-    assert store.ledger.slowdown("tiny") == []
+    assert store.ledger.slowdown("tiny") == ()
     for factor, formula_s in ((10.0, 1.0), (20.0, 3.0)):  # 10 s + 60 s where the formula says 1 s + 3 s
         finish(store, factor, formula_s=formula_s)
     finish(store, 2.0, "NVIDIA A100")
@@ -49,7 +49,7 @@ def test_the_ledger_knows_how_slow_devices_are(store: Store) -> None:
     assert found == {"cpu": (2, pytest.approx(17.5)), "NVIDIA A100": (1, pytest.approx(2.0))}
     newest = store.ledger.slowdown("tiny", limit=1)
     assert [(row.device, row.num_jobs) for row in newest] == [("NVIDIA A100", 1)]
-    assert store.ledger.slowdown("tiny", within_s=-10.0) == []
+    assert store.ledger.slowdown("tiny", within_s=-10.0) == ()
 
 
 def test_quotes_follow_the_measured_speed(tmp_path: Path) -> None:

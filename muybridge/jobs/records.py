@@ -65,13 +65,13 @@ class Ledger:
         span = {"since": since, "until": until, "limit": limit}
         return [charge_of(r) for r in self._database.run(lambda tx: tx.rows("ledger_page", **who, **span), write=False)]
 
-    def slowdown(self, model: str, limit: int = 20, within_s: float = 30 * 86_400.0) -> list[Slowdown]:
+    def slowdown(self, model: str, limit: int = 20, within_s: float = 30 * 86_400.0) -> tuple[Slowdown, ...]:
         """Measured against the formula, by device, over the newest jobs; resumed ones do not count (half their work is
         another attempt's)."""
         rows = self._database.run(
             lambda tx: tx.rows("slowdown", model=model, since=tx.now - within_s, limit=limit), write=False
         )
-        return [Slowdown(row["device"], int(row["num"]), row["compute_s"] / row["formula_s"]) for row in rows]
+        return tuple(Slowdown(row["device"], int(row["num"]), row["compute_s"] / row["formula_s"]) for row in rows)
 
     def spent(self, tenant: str, key_id: str, since: float = 0.0) -> tuple[float, float]:
         """(charged since a moment, reserved by open jobs) of a key, in money."""
