@@ -24,7 +24,10 @@ from muybridge.world.voices import SAMPLE_RATE
 
 Floats = NDArray[np.float64]
 GAP_S = 0.35
-CASES = [("clean", 0, 0, 0), *((f"{s:+d} ms", s, 0, 0) for s in (-80, -40, 20, 40, 80))]
+CASES: list[tuple[str, int, float, int]] = [
+    ("clean", 0, 0, 0),
+    *((f"{s:+d} ms", s, 0, 0) for s in (-80, -40, 20, 40, 80)),
+]
 CASES += [*((f"{s:+g} ms/s", 0, s, 0) for s in (0.5, 1, 2)), ("step 40 ms", 0, 0, 40), ("step 80 ms", 0, 0, 80)]
 
 

@@ -28,6 +28,7 @@ def measure(seconds: float, resolution: str, steps: int) -> dict[str, float]:
     from muybridge import media
     from muybridge.config import TINY, ModelConfig
     from muybridge.engine import Engine, programme_file, random_components
+    from muybridge.errors import MediaInvalid
     from muybridge.request import Request
     from muybridge.speech.pacing import Plan, plan_speech
     from muybridge.speech.talk import parse_talk
@@ -54,11 +55,11 @@ def measure(seconds: float, resolution: str, steps: int) -> dict[str, float]:
                 try:
                     if len(media.read_clip(output, max_seconds=1.0)[0]) >= 25:
                         first.append(spent)
-                except media.reader.MediaInvalid:
+                except MediaInvalid:
                     pass  # the index alone, or less than a fragment
             return count
 
-        programme_file.GrowingFile.write = watched  # type: ignore[method-assign]
+        setattr(programme_file.GrowingFile, "write", watched)  # noqa: B010  (a watcher in the method's place)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         made = programme_file.make_file(engine, programme_file.Programme(request, seconds, plan), output, "random")
     return {

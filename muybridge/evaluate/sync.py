@@ -90,10 +90,9 @@ def voiced(level: Floats) -> NDArray[np.bool_]:
     """Where somebody speaks: within `HOLD_S` of a moment 7.5 dB over the floor."""
     if not len(level) or np.ptp(level) < 1e-9:
         return np.zeros(len(level), bool)
-    loud = level > level.min() + 0.3 * FLOOR_DB / 10 * math.log(10)
+    loud = np.greater(level, level.min() + 0.3 * FLOOR_DB / 10 * math.log(10))
     hold = int(HOLD_S * RATE)
-    spread: NDArray[np.bool_] = np.lib.stride_tricks.sliding_window_view(np.pad(loud, hold), 2 * hold + 1).any(1)
-    return spread
+    return np.asarray(np.lib.stride_tricks.sliding_window_view(np.pad(loud, hold), 2 * hold + 1).any(1), np.bool_)
 
 
 def resample(values_T: NDArray[np.floating], fps: float, count: int) -> Floats:
@@ -160,7 +159,7 @@ def windows(
     starts = range(0, max(1, count - size + 1), hop)
     heard = [s for s in starts if count >= size and speech[s : s + size].mean() >= MIN_VOICED]
     if not heard:
-        return Windows(*(np.zeros(0) for _ in range(3)), 0.0)
+        return Windows(np.zeros(0), np.zeros(0), np.zeros(0), 0.0)
     scores = np.stack([correlations(visual[s : s + size], audio[s : s + size], max_lag) for s in heard])
     centres, lags, peaks = [], [], []
     near = int(NEAR_S * RATE)

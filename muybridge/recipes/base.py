@@ -25,7 +25,7 @@ from muybridge.model.weights import load_into, load_transformer, save
 from muybridge.recipes.codec_video import export_module
 from muybridge.request import reference_name
 from muybridge.shapes import FPS, STRIDE_T
-from muybridge.train.items import EMPTY_TEXT, Item
+from muybridge.train.items import EMPTY_TEXT, Item, ItemLine
 from muybridge.train.trainer import Losses, Recipe
 
 TASKS = {"t2v": 0.5, "i2v": 0.15, "r2v": 0.15, "edit": 0.1, "a2v": 0.1}
@@ -94,7 +94,7 @@ def recipe(
         if longest and step % 8:
             drawn = [shortened(item, longest) for item in drawn]
         if still_items is not None:
-            drawn += still_items.batch(step, num_stills)
+            drawn += [heard(item, longest) for item in still_items.batch(step, num_stills)]
         return [
             (item.to(device), draw_task(item, float(sigma), generator))
             for item, sigma in zip(drawn, sigmas, strict=True)
@@ -107,9 +107,11 @@ def recipe(
         return flow_losses(base, text, pairs, mouth_weight, audio_weight, weight_C, still_weight)
 
     def export(modules: dict[str, nn.Module], folder: Path) -> None:
+        base = modules["base"]
+        assert isinstance(base, Transformer)
         folder.mkdir(parents=True, exist_ok=True)
-        state = {n: t.detach().float().cpu().contiguous() for n, t in modules["base"].state_dict().items()}
-        save(state, folder / "base.safetensors", config=config, storage="int8")
+        state = {n: t.detach().float().cpu().contiguous() for n, t in base.state_dict().items()}
+        save(state, folder / "base.safetensors", config=base.config, storage="int8")
         export_module(modules["text"], folder / "text.safetensors")
 
     return Recipe(
@@ -131,7 +133,24 @@ def recipe(
 def channel_weights(codec: TinyVideoCodec) -> Tensor:
     """[C], mean 1: the square root of how far one unit of a channel of the latent moves the picture's pixels."""
     moved_C = codec.decode_straight.weight.flatten(1).norm(dim=0) * codec.std_C
-    return (weight_C := moved_C.sqrt()) / weight_C.mean()
+    weight_C: Tensor = moved_C.sqrt()
+    return weight_C / weight_C.mean()
+
+
+def heard(still: Item, count: int) -> Item:
+    """A still with the sound of a clip of `count` latents (0: with all of it)."""
+    num_audio = STRIDE_T * (count - 1) + 1 if count else len(still.audio)
+    return replace(still, audio=still.audio[:num_audio], lines=_begun(still.lines, num_audio / FPS))
+
+
+def _begun(lines: tuple[ItemLine, ...], end_s: float) -> tuple[ItemLine, ...]:
+    """Lines with the phones whose middles come before `end_s`; times are in order, so these are the first ones."""
+    counts = [sum(middle < end_s for middle in line.middles_s) for line in lines]
+    return tuple(
+        replace(line, ids=line.ids[:count], middles_s=line.middles_s[:count])
+        for line, count in zip(lines, counts, strict=True)
+        if count
+    )
 
 
 def shortened(item: Item, count: int) -> Item:
@@ -140,18 +159,13 @@ def shortened(item: Item, count: int) -> Item:
         return item
     num_audio = STRIDE_T * (count - 1) + 1
     end_s = num_audio / FPS
-    lines = []
-    for line in item.lines:
-        kept = sum(middle < end_s for middle in line.middles_s)  # in order, so these are the first ones
-        if kept:
-            lines.append(replace(line, ids=line.ids[:kept], middles_s=line.middles_s[:kept]))
     return replace(
         item,
         video=item.video[:, :count],
         audio=item.audio[:num_audio],
         mouth_TYX=item.mouth_TYX[:count],
         beats=tuple(replace(b, end_s=min(b.end_s, end_s)) for b in item.beats if b.start_s < end_s),
-        lines=tuple(lines),
+        lines=_begun(item.lines, end_s),
         source=None if item.source is None else item.source[:, :count],
         edited_TYX=None if item.edited_TYX is None else item.edited_TYX[:count],
     )

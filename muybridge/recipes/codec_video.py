@@ -52,7 +52,10 @@ def recipe(
         codec.std_C.copy_(half_whitened(scale_C))
         if not deep_encoder:  # the latent stays what it is, so that the base may be trained beside its decoder
             codec.encode_straight.requires_grad_(False)
-        return {"video_codec": codec.to(memory_format=torch.channels_last)}
+        for module in codec.modules():
+            if isinstance(module, nn.Conv2d):
+                module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
+        return {"video_codec": codec}
 
     def loss(modules: dict[str, nn.Module], frames_BCTYX: Tensor) -> Losses:
         codec = modules["video_codec"]

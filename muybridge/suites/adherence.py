@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muybridge.evaluate.choices import share
+from muybridge.evaluate.fitting import NONE
 from muybridge.suites import drawings
 from muybridge.suites.run import Run
 from muybridge.suites.table import Row
@@ -37,15 +38,15 @@ def evaluate(run: Run) -> list[Row]:
     if sheet:
         pairs(run, sheet)
     rows = [_row(f"{name} as asked", made[name], truth[name], run.engine is not None) for name in truth]
-    everything = ([hit for hits in of.values() for hit in hits] for of in (made, truth))
-    return [*rows, _row("all attributes", *everything, run.engine is not None)]
+    all_made, all_true = ([hit for hits in of.values() for hit in hits] for of in (made, truth))
+    return [*rows, _row("all attributes", all_made, all_true, run.engine is not None)]
 
 
 def answers(scene: Any) -> dict[str, str]:  # noqa: ANN401  (a world Scene)
     """What is true of the scene, by attribute; those that do not apply are left out."""
     table = drawings.names()
     found = zip(table, drawings.labels(scene), strict=True)
-    return {name: table[name][label] for name, label in found if label != drawings.NONE}
+    return {name: table[name][label] for name, label in found if label != NONE}
 
 
 def mentioned(scene: Any, prompt: str) -> set[str]:  # noqa: ANN401  (as above)

@@ -82,7 +82,8 @@ def scene_of(index: int, split: str) -> tuple[Any, np.random.Generator]:
     """Scene `index` of a split, and the generator that goes on to draw what its people babble."""
     from muybridge.world.grammar import sample_scene
     from muybridge.world.sample import seed_of
-    from muybridge.world.talking import FRAMING_ODDS, FRAMINGS
+    from muybridge.world.scene import FRAMINGS
+    from muybridge.world.talking import FRAMING_ODDS
 
     rng = np.random.default_rng([0xE7E5, index, SPLIT_KEY[split]])
     cast = str(rng.choice(CASTS, p=CAST_ODDS))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +80,8 @@ def loudness(waveform_S: NDArray[np.floating], sample_rate: int, num_frames: int
     """Log energy around each frame's moment."""
     levels = sync.envelope(waveform_S, sample_rate)
     at = np.minimum((np.arange(num_frames) / FPS * sync.RATE).astype(int), len(levels) - 1)
-    return levels[at]
+    found: Floats = levels[at]
+    return found
 
 
 def talk(seen_T: Floats, phones: Sequence[Phone], waveform_CS: NDArray[np.floating], sample_rate: int) -> Talk:
@@ -169,7 +170,7 @@ def _made(run: Run, prompt: str, number: int) -> Talk | None:
 
 def _rows(language: str, made: list[Talk] | None, truth: list[Talk]) -> list[Row]:
     """The rows of one language."""
-    kinds = (
+    kinds: tuple[tuple[str, str, Callable[[Talk], float], Callable[[Any], Any]], ...] = (
         ("lips behind the plan (ms)", "within 40", lambda t: t.lag_ms(), np.nanmedian),
         ("sound behind the lips (ms)", "", lambda t: t.sound_lag_ms, np.nanmedian),
         ("r of opening and plan", ">= 0.75", lambda t: t.r, np.nanmean),

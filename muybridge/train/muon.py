@@ -20,7 +20,7 @@ RMS_OF_ADAMW = 0.2
 def orthogonalise(gradient_MN: Tensor, num_steps: int = 5) -> Tensor:
     """The nearest matrix whose singular values are all about 1 (0.7 to 1.2), by Newton-Schulz steps."""
     a, b, c = NEWTON_SCHULZ
-    x = gradient_MN / (gradient_MN.norm() + 1e-7)
+    x: Tensor = gradient_MN / (gradient_MN.norm() + 1e-7)
     is_tall = x.shape[0] > x.shape[1]
     x = x.T if is_tall else x
     for _ in range(num_steps):
