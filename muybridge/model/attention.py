@@ -27,6 +27,11 @@ def attend(q_NHK: Tensor, k_NGK: Tensor, v_NGK: Tensor, layout: Layout, receptiv
         index_N = layout.index_BL.flatten()
         batch = (x[index_N].unflatten(0, (num_samples, -1)) for x in (q_NHK, k_NGK, v_NGK))
         return _sdpa(*batch).flatten(0, 1)[windows.place_N]
+    if all(queries is keys for queries, keys in windows.groups):
+        # Sorted once and split: a gather per sample would, going back, fill and add the whole sequence per sample.
+        order_N, sizes = torch.cat([queries for queries, _ in windows.groups]), [len(q) for q, _ in windows.groups]
+        split = (x.index_select(0, order_N)[None].split(sizes, 1) for x in (q_NHK, k_NGK, v_NGK))
+        return torch.cat([_sdpa(*sample) for sample in zip(*split, strict=True)], 1)[0].index_select(0, windows.place_N)
     parts = [_sdpa(q_NHK[q][None], k_NGK[k][None], v_NGK[k][None])[0] for q, k in windows.groups]
     return torch.cat(parts)[windows.place_N]
 
