@@ -38,6 +38,8 @@ class ModelConfig:
     frame_receptive_field: int = 11  # latent frames seen to each side in local layers
     num_roles: int = 0  # learned role embeddings; the open checkpoints have none
     time_scale: float = 1.0  # clock units (160 ms) per unit of rotary position; finer for small models
+    video_moments: tuple[float, ...] = ()  # mean square of each latent channel: see flow/scaling.py; none: velocities
+    audio_moments: tuple[float, ...] = ()
 
     @property
     def num_heads_q(self) -> int:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from muybridge.config import TINY
-from muybridge.model.phrase_encoder import NUM_CHANNELS, PhraseEncoder, TextPieces
+from muybridge.model.phrase_encoder import NUM_CHANNELS, LookedUp, PhraseEncoder, TextPieces
 from muybridge.model.tokens import Role
 from muybridge.model.transformer import Transformer
 from muybridge.recipes.base import TASKS, Task, draw_task, flow_losses, sequence_of
@@ -43,10 +43,15 @@ def item(seed: int) -> Item:
     )
 
 
+def said(encoder: PhraseEncoder, one: Item) -> LookedUp:
+    assert one.instruction is not None
+    return LookedUp(encoder, [one.caption, one.instruction, *(b.pieces for b in one.beats)])
+
+
 @pytest.mark.parametrize("name", sorted(TASKS))
 def test_each_task_has_its_tokens(name: str) -> None:
     one, encoder = item(1), PhraseEncoder()
-    sample = sequence_of(one, Task(name, 0.5, frozenset()), encoder, one.video, one.audio)
+    sample = sequence_of(one, Task(name, 0.5, frozenset()), said(encoder, one), one.video, one.audio)
     roles = set(sample.video_roles.tolist()) | set(sample.audio_roles.tolist()) | set(sample.text_roles.tolist())
     expected = {Role.TARGET, Role.SCENE, Role.BEAT, Role.SPEECH}
     expected |= {"r2v": {Role.REFERENCE, Role.TAG}, "edit": {Role.SOURCE}, "a2v": {Role.SOURCE}}.get(name, set())
@@ -56,7 +61,7 @@ def test_each_task_has_its_tokens(name: str) -> None:
 def test_dropped_conditions_leave_no_tokens() -> None:
     one, encoder = item(1), PhraseEncoder()
     task = Task("r2v", 0.5, frozenset({"text", "speech", "reference"}))
-    sample = sequence_of(one, task, encoder, one.video, one.audio)
+    sample = sequence_of(one, task, said(encoder, one), one.video, one.audio)
     assert set(sample.text_roles.tolist()) == {int(Role.SCENE)}
     assert len(sample.text_roles) == 1
     assert set(sample.video_roles.tolist()) == {int(Role.TARGET)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -77,6 +77,7 @@ class Components:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     aligned_corners: bool = True  # as its upscaler was probably trained
     enlarges_pixels: bool = False  # without an upscaler, larger pictures are the base's, interpolated
+    moments: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # of the base's answers: flow/scaling.py
     small_upscaler: Denoiser | None = None  # for outputs up to 1024x576, where the size has another one for them
     format_prompt: Callable[[Request], str] = _as_written
     negative_prompt: str = " "  # where the request gives none

@@ -9,7 +9,7 @@ Legend: B samples, N tokens, C channels, T latent frames, Y X latent rows/column
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
@@ -26,6 +26,7 @@ from muybridge.errors import InvalidRequest
 from muybridge.flow.conditioning import CleanLatents, keyframes
 from muybridge.flow.guidance import FULL, TEXT, guide
 from muybridge.flow.noise import noise
+from muybridge.flow.scaling import velocity_of
 from muybridge.flow.schedule import Schedule
 from muybridge.flow.solver import SolverState, distilled_step, euler_step, unipc_step
 from muybridge.flow.upscale_start import audio_context, upscale_start
@@ -151,6 +152,7 @@ class Prepared:
     num_target: int
     rows: int
     cols: int
+    moments: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 def prepare(parts: Components, state: GenerationState) -> Prepared:
@@ -169,7 +171,8 @@ def prepare(parts: Components, state: GenerationState) -> Prepared:
     names = dict.fromkeys(name for t in schedule.timesteps for name in sampling.guidance.passes(t))
     packed = {name: pack([_sample(parts, state, plan, name)]) for name in names}
     rows, cols = plan.size.latent
-    return Prepared(model, sampling, schedule, packed, moving, sound, plan.num_video_tokens, rows, cols)
+    moments = parts.moments if state.stage == "base" else {}
+    return Prepared(model, sampling, schedule, packed, moving, sound, plan.num_video_tokens, rows, cols, moments)
 
 
 def upscaler_for(parts: Components, size: PixelSize) -> Denoiser:
@@ -242,7 +245,8 @@ def _velocity(prepared: Prepared, state: GenerationState) -> dict[str, Tensor]:
     """Guided velocity of both streams at the current step, shaped like the latents."""
     timestep = prepared.schedule.timesteps[state.step]
     device = next(iter(prepared.packed.values())).video_NC.device
-    video_NC = tokens.patchify(state.latents["video"][0].to(device))
+    video_BCTYX, sigma = state.latents["video"].to(device), prepared.schedule.sigma(state.step)
+    video_NC = tokens.patchify(video_BCTYX[0])
     audio_NC = prepared.audio_context_NC
     if audio_NC is None:
         audio_NC = state.latents["audio"][0].to(device)
@@ -252,9 +256,11 @@ def _velocity(prepared: Prepared, state: GenerationState) -> dict[str, Tensor]:
         clean_video, clean_audio = packed.video_NC[len(video_NC) :], packed.audio_NC[len(audio_NC) :]
         noisy = packed.with_tokens(torch.cat([video_NC, clean_video]), torch.cat([audio_NC, clean_audio]))
         video, audio = prepared.model(noisy)
+        found = tokens.unpatchify(video[: prepared.num_target], prepared.rows, prepared.cols)[None]
+        heard, moments = audio[None, : len(audio_NC)], prepared.moments
         passes[name] = {
-            "video": tokens.unpatchify(video[: prepared.num_target], prepared.rows, prepared.cols)[None],
-            "audio": audio[None, : len(audio_NC)],
+            "video": velocity_of(found, video_BCTYX, sigma, moments.get("video", ()), 1),
+            "audio": velocity_of(heard, audio_NC[None], sigma, moments.get("audio", ()), 2),
         }
     return guide(prepared.sampling.guidance, timestep, passes)
 

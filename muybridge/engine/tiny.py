@@ -42,6 +42,7 @@ def load_tiny(folder: Path, device: torch.device, asked: Precision = "auto") -> 
         device=device,
         aligned_corners=False,
         enlarges_pixels=upscaler is None,
+        moments={"video": base.config.video_moments, "audio": base.config.audio_moments},
     )
 
 

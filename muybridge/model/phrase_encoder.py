@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812  (the field's name for it)
 
 from muybridge.errors import NotInstalled
 from muybridge.request import LANGUAGES, REGISTERS
@@ -72,9 +73,29 @@ class PhraseEncoder(nn.Module):
     def phoneme_features(self, ids: Sequence[Sequence[int]], language: str, register: str) -> Tensor:
         """The sum of a phone's letter and marks, its language and its register; differentiable."""
         table = self.symbols.weight
-        rows = torch.stack([table[list(i)].sum(0) for i in ids]) if ids else table.new_zeros(0, NUM_CHANNELS)
+        counts = torch.tensor([0, *(len(i) for i in ids)][: len(ids)], device=table.device)
+        flat = torch.tensor([n for i in ids for n in i], dtype=torch.int64, device=table.device)
+        rows = F.embedding_bag(flat, table, counts.cumsum(0), mode="sum") if ids else table[:0]
         manner = self.languages.weight[LANGUAGES.index(language)] + self.registers.weight[REGISTERS.index(register)]
-        return rows + manner
+        out_NC: Tensor = rows + manner
+        return out_NC
+
+
+class LookedUp:
+    """A batch's words, looked up in one go: each look into a table is, going back, a gradient of the whole table."""
+
+    def __init__(self, text: PhraseEncoder, pieces: Iterable[TextPieces]) -> None:
+        self.text = text
+        self.rows_U = torch.cat([torch.zeros(1, dtype=torch.int64), *(p.words_N for p in pieces)]).unique()
+        self.words_UC: Tensor = text.words(self.rows_U.to(text.words.weight.device))
+
+    def features(self, pieces: TextPieces, has_words: bool = True) -> Tensor:
+        """As PhraseEncoder.features; without words, the phrases alone."""
+        phrases: Tensor = pieces.phrases_NC.to(self.words_UC.device, self.words_UC.dtype) * PHRASE_SCALE
+        if not has_words:
+            return phrases
+        places = torch.searchsorted(self.rows_U, pieces.words_N).to(self.words_UC.device)
+        return torch.cat([phrases, self.words_UC[places]])
 
 
 def take_apart(text: str) -> TextPieces:

@@ -7,6 +7,7 @@ is a few pixels of the picture and all of the lip sync.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from muybridge.config import TINY
+from muybridge.config import TINY, ModelConfig
 from muybridge.flow.objective import flow_matching_loss, interpolate, sample_sigma, velocity_target
+from muybridge.flow.scaling import velocity_of
 from muybridge.model import tokens
-from muybridge.model.phrase_encoder import PhraseEncoder, take_apart
+from muybridge.model.phrase_encoder import LookedUp, PhraseEncoder, TextPieces, take_apart
 from muybridge.model.tiny_video_codec import TinyVideoCodec, load_video_codec
 from muybridge.model.tokens import Role, Sample, TextTokens, pack, unpatchify
 from muybridge.model.transformer import Transformer
@@ -26,6 +28,7 @@ from muybridge.recipes.codec_video import export_module
 from muybridge.request import reference_name
 from muybridge.shapes import FPS, STRIDE_T
 from muybridge.train.items import EMPTY_TEXT, Item, ItemLine
+from muybridge.train.latents import LatentCache
 from muybridge.train.trainer import Losses, Recipe
 
 TASKS = {"t2v": 0.5, "i2v": 0.15, "r2v": 0.15, "edit": 0.1, "a2v": 0.1}
@@ -59,15 +62,21 @@ def recipe(
     still_weight: float = 1.0,
     average_decay: float = 0.9995,
     muon: bool = False,
+    inner_rate: float = 1.0,
+    drop_words: float = 0.0,
+    quiet_stills: int = 0,
+    scaled: bool = True,
     num_layers: int = TINY.num_layers,
     hidden_size: int = TINY.hidden_size,
     head_dim: int = TINY.head_dim,
 ) -> Recipe:
     """All settings; `latents` is what `muybridge world latents` wrote with the trained codecs.
 
-    `num_stills` of a batch's items come from the latents of `stills`; clips are cut to `longest` latents (0: never)
-    seven times in eight. With `codec`, a latent channel weighs by what it moves in the picture. `start` is the folder
-    of an earlier run's export to begin with.
+    `num_stills` of a batch's items come from the latents of `stills`, `quiet_stills` of them without sound; clips are
+    cut to `longest` latents (0: never) seven times in eight. Words are left out, and phrases kept, of a share
+    `drop_words`. With `codec`, a latent channel weighs by what it moves in the picture. `scaled`: the network answers
+    as flow/scaling.py says. `start` is the folder of an earlier run's export to begin with. Matrices inside of the
+    blocks are trained by Muon with `muon`, at `inner_rate` times the learning rate.
     """
     settings: dict[str, Any] = dict(locals())
     from muybridge.train import latents as cache
@@ -81,7 +90,9 @@ def recipe(
 
     def build() -> dict[str, nn.Module]:
         if not start:
-            return {"base": Transformer(config).initialise(), "text": PhraseEncoder()}
+            caches = [items] if still_items is None else [items, still_items]
+            shape = with_moments(config, caches) if scaled else config
+            return {"base": Transformer(shape).initialise(), "text": PhraseEncoder()}
         text = PhraseEncoder()
         load_into(text, Path(start) / "text.safetensors", cast=lambda _: torch.float32, any_float=True)
         base = load_transformer(Path(start) / "base.safetensors", matrix_dtype=torch.float32)
@@ -94,9 +105,10 @@ def recipe(
         if longest and step % 8:
             drawn = [shortened(item, longest) for item in drawn]
         if still_items is not None:
-            drawn += [heard(item, longest) for item in still_items.batch(step, num_stills)]
+            stills = still_items.batch(step, num_stills)
+            drawn += [heard(item, longest if k >= quiet_stills else 1) for k, item in enumerate(stills)]
         return [
-            (item.to(device), draw_task(item, float(sigma), generator))
+            (item.to(device), draw_task(item, float(sigma), generator, drop_words))
             for item, sigma in zip(drawn, sigmas, strict=True)
         ]
 
@@ -127,6 +139,7 @@ def recipe(
         warmup_steps=min(200, num_steps // 20),
         average_decay=average_decay,
         inner=("base",) if muon else (),
+        inner_rate=inner_rate,
     )
 
 
@@ -135,6 +148,14 @@ def channel_weights(codec: TinyVideoCodec) -> Tensor:
     moved_C = codec.decode_straight.weight.flatten(1).norm(dim=0) * codec.std_C
     weight_C: Tensor = moved_C.sqrt()
     return weight_C / weight_C.mean()
+
+
+def with_moments(config: ModelConfig, caches: Sequence[LatentCache], most: int = 512) -> ModelConfig:
+    """The shape with the mean squares of the latents' channels over the first items (flow/scaling.py)."""
+    items = [cache.item(k) for cache in caches for k in range(min(most, len(cache)))]
+    video = torch.stack([i.video.square().mean((1, 2, 3)) for i in items]).mean(0)
+    audio = torch.cat([i.audio for i in items]).square().mean(0)
+    return replace(config, video_moments=tuple(video.tolist()), audio_moments=tuple(audio.tolist()))
 
 
 def heard(still: Item, count: int) -> Item:
@@ -171,7 +192,7 @@ def shortened(item: Item, count: int) -> Item:
     )
 
 
-def draw_task(item: Item, sigma: float, generator: torch.Generator) -> Task:
+def draw_task(item: Item, sigma: float, generator: torch.Generator, drop_words: float = 0.0) -> Task:
     """A task that the item has the data for, and what is dropped. Pure in the generator's state."""
     is_still = item.video.shape[1] == 1
     able = {"t2v"} | (set() if is_still else {"i2v", "a2v"}) | ({"r2v"} if item.references is not None else set())
@@ -179,37 +200,44 @@ def draw_task(item: Item, sigma: float, generator: torch.Generator) -> Task:
     names = sorted(able)
     weights = torch.tensor([TASKS[n] for n in names])
     name = names[int(torch.multinomial(weights, 1, generator=generator))]
-    chances = torch.rand(3, generator=generator).tolist()
-    kinds = (("text", DROP_TEXT), ("speech", DROP_SPEECH), ("reference", DROP_REFERENCE))
+    chances = torch.rand(4, generator=generator).tolist()
+    kinds = (("text", DROP_TEXT), ("speech", DROP_SPEECH), ("reference", DROP_REFERENCE), ("words", drop_words))
     drops = frozenset(kind for chance, (kind, limit) in zip(chances, kinds, strict=True) if chance < limit)
     return Task(name, sigma, drops)
 
 
-def text_of(item: Item, task: Task, text: PhraseEncoder) -> TextTokens:
-    """The item's text tokens for a task; an edit reads its instruction in place of the caption."""
-    pieces = item.instruction if task.name == "edit" and item.instruction is not None else item.caption
-    scene = text.features(pieces if "text" not in task.drops else EMPTY_TEXT)
+def scene_of(item: Item, task: Task) -> TextPieces:
+    """What tells the scene: an edit reads its instruction in place of the caption."""
+    return item.instruction if task.name == "edit" and item.instruction is not None else item.caption
+
+
+def text_of(item: Item, task: Task, found: LookedUp) -> TextTokens:
+    """The item's text tokens for a task."""
+    has_words = "words" not in task.drops
+    scene = found.features(EMPTY_TEXT if "text" in task.drops else scene_of(item, task), has_words)
+    if not len(scene):
+        scene = found.features(EMPTY_TEXT)
     parts = [tokens.text_tokens(scene, tokens.scene_coords(len(scene)), Role.SCENE)]
     if "text" not in task.drops:
         for beat in item.beats:
-            parts.append(tokens.beat_tokens(text.features(beat.pieces), beat.start_s, beat.end_s))
+            parts.append(tokens.beat_tokens(found.features(beat.pieces), beat.start_s, beat.end_s))
     if "speech" not in task.drops:
         for line in item.lines:
-            features = text.phoneme_features(line.ids, line.language, line.register)
+            features = found.text.phoneme_features(line.ids, line.language, line.register)
             parts.append(tokens.speech_tokens(features, torch.tensor(line.middles_s)))
     if task.name == "r2v" and item.references is not None and "reference" not in task.drops:
         names = [take_apart(reference_name(i)) for i in range(len(item.references))]
-        tags = torch.stack([text.features(p).mean(0) for p in names])
+        tags = torch.stack([found.text.features(p).mean(0) for p in names])
         parts.append(tokens.tag_tokens(tags, item.video.shape[1]))
     return tokens.join_texts(parts)
 
 
-def sequence_of(item: Item, task: Task, text: PhraseEncoder, video: Tensor, audio: Tensor) -> Sample:
+def sequence_of(item: Item, task: Task, found: LookedUp, video: Tensor, audio: Tensor) -> Sample:
     """The item's sequence with noisy `video` [C, T, Y, X] and `audio` [A, C] as its target."""
     is_edit = task.name == "edit"
     has_references = task.name == "r2v" and "reference" not in task.drops
     return tokens.sequence(
-        text_of(item, task, text),
+        text_of(item, task, found),
         video,
         audio,
         keeps_audio=task.name == "a2v",
@@ -220,20 +248,35 @@ def sequence_of(item: Item, task: Task, text: PhraseEncoder, video: Tensor, audi
 
 
 def velocities(
-    base: Transformer, text: PhraseEncoder, pairs: list[tuple[Item, Task]], noisy: list[tuple[Tensor, Tensor]]
+    base: Transformer,
+    text: PhraseEncoder,
+    pairs: list[tuple[Item, Task]],
+    noisy: list[tuple[Tensor, Tensor]],
+    level: float | None = None,
 ) -> list[tuple[Tensor, Tensor]]:
-    """Velocity of each item's target, video [C, T, Y, X] and audio [A, C], in one packed pass."""
-    samples = [sequence_of(item, task, text, *x) for (item, task), x in zip(pairs, noisy, strict=True)]
+    """Velocity of each item's target, video [C, T, Y, X] and audio [A, C], in one packed pass.
+
+    `level` is the noise level of all of them; by default each task says its own.
+    """
+    said = [scene_of(item, task) for item, task in pairs] + [b.pieces for item, _ in pairs for b in item.beats]
+    found = LookedUp(text, said)
+    samples = [sequence_of(item, task, found, *x) for (item, task), x in zip(pairs, noisy, strict=True)]
     packed = pack(samples)
     video_NC, audio_NC = base(packed)
     video_parts = video_NC.split([c[0] for c in packed.layout.counts])
     audio_parts = audio_NC.split([c[1] for c in packed.layout.counts])
-    found = []
-    for (item, _), video, audio in zip(pairs, video_parts, audio_parts, strict=True):
+    out = []
+    for (item, task), x, video, audio in zip(pairs, noisy, video_parts, audio_parts, strict=True):
         _, frames, rows, cols = item.video.shape
-        count = frames * (rows // 2) * (cols // 2)
-        found.append((unpatchify(video[:count], rows, cols), audio[: len(item.audio)]))
-    return found
+        answer = unpatchify(video[: frames * (rows // 2) * (cols // 2)], rows, cols)
+        sigma = task.sigma if level is None else level
+        out.append(
+            (
+                velocity_of(answer, x[0], sigma, base.config.video_moments, 0),
+                velocity_of(audio[: len(item.audio)], x[1], sigma, base.config.audio_moments, 1),
+            )
+        )
+    return out
 
 
 def keep_clean(item: Item, task: Task, video: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:

@@ -79,7 +79,7 @@ def recipe(
             for a, b in zip(x, end, strict=True)
         ]
         weights = [loss_weights(item, task, mouth_weight) for item, task in pairs]
-        return weighted_losses(velocities(student, text, pairs, x), wanted, weights, 1.0)
+        return weighted_losses(velocities(student, text, pairs, x, start_sigma), wanted, weights, 1.0)
 
     def export(modules: dict[str, nn.Module], folder: Path) -> None:
         student = modules["base"]
@@ -127,8 +127,8 @@ def teacher_end(
     unguided = [(item, replace(task, drops=frozenset({"text"}))) for item, task in pairs]
     levels = torch.linspace(start_sigma, end_sigma, substeps + 1).tolist()
     for here, there in itertools.pairwise(levels):
-        full = velocities(teacher, text, pairs, state)
-        bare = velocities(teacher, text, unguided, state)
+        full = velocities(teacher, text, pairs, state, here)
+        bare = velocities(teacher, text, unguided, state, here)
         moved = []
         for (item, task), x, f, b in zip(pairs, state, full, bare, strict=True):
             video, audio = (x[i] + (there - here) * classifier_free(b[i], f[i], scale) for i in (0, 1))

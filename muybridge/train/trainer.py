@@ -42,6 +42,7 @@ class Recipe:
     preview: Callable[[dict[str, nn.Module], Path], None] | None = None  # writes a sample sheet
     num_steps: int = 10_000
     learning_rate: float = 1e-3
+    inner_rate: float = 1.0  # times learning_rate: that of `inner`
     warmup_steps: int = 200
     weight_decay: float = 0.01
     betas: tuple[float, float] = (0.9, 0.97)
@@ -117,7 +118,7 @@ def _one_step(
 ) -> dict[str, float]:
     for optimizer in optimizers:
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate_at(recipe, step)
+            group["lr"] = learning_rate_at(recipe, step) * (recipe.inner_rate if isinstance(optimizer, Muon) else 1.0)
     torch.manual_seed(step)  # a resumed run draws what an uninterrupted one would have drawn
     shown: dict[str, float] = {}
     for micro in range(recipe.accumulate):
