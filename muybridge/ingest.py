@@ -120,7 +120,7 @@ def ingest(source_path: str | Path, kind: Kind, out_dir: str | Path, limits: Lim
     Safe to call from threads and to repeat: the same source gives the same bytes and the same name.
     """
     limits = limits or Limits()
-    source, out_dir = Path(source_path), Path(out_dir)
+    source, out_dir = Path(source_path), Path(out_dir).resolve()  # absolute: the child works in a folder of its own
     if kind not in ACCEPTED:
         raise MediaInvalid(f"unknown kind of media {kind!r}; say image, video or audio")
     if not source.is_file():

@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from muybridge.jobs.store import Store
+from muybridge.media import write_image
 
 ENTRY = "from muybridge.cli import build; build(('serve', 'keys'))()"
 
@@ -145,6 +147,21 @@ def test_accepted_is_durable_when_the_api_is_killed(tmp_path: Path, patience_s: 
                 f"{again.url}/v1/videos", json={"prompt": "0 0"}, headers={"Idempotency-Key": "0-0"}
             ).json()
             assert repeat["id"] == accepted["0-0"]
+
+
+def test_a_relative_data_folder_takes_media(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default is one, and a job's inputs must be found by workers started anywhere else."""
+    monkeypatch.chdir(tmp_path)
+    picture = write_image(tmp_path / "a.png", np.full((320, 320, 3), 90, np.uint8))
+    with serve(Path("muybridge-data")) as served:
+        headers = {"Authorization": f"Bearer {served.key}"}
+        files = {"image": ("a.png", picture.read_bytes(), "image/png")}
+        made = httpx.post(f"{served.url}/v1/videos", data={"prompt": "x"}, files=files, headers=headers, timeout=30)
+        assert made.status_code == 200 and made.json()["task"] == "i2v", made.text
+    store = Store.open(str(tmp_path / "muybridge-data" / "jobs.sqlite"))
+    (job,) = [job for job in store.list(None) if job.request["prompt"] == "x"]
+    store.close()
+    assert Path(job.request["image"]).is_relative_to(tmp_path / "muybridge-data")
 
 
 def test_killed_api_leaves_no_worker_and_loses_no_job(tmp_path: Path) -> None:

@@ -488,6 +488,14 @@ def test_video_comes_out_as_ours(tmp_path: Path, material: Path) -> None:
     assert abs(frames_TYXC[24].mean() - 90) < 3 and abs(frames_TYXC[25].mean() - 200) < 3
 
 
+def test_relative_folders(tmp_path: Path, material: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`muybridge serve` keeps its media in `muybridge-data`, beside where it was started."""
+    (tmp_path / "in.mp4").write_bytes(clip(material))
+    monkeypatch.chdir(tmp_path)
+    media = ingest(Path("in.mp4"), "video", Path("out"))
+    assert media.path.is_absolute() and media.path.parent == tmp_path / "out" and media.path.is_file()
+
+
 def test_large_video_is_shrunk_and_silent_video_stays_silent(tmp_path: Path) -> None:
     write_clip(tmp_path / "a.mp4", np.full((5, 64, 128, 3), 90, np.uint8), None, poster=False)
     media = ingest(tmp_path / "a.mp4", "video", tmp_path / "out", Limits(video_side=64))

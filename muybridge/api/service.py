@@ -109,6 +109,7 @@ class Service:
         `runner` is what this server's own workers run; where it is our engine, models without weights are refused.
         """
         config.data.mkdir(parents=True, exist_ok=True)
+        config = replace(config, data=config.data.resolve())  # paths of inputs lie in the jobs: they must hold anywhere
         limits = limits or Limits()
         store = Store.open(config.database or str(config.data / "jobs.sqlite"), retention_s=limits.link_ttl_s)
         artifacts = open_artifacts(config.artifacts or config.data / "artifacts")
