@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,10 +11,12 @@ import torch
 from numpy.typing import NDArray
 
 from muybridge.config import TINY, ModelConfig
-from muybridge.engine import Engine, random_components
-from muybridge.engine.programme import generate_programme
+from muybridge.engine import Engine, pipeline, random_components
+from muybridge.engine.clip import Clip
+from muybridge.engine.programme import BASE, generate_programme
+from muybridge.engine.state import GenerationState
 from muybridge.request import Beat, Request
-from muybridge.shapes import STRIDE_T, sample_at_frame
+from muybridge.shapes import STRIDE_T, PixelSize, sample_at_frame
 
 SMALL = ModelConfig(
     name="small",
@@ -71,6 +74,49 @@ def test_a_window_starts_from_the_latents_and_the_sound_of_the_one_before(engine
     seam = sink.sound[0].shape[1]
     inner = np.abs(np.diff(joined))
     assert inner[seam - 1] <= 3 * np.quantile(inner, 0.99)
+
+
+@pytest.mark.parametrize("way", ["enlarged", "upscaled"])
+def test_a_programme_larger_than_its_base_carries_latents_of_both_stages(
+    way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At 256x160 the base stage makes 224x128; the rest is interpolated, or an upscaler's."""
+    parts = random_components("tiny", shape=SMALL)
+    if way == "enlarged":
+        parts = replace(parts, upscaler=None, enlarges_pixels=True)
+    else:
+        parts = replace(parts, upscaler=random_components("tiny", seed=1, shape=SMALL).base)
+    engine, states, real = Engine(parts), [], Engine.decode
+
+    def decode(own: Engine, state: GenerationState) -> Clip:
+        states.append(state)
+        return real(own, state)
+
+    monkeypatch.setattr(Engine, "decode", decode)
+    sink = Collect()
+    request = Request("a scene", size="256x160", seconds=3, num_inference_steps=1)
+    windows = generate_programme(engine, request, 16.0, sink)
+    frames = np.concatenate(sink.frames)
+    assert frames.shape == (400, 160, 256, 3)
+    first, second = states
+    begin, given = windows[1].start_unit, second.conditions.frames
+    base = first.latents.get(BASE, first.latents["video"])
+    assert base.shape[3:] == (8, 14)
+    for i in range(1, 1 + windows[1].overlap_units):
+        assert torch.equal(given[i], base[:, :, begin + i : begin + i + 1].cpu())
+    # The first latent is the delivered picture, encoded at the stage's own size.
+    size = {"enlarged": (8, 14), "upscaled": (10, 16)}[way]
+    large = second.conditions.large_frames
+    assert (set(large) == set(given)) == (way == "upscaled")
+    encoded = (large or given)[0]
+    assert encoded.shape[3:] == size
+    seen = pipeline.enlarge(pipeline.to_uint8(parts.video_codec.decode(encoded)[0]), PixelSize(256, 160))[0]
+    wanted = frames[begin * STRIDE_T]
+    blocks = [p.reshape(10, 16, 16, 16, 3).mean((1, 3)).ravel() for p in (seen, wanted)]
+    assert np.corrcoef(*blocks)[0, 1] > 0.9
+    if way == "upscaled":
+        for i in range(1, 1 + windows[1].overlap_units):
+            assert torch.equal(second.latents["video"][:, :, i : i + 1].cpu(), large[i])
 
 
 def test_progress_counts_windows_and_can_stop(engine: Engine) -> None:

@@ -1,29 +1,33 @@
 """A programme longer than one shot: window after window on the programme's clock, in memory that does not grow.
 
 Each window starts from latents of the one before: the picture of its first frame encoded anew (a causal clip's first
-latent stands for one frame), then `overlap_units` latents and their sound carried over as they are. Frames go to the
-sink as soon as they are final. Sound is joined over one frame in which both windows agree on what is heard.
+latent stands for one frame), then `overlap_units` latents and their sound carried over as they are. Where an upscaler
+runs, both stages get theirs. Frames go to the sink as soon as they are final. Sound is joined over one frame in which
+both windows agree on what is heard.
 
 Legend: T frames, Y X rows/columns, C channels, S samples.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as nnf
 
+from muybridge.engine import pipeline
 from muybridge.engine.clip import Clip
+from muybridge.engine.components import Components
 from muybridge.engine.conditions import frames_to_tensor
 from muybridge.engine.engine import Engine, Progress
 from muybridge.engine.state import GenerationState
 from muybridge.engine.windows import plan_windows
 from muybridge.request import MAX_PROMPT_CHARS, Beat, Request, timed_beats
-from muybridge.shapes import FPS, STRIDE_T, Window, sample_at_frame
+from muybridge.shapes import FPS, STRIDE_T, PixelSize, Window, sample_at_frame
 from muybridge.speech.script import NAME_OF, parse_script
 
 if TYPE_CHECKING:
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
 
 Frames = NDArray[np.uint8]
 Waveform = NDArray[np.float32]
+BASE = "base"  # among a state's latents after its base stage: what the next window's base stage starts from
 
 
 class Sink(Protocol):
@@ -49,10 +54,10 @@ class Checkpoints(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Carried:
-    """What a window hands to the next: latents that they share, and the sound of their last shared frame."""
+    """What a window hands to the next: its first latents, at each stage's size, and the sound of their last frame."""
 
-    first_frame_YXC: Frames
-    video_BCTYX: Tensor
+    frames: Mapping[int, Tensor]
+    large_frames: Mapping[int, Tensor]  # empty without an upscaler
     audio_BAC: Tensor
     last_sound_CS: Waveform | None
 
@@ -84,7 +89,7 @@ def generate_programme(
         if state is None:
             part = _request_of(request, window, beats, plan)
             state = engine.encode(part, window, None if plan is None else _plan_of(plan, window))
-            state = state if carried is None else _begin_from(engine, state, carried)
+            state = state if carried is None else _begin_from(state, carried)
 
         def step(now: GenerationState, progress: Progress, index: int = index) -> None:
             if checkpoints is not None:
@@ -93,13 +98,13 @@ def generate_programme(
                 on_step(index, len(windows), progress)
 
         was_done = state.stage == "done"
-        state = engine.denoise(state, step)
+        state = _denoise(engine, state, step)
         if checkpoints is not None and not was_done:
             checkpoints.save(index, state)
-        clip = engine.decode(state)
+        made, clip = _decode(engine, state)
         is_last = index == len(windows) - 1
         _deliver(sink, clip, window, carried, is_last)
-        carried = None if is_last else _carry(clip, state, windows[index + 1], window)
+        carried = None if is_last else _carry(engine.parts, made, state, windows[index + 1], window)
     return windows
 
 
@@ -151,25 +156,75 @@ def _plan_of(plan: Plan, window: Window) -> Plan:
     return replace(plan, lines=tuple(lines), seconds=length)
 
 
-def _begin_from(engine: Engine, state: GenerationState, carried: Carried) -> GenerationState:
+def _denoise(
+    engine: Engine, state: GenerationState, step: Callable[[GenerationState, Progress], None]
+) -> GenerationState:
+    """Run to the end. Where an upscaler follows, the base stage's latents stay in the state, in checkpoints too."""
+    base = state.latents.get(BASE)
+
+    def with_base(now: GenerationState) -> GenerationState:
+        nonlocal base
+        if now.stage == "base":
+            base = now.latents["video"]
+        elif base is not None and base.shape != now.latents["video"].shape:
+            return replace(now, latents={**now.latents, BASE: base})
+        return now
+
+    with_base(state)
+    return with_base(engine.denoise(state, lambda now, progress: step(with_base(now), progress)))
+
+
+def _decode(engine: Engine, state: GenerationState) -> tuple[Clip, Clip]:
+    """(the clip as large as it was made, as large as it is delivered): two where pixels are enlarged."""
+    size, made = state.request.pixel_size, pipeline.stages_of(engine.parts, state.request)[-1].size
+    if made.width >= size.width and made.height >= size.height:
+        clip = engine.decode(state)
+        return clip, clip
+    clip = engine.decode(replace(state, request=state.request.replace(size=f"{made.width}x{made.height}")))
+    return clip, replace(clip, frames_TYXC=pipeline.enlarge(clip.frames_TYXC, size))
+
+
+def _begin_from(state: GenerationState, carried: Carried) -> GenerationState:
     """The state with its first latents known from the window before."""
-    first = frames_to_tensor(carried.first_frame_YXC[None]).to(engine.parts.device)
-    frames = {0: engine.parts.video_codec.encode(first).cpu()}
-    frames |= {i + 1: carried.video_BCTYX[:, :, i : i + 1] for i in range(carried.video_BCTYX.shape[2])}
-    conditions = replace(state.conditions, frames=frames, overlap_audio_BAC=carried.audio_BAC)
+    conditions = replace(
+        state.conditions,
+        frames=carried.frames,
+        large_frames=carried.large_frames,
+        overlap_audio_BAC=carried.audio_BAC,
+    )
     return replace(state, conditions=conditions)
 
 
-def _carry(clip: Clip, state: GenerationState, following: Window, window: Window) -> Carried:
-    """What `following` shares with `window`: latents start+1 .. start+overlap and their 4*overlap+1 frames of sound."""
+def _carry(parts: Components, clip: Clip, state: GenerationState, following: Window, window: Window) -> Carried:
+    """What `following` shares with `window`: latents start .. start+overlap and their 4*overlap+1 frames of sound."""
     begin = following.start_unit - window.start_unit
     frame = begin * STRIDE_T
-    video = state.latents["video"][:, :, begin + 1 : begin + 1 + following.overlap_units].cpu()
+    stages = pipeline.stages_of(parts, state.request)
+    first_YXC = clip.frames_TYXC[frame]
+
+    def shared(latent_BCTYX: Tensor, size: PixelSize) -> dict[int, Tensor]:
+        kept = latent_BCTYX[:, :, begin + 1 : begin + 1 + following.overlap_units].cpu()
+        later = {i + 1: kept[:, :, i : i + 1] for i in range(kept.shape[2])}
+        return {0: _still(parts, first_YXC, stages[-1].size, size)} | later
+
     audio = state.latents["audio"][:, frame : frame + following.overlap_units * STRIDE_T + 1].cpu()
     last = None
     if clip.waveform_CS is not None:
         last = clip.waveform_CS[:, sample_at_frame(len(clip.frames_TYXC) - 1, clip.sample_rate) :]
-    return Carried(clip.frames_TYXC[frame].copy(), video, audio, last)
+    video = state.latents["video"]
+    large = shared(video, stages[1].size) if len(stages) > 1 else {}
+    return Carried(shared(state.latents.get(BASE, video), stages[0].size), large, audio, last)
+
+
+def _still(parts: Components, frame_YXC: Frames, made: PixelSize, size: PixelSize) -> Tensor:
+    """A delivered frame as a clip's first latent at a stage's size; what was cut off at its edges repeats the edge."""
+    rows, cols = made.height - frame_YXC.shape[0], made.width - frame_YXC.shape[1]
+    whole = np.pad(frame_YXC, ((rows // 2, rows - rows // 2), (cols // 2, cols - cols // 2), (0, 0)), mode="edge")
+    picture = frames_to_tensor(whole[None])
+    if size != made:
+        smaller = nnf.interpolate(picture[:, :, 0], (size.height, size.width), mode="bilinear", antialias=True)
+        picture = smaller[:, :, None]
+    return parts.video_codec.encode(picture.to(parts.device)).cpu()
 
 
 def _deliver(sink: Sink, clip: Clip, window: Window, carried: Carried | None, is_last: bool) -> None:
