@@ -33,6 +33,8 @@ MEAN_LOG_F0 = 5.0  # log Hz, about 150 Hz
 # (features kept, at time frequency): the slow part of the envelope in full, its fast part coarsely.
 KEEP_ENVELOPE = (36, 11, 3, 0)
 KEEP_PITCH, KEEP_VOICING, KEEP_APERIODICITY = 4, 4, (2, 2, 2)
+# What a unit of each kind is to the ear, in units of the envelope's numbers: log Hz, 0 or 1, dB. Set by hand.
+PITCH_WEIGHT, VOICING_WEIGHT, APERIODICITY_WEIGHT = 5.0, 2.0, 0.15
 
 Rows = NDArray[np.float64]
 
@@ -101,6 +103,18 @@ class WorldAudioCodec:
         waveform = world.synthesize(f0, envelope, aperiodicity, RATE, ROW_MS)
         wanted = len(features_RF) * RATE // 100
         return np.pad(waveform, (0, max(0, wanted - len(waveform))))[:wanted]
+
+
+def half_whitened(std_C: Tensor) -> Tensor:
+    """What to divide the raw latent by, so that a channel keeps the root of what it weighs to the ear.
+
+    Divided by their whole spread, the envelope's fine and fast parts, which hardly anyone hears and nothing predicts,
+    count as much as loudness and vowels: a phone then tells a tenth of the variance. Undivided, loudness drowns all.
+    """
+    counts = (KEEP_PITCH, KEEP_VOICING, sum(KEEP_ENVELOPE), sum(KEEP_APERIODICITY))
+    weights = (PITCH_WEIGHT, VOICING_WEIGHT, 1.0, APERIODICITY_WEIGHT)
+    weight_C = torch.cat([torch.full((count,), weight) for count, weight in zip(counts, weights, strict=True)])
+    return (std_C / weight_C).sqrt()
 
 
 @cache

@@ -89,13 +89,14 @@ def recipe(
     )
 
     def build() -> dict[str, nn.Module]:
-        if not start:
-            caches = [items] if still_items is None else [items, still_items]
-            shape = with_moments(config, caches) if scaled else config
-            return {"base": Transformer(shape).initialise(), "text": PhraseEncoder()}
+        caches = [items] if still_items is None else [items, still_items]
         text = PhraseEncoder()
+        if not start:
+            shape = with_moments(config, caches) if scaled else config
+            return {"base": Transformer(shape).initialise(), "text": text}
         load_into(text, Path(start) / "text.safetensors", cast=lambda _: torch.float32, any_float=True)
         base = load_transformer(Path(start) / "base.safetensors", matrix_dtype=torch.float32)
+        base.config = with_moments(base.config, caches) if scaled else base.config
         return {"base": base.train().requires_grad_(True), "text": text.requires_grad_(True)}
 
     def batch(step: int, device: torch.device) -> list[tuple[Item, Task]]:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from rich.progress import track
 
-from muybridge.model.world_audio_codec import WorldAudioCodec
+from muybridge.model.world_audio_codec import WorldAudioCodec, half_whitened
 
 
 def run(out: Path, seconds: float = 900.0, quiet: bool = False) -> Path:
@@ -30,6 +30,7 @@ def measure(waveforms_S: Iterable[NDArray[np.float32]], path: Path, quiet: bool 
         parts.append(codec.encode(torch.from_numpy(waveform[:whole])[None, None])[0])
     latents = torch.cat(parts, 1)
     path.parent.mkdir(parents=True, exist_ok=True)
-    values = {"mean": latents.mean(1).tolist(), "std": latents.std(1).clamp(min=1e-3).tolist()}
+    spread_C = half_whitened(latents.std(1).clamp(min=1e-3))
+    values = {"mean": latents.mean(1).tolist(), "std": spread_C.tolist()}
     path.write_text(json.dumps(values | {"num_latents": latents.shape[1]}))
     return path
