@@ -15,6 +15,7 @@ from muybridge import media
 from muybridge.cli import build
 from muybridge.errors import InvalidRequest, MediaInvalid
 from muybridge.evaluate import drift_report, sync
+from muybridge.evaluate.pooled import pool
 from muybridge.evaluate.seams import clicks, colour_TD, jumps, sync_steps
 
 Floats = NDArray[np.float64]
@@ -147,7 +148,9 @@ def test_the_verb_prints_figures_and_writes_pages(file_with_truth: Path, tmp_pat
     app = build(("drift", "plan"))
     run = CliRunner().invoke(app, ["drift", str(file_with_truth), "-o", str(tmp_path), "--json"])
     assert run.exit_code == 0, run.output
-    (printed,) = json.loads(run.stdout)
+    both = json.loads(run.stdout)
+    (printed,) = both["clips"]
+    assert both["pooled"] is None  # one clip
     assert printed["passes"] and [Path(p).suffix for p in printed["pages"]] == [".png", ".pdf"]
     assert all(Path(p).is_file() for p in printed["pages"])
     assert isinstance(
@@ -172,6 +175,47 @@ def test_the_verb_asks_the_witness_where_no_truth_lies_beside_the_clip(
     app = build(("evaluate", "plan"))
     run = CliRunner().invoke(app, ["evaluate", "sync", "--long", str(alone), "--out", str(tmp_path), "--json"])
     assert run.exit_code == 0, run.output
-    (printed,) = json.loads(run.stdout)
+    both = json.loads(run.stdout)
+    (printed,) = both["clips"]
+    assert both["pooled"] is None  # one clip
     assert printed["opening_from"] == "witness" and printed["passes"], printed["faults"]
     assert {s["kind"] for s in printed["seams"]} == {"sync", "click", "colour", "identity"}
+
+
+@pytest.mark.parametrize(
+    ("slopes", "step_ms", "passes"),
+    [
+        ((0.0,) * 5, 0.0, True),
+        ((0.5,) * 5, 0.0, False),
+        ((0.9, -0.9, 0.9, -0.9, 0.0), 0.0, False),
+        ((0.0,) * 5, 60.0, False),
+    ],
+)
+def test_clips_prove_together_what_one_minute_cannot(slopes: tuple[float, ...], step_ms: float, passes: bool) -> None:
+    """Clips as noisy as real voices are: each is unsure, five are not; opposite drifts do not cancel."""
+    rng = np.random.default_rng(4)
+    at = np.arange(2.0, 58.5)
+    reports = []
+    for k, slope in enumerate(slopes):
+        noise = np.convolve(rng.normal(size=len(at) + 3), np.ones(4) / 2, "valid") * 9  # as windows that overlap
+        lag_ms = noise - np.median(noise) + slope * (at - 30) + (step_ms if k == 2 else 0.0) * (at > 30)
+        found = sync.Windows(at, lag_ms, np.full(len(at), 0.7), 1.0)
+        report = drift_report.Report(f"clip {k}", 60.0, "truth", found, sync.drift(found, 60.0), (), None)
+        assert not (report.passes and step_ms and k == 2)
+        reports.append(report)
+    together = pool(reports)
+    assert together is not None and together.count == 5
+    assert together.passes == passes, together.line()
+    assert together.interval_ms[0] <= together.slope_x_length_ms <= together.interval_ms[1]
+    if passes:
+        assert "unsure" in {r.drift.verdict for r in reports}
+        assert together.interval_ms[1] - together.interval_ms[0] < min(np.ptp(r.drift.slope_ci_ms) for r in reports)
+    assert pool(reports[:2]) is None
+
+
+def test_one_poor_window_at_an_end_is_no_step() -> None:
+    lag_ms = np.zeros(57)
+    lag_ms[-3:] = 60.0
+    assert sync.largest_step(lag_ms)[0] == 0.0
+    lag_ms[-10:] = 60.0
+    assert sync.largest_step(lag_ms)[0] == 60.0

@@ -20,7 +20,7 @@ from muybridge.model.weights import load_transformer
 from muybridge.model.world_audio_codec import WorldAudioCodec
 from muybridge.recipes import base, few_step
 from muybridge.recipes.base import Task as BaseTask
-from muybridge.recipes.base import channel_weights, loss_weights, shortened
+from muybridge.recipes.base import anywhere, channel_weights, loss_weights, shortened
 from muybridge.recipes.codec_video import export_module, principal_patches, to_tensor
 from muybridge.train import frames, latents, takes
 from muybridge.train.muon import Muon, orthogonalise
@@ -152,6 +152,19 @@ def test_a_shortened_clip_keeps_what_begins_in_it() -> None:
     assert short.source is not None
     assert short.source.shape[1] == 2
     assert shortened(whole, 3) is whole
+    middle = shortened(whole, 2, 1)
+    assert torch.equal(middle.video, whole.video[:, 1:])
+    assert torch.equal(middle.audio, whole.audio[4:9])
+    assert middle.lines[0].middles_s == pytest.approx((0.04,))  # the phone at 0.2 s; the cut is at 0.16 s
+    assert (middle.beats[0].start_s, middle.beats[0].end_s) == pytest.approx((0.0, 0.14))
+
+
+def test_spans_begin_at_the_start_half_of_the_time_and_else_anywhere() -> None:
+    whole = replace(item(3), video=torch.arange(48 * 6 * 16.0).reshape(48, 6, 4, 4), mouth_TYX=torch.zeros(6, 2, 2))
+    generator = torch.Generator().manual_seed(0)
+    starts = [int(anywhere(whole, 3, generator).video[0, 0, 0, 0]) // 16 for _ in range(400)]
+    assert set(starts) == {0, 1, 2, 3}
+    assert starts.count(0) == pytest.approx(400 * 4 / 7, rel=0.15)
 
 
 def test_channels_weigh_by_what_they_move() -> None:

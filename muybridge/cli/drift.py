@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,26 +25,34 @@ def drift(
 ) -> None:
     """Test clips for zero drift: slope, offset, worst window, steps, seams and container, each beside its bound.
 
+    Three clips and more are also judged together, which proves what a single minute cannot.
+
     The mouth's opening is read from CLIP.truth.npz (`opening_T`, a number a frame) where it is there, else seen by the
     witness, which takes minutes to fit once.
     """
-    from muybridge.evaluate.drift_report import draw, judge_clip, page_lines, seams_from, truth_path
+    from muybridge.evaluate.drift_report import draw, judge_clip, page_lines, plain, seams_from, truth_path
+    from muybridge.evaluate.pooled import pool
 
     given = None if seams is None else seams_from(seams)
-    reports = []
+    reports, printed = [], []
     for clip in clips:
         opening = person = None
         if not truth_path(clip).is_file():
             opening, person = _witness(as_json)
         report = judge_clip(clip, opening, person, given)
         pages = [str(draw(report, out / f"{clip.stem}.drift{ending}")) for ending in (".png", ".pdf")]
-        reports.append(report.to_dict() | {"pages": pages})
+        reports.append(report)
+        printed.append(report.to_dict() | {"pages": pages})
         if not as_json:
             print(
                 "\n".join([f"{clip}: {'passes' if report.passes else 'does not pass'}", *page_lines(report), pages[0]])
             )
+    together = pool(reports)
     if as_json:
-        print(json.dumps(reports))
+        pooled = None if together is None else asdict(together) | {"passes": together.passes}
+        print(json.dumps({"clips": printed, "pooled": plain(pooled)}))
+    elif together is not None:
+        print(together.line())
 
 
 def _witness(quiet: bool) -> Any:  # noqa: ANN401  (two functions of frames)

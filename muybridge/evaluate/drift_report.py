@@ -57,7 +57,7 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; what could not be measured is null."""
-        drift = {k: _number(v) for k, v in asdict(self.drift).items()}
+        drift = {k: plain(v) for k, v in asdict(self.drift).items()}
         container = None
         if self.container is not None:
             container = {"difference_ms": float(self.container.difference_s) * 1000, "faults": self.container.faults}
@@ -68,8 +68,8 @@ class Report:
             "passes": self.passes,
             "faults": list(self.faults),
             "drift": drift,
-            "slope_x_length_ms": _number(self.drift.slope_ms_per_s * self.seconds),
-            "seams": [{k: _number(v) for k, v in asdict(s).items()} for s in self.seams],
+            "slope_x_length_ms": plain(self.drift.slope_ms_per_s * self.seconds),
+            "seams": [{k: plain(v) for k, v in asdict(s).items()} for s in self.seams],
             "container": container,
         }
 
@@ -254,9 +254,12 @@ def page_lines(report: Report) -> list[str]:
     return [*lines, "", *(f"fault: {fault}" for fault in report.faults or ("none",))]
 
 
-def _number(value: Any) -> Any:  # noqa: ANN401  (any field's value)
+def plain(value: Any) -> Any:  # noqa: ANN401  (any field's value)
+    """A value for JSON: tuples as lists, what is infinite or no number as null."""
+    if isinstance(value, dict):
+        return {k: plain(v) for k, v in value.items()}
     if isinstance(value, tuple | list):
-        return [_number(v) for v in value]
+        return [plain(v) for v in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

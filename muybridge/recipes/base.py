@@ -73,10 +73,10 @@ def recipe(
     """All settings; `latents` is what `muybridge world latents` wrote with the trained codecs.
 
     `num_stills` of a batch's items come from the latents of `stills`, `quiet_stills` of them without sound; clips are
-    cut to `longest` latents (0: never) seven times in eight. Words are left out, and phrases kept, of a share
-    `drop_words`. With `codec`, a latent channel weighs by what it moves in the picture. `scaled`: the network answers
-    as flow/scaling.py says. `start` is the folder of an earlier run's export to begin with. Matrices inside of the
-    blocks are trained by Muon with `muon`, at `inner_rate` times the learning rate.
+    cut to `longest` latents (0: never) seven times in eight, half of them from the middle. Words are left out, and
+    phrases kept, of a share `drop_words`. With `codec`, a latent channel weighs by what it moves in the picture.
+    `scaled`: the network answers as flow/scaling.py says. `start` is the folder of an earlier run's export to begin
+    with. Matrices inside of the blocks are trained by Muon with `muon`, at `inner_rate` times the learning rate.
     """
     settings: dict[str, Any] = dict(locals())
     from muybridge.train import latents as cache
@@ -104,10 +104,10 @@ def recipe(
         sigmas = sample_sigma(batch_size, shift=shift, generator=generator)
         drawn = items.batch(step, batch_size - num_stills)
         if longest and step % 8:
-            drawn = [shortened(item, longest) for item in drawn]
+            drawn = [anywhere(item, longest, generator) for item in drawn]
         if still_items is not None:
             stills = still_items.batch(step, num_stills)
-            drawn += [heard(item, longest if k >= quiet_stills else 1) for k, item in enumerate(stills)]
+            drawn += [heard(item, 0 if k >= quiet_stills else 1) for k, item in enumerate(stills)]
         return [
             (item.to(device), draw_task(item, float(sigma), generator, drop_words))
             for item, sigma in zip(drawn, sigmas, strict=True)
@@ -162,35 +162,51 @@ def with_moments(config: ModelConfig, caches: Sequence[LatentCache], most: int =
 def heard(still: Item, count: int) -> Item:
     """A still with the sound of a clip of `count` latents (0: with all of it)."""
     num_audio = STRIDE_T * (count - 1) + 1 if count else len(still.audio)
-    return replace(still, audio=still.audio[:num_audio], lines=_begun(still.lines, num_audio / FPS))
+    return replace(still, audio=still.audio[:num_audio], lines=_between(still.lines, 0.0, num_audio / FPS))
 
 
-def _begun(lines: tuple[ItemLine, ...], end_s: float) -> tuple[ItemLine, ...]:
-    """Lines with the phones whose middles come before `end_s`; times are in order, so these are the first ones."""
-    counts = [sum(middle < end_s for middle in line.middles_s) for line in lines]
-    return tuple(
-        replace(line, ids=line.ids[:count], middles_s=line.middles_s[:count])
-        for line, count in zip(lines, counts, strict=True)
-        if count
-    )
+def _between(lines: tuple[ItemLine, ...], start_s: float, end_s: float) -> tuple[ItemLine, ...]:
+    """Lines with the phones whose middles lie in a span, on its own clock; times are in order, so those are a run."""
+    found = []
+    for line in lines:
+        first, last = (sum(middle < limit for middle in line.middles_s) for limit in (start_s, end_s))
+        middles = tuple(middle - start_s for middle in line.middles_s[first:last])
+        if middles:
+            found.append(replace(line, ids=line.ids[first:last], middles_s=middles))
+    return tuple(found)
 
 
-def shortened(item: Item, count: int) -> Item:
-    """The first `count` latents of a clip, with the sound, the beats and the phones that begin in them."""
+def shortened(item: Item, count: int, first: int = 0) -> Item:
+    """`count` latents of a clip from latent `first`, with the sound, the beats and the phones of their span.
+
+    A clip's first latent shows one frame. Cut in the middle it shows four, of which the last counts as the first frame.
+    """
     if item.video.shape[1] <= count:
         return item
-    num_audio = STRIDE_T * (count - 1) + 1
-    end_s = num_audio / FPS
+    start, num_audio = STRIDE_T * first, STRIDE_T * (count - 1) + 1
+    start_s, end_s = start / FPS, (start + num_audio) / FPS
+    cut = slice(first, first + count)
     return replace(
         item,
-        video=item.video[:, :count],
-        audio=item.audio[:num_audio],
-        mouth_TYX=item.mouth_TYX[:count],
-        beats=tuple(replace(b, end_s=min(b.end_s, end_s)) for b in item.beats if b.start_s < end_s),
-        lines=_begun(item.lines, end_s),
-        source=None if item.source is None else item.source[:, :count],
-        edited_TYX=None if item.edited_TYX is None else item.edited_TYX[:count],
+        video=item.video[:, cut],
+        audio=item.audio[start : start + num_audio],
+        mouth_TYX=item.mouth_TYX[cut],
+        beats=tuple(
+            replace(b, start_s=max(b.start_s, start_s) - start_s, end_s=min(b.end_s, end_s) - start_s)
+            for b in item.beats
+            if b.start_s < end_s and b.end_s > start_s
+        ),
+        lines=_between(item.lines, start_s, end_s),
+        source=None if item.source is None else item.source[:, cut],
+        edited_TYX=None if item.edited_TYX is None else item.edited_TYX[cut],
     )
+
+
+def anywhere(item: Item, count: int, generator: torch.Generator) -> Item:
+    """A span of `count` latents of the clip, half of the time from its beginning."""
+    spare = max(0, item.video.shape[1] - count)
+    first = int(torch.randint(2 * spare + 1, (1,), generator=generator)) - spare
+    return shortened(item, count, max(0, first))
 
 
 def draw_task(item: Item, sigma: float, generator: torch.Generator, drop_words: float = 0.0) -> Task:
