@@ -1,10 +1,12 @@
 """Prints what the zero-drift test says of true lips and real voices, clean and with drift put in.
 
-    python bench/drift.py [--languages en zh] [--seconds 60]
+    python bench/drift.py [--languages en zh] [--seconds 60] [--scripts 5]
 
-A talk of the test split's sentences, said by the neural voices (muybridge[world]); the mouth is the renderer's own jaw
+Talks of the test split's sentences, said by the neural voices (muybridge[world]); the mouth is the renderer's own jaw
 track, frame by frame. Nothing generated is in it: this is the measure's floor. Sound is then shifted (ms), stretched
-(ms/s) or stepped in the middle (ms); a clean talk should pass and nothing else.
+(ms/s) or stepped in the middle (ms). Clean talks should pass and nothing else. A row is a language and what was put in:
+how many scripts pass alone, worst window and step of any, the mean half width of their intervals; and all of them judged
+together (muybridge/evaluate/pooled.py).
 """
 
 from __future__ import annotations
@@ -14,8 +16,8 @@ import argparse
 import numpy as np
 from numpy.typing import NDArray
 
-from muybridge.evaluate import sync
-from muybridge.evaluate.drift_report import judge
+from muybridge.evaluate.drift_report import Report, judge
+from muybridge.evaluate.pooled import pool
 from muybridge.request import LANGUAGES
 from muybridge.world.soundtrack import EFFORT
 from muybridge.world.utterances import utterance
@@ -31,11 +33,11 @@ CASES: list[tuple[str, int, float, int]] = [
 CASES += [*((f"{s:+g} ms/s", 0, s, 0) for s in (0.5, 1, 2)), ("step 40 ms", 0, 0, 40), ("step 80 ms", 0, 0, 80)]
 
 
-def talk(language: str, seconds: float) -> tuple[Floats, Floats]:
-    """(jaw opening a frame, waveform) of sentences one after the other until `seconds` are full."""
+def talk(language: str, seconds: float, number: int = 0) -> tuple[Floats, Floats]:
+    """(jaw opening a frame, waveform) of sentences from `number` on, until `seconds` are full."""
     num_frames = round(seconds * 25)
     opening_T, waveform_S = np.zeros(num_frames), np.zeros(num_frames * SAMPLE_RATE // 25)
-    at, number = 0.3, 0
+    at = 0.3
     while True:
         item = utterance(number, "test", language)
         number += 1
@@ -64,21 +66,37 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--languages", nargs="+", default=list(LANGUAGES), help="of the seven")
     parser.add_argument("--seconds", type=float, default=60.0, help="length of each talk")
+    parser.add_argument("--scripts", type=int, default=5, help="talks in each language")
     options = parser.parse_args()
-    print("lang case          valid   offset   slope x length    90 % interval      worst   step   verdict")
+    print("lang case         alone   valid  worst   step   +-alone   together: slope x length, 90 % interval, offset")
     for language in options.languages:
-        opening_T, waveform_S = talk(language, options.seconds)
+        talks = [talk(language, options.seconds, 1000 * k) for k in range(options.scripts)]
         for name, *wrong in CASES:
-            found = judge(name, opening_T, late(waveform_S, *wrong), SAMPLE_RATE, (options.seconds / 2,))
-            d: sync.Drift = found.drift
-            low, high = d.slope_ci_ms
-            moved = d.slope_ms_per_s * found.seconds
-            print(
-                f"{language:4} {name:11}  {d.valid_share:6.0%}  {d.offset_ms:+7.1f}  {moved:+14.1f}"
-                f"   {low:+7.1f} ..{high:+7.1f}  {d.worst_ms:7.1f} {d.step_ms:6.1f}   "
-                f"{d.verdict}{' (passes)' if found.passes else ''}",
-                flush=True,
-            )
+            row(language, name, [judged(o, late(w, *wrong), k) for k, (o, w) in enumerate(talks)])
+
+
+def judged(opening_T: Floats, waveform_S: Floats, number: int) -> Report:
+    """One talk by itself, a seam in its middle."""
+    return judge(f"script {number}", opening_T, waveform_S, SAMPLE_RATE, (len(opening_T) / 50,))
+
+
+def row(language: str, name: str, reports: list[Report]) -> None:
+    """Prints what one case gives."""
+    drifts = [r.drift for r in reports]
+    wide = np.mean([(d.slope_ci_ms[1] - d.slope_ci_ms[0]) / 2 for d in drifts])
+    passed = sum(r.passes for r in reports)
+    text = (
+        f"{language:4} {name:11} {passed:3d}/{len(reports):<3d} {min(d.valid_share for d in drifts):5.0%} "
+        f"{max(d.worst_ms for d in drifts):6.1f} {max(d.step_ms for d in drifts):6.1f} {wide:8.1f}"
+    )
+    together = pool(reports)
+    if together is not None:
+        low, high = together.interval_ms
+        verdict = "passes" if together.passes else "does not pass"
+        text += (
+            f"   {together.slope_x_length_ms:+12.1f} {low:+7.1f} ..{high:+7.1f} {together.offset_ms:+7.1f}   {verdict}"
+        )
+    print(text, flush=True)
 
 
 if __name__ == "__main__":

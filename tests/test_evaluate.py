@@ -42,7 +42,7 @@ def clip(seconds: float, lag_s: Floats | float, seed: int, noise: float = 0.3) -
 
 
 @pytest.mark.parametrize("lag_ms", [-80, -40, -20, 0, 20, 40, 80])
-def test_offset_is_recovered_within_ten_ms(lag_ms: float) -> None:
+def test_offset_is_recovered_within_ten_ms(lag_ms: int) -> None:
     frames, waveform = clip(20.0, lag_ms / 1000, seed=lag_ms + 100)
     found = sync.drift(sync.windows(frames, waveform, RATE), 20.0)
     assert found.offset_ms == pytest.approx(lag_ms, abs=10)

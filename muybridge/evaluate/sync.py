@@ -183,8 +183,8 @@ def theil_sen(x: Floats, y: Floats) -> float:
 def largest_step(lag_ms: Floats) -> tuple[float, float]:
     """Largest jump between the medians left and right of a split, and the least mean deviation from two such medians.
 
-    Each side has a quarter of the windows, but 3 at least and 8 at most: eight hold two that share no sound, so that one
-    poor window at an end makes no step. (0, infinity) for too few windows.
+    Each side has a quarter of the windows, but 3 at least and 8 at most: eight hold two that share no sound, so that
+    one poor window at an end makes no step. (0, infinity) for too few windows.
     """
     step, around, least = 0.0, math.inf, min(8, max(3, len(lag_ms) // 4))
     for split in range(least, len(lag_ms) - least + 1):
