@@ -109,7 +109,7 @@ def check_url(url: str, policy: FetchPolicy) -> Target:
         _check_untrusted(parts.scheme, host, port, policy)
     addresses = policy.resolve(host, port)
     if not addresses or not (trusted or all(is_public(a) for a in addresses)):
-        raise MediaFetch(f"The host {host!r} is not on the public internet; upload the file instead.")
+        raise MediaFetch(f"The host {host!r} is not on the public internet; give a public one, or upload the file.")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Target(url, parts.scheme, host, port, path, addresses[0])
 

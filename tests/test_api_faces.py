@@ -305,6 +305,9 @@ def test_a_model_without_weights_is_refused_before_the_queue(
     assert "muybridge weights pull 15b" in refused.text
     assert set(refused.json()) <= {"error", "detail", "code", "message", "request_id", "status", "title", "docUrl"}
     assert not service.store.list(None)
+    listed = weightless.get("/v1/models").json()["data"]
+    assert [m["id"] for m in listed] == ["15b", "sora-2", "sora-2-pro"]
+    assert all(not m["available"] and "weights pull 15b" in m["why_not"] for m in listed)
     for part in ("distill", *presence.PARTS_15B):
         (tmp_path / "weights/15b" / part).mkdir(parents=True)
     accepted = weightless.post(path, json=body)  # no restart is needed once they are there

@@ -160,6 +160,22 @@ def test_every_face_names_the_model_that_ran(routed: Routed) -> None:
         assert "x-model-actual" not in client.get("/v1/models/happyhorse-1.1").headers
 
 
+def test_models_lists_what_accounts_here_sell_today(routed: Routed) -> None:
+    with httpx.Client(base_url=routed.url, headers={"Authorization": f"Bearer {routed.key}"}) as client:
+        listed = {m["id"]: m for m in client.get("/v1/models").json()["data"]}
+        # fal, DashScope in one region and Runway have accounts; xAI, Kling and whatever has ended are not shown.
+        assert {"auto", "sora-2", "happyhorse-1.1", "happyhorse-1.0", "wan-2.7", "gen4.5"} <= set(listed)
+        assert not any(name.startswith(("grok", "kling", "veo", "gemini-omni-flash")) for name in listed)
+        assert all(m["available"] and m["why_not"] is None and m["shutdown_date"] is None for m in listed.values())
+        assert listed["wan-2.7"]["successor"] == "wan-3.0"
+        # A name that nobody may stand in for ends with its last seller; sora-2 may be stood in for, and does not end.
+        ended = client.get("/v1/models/gemini-omni-flash-preview")
+        assert (ended.json()["shutdown_date"], ended.json()["available"]) == ("2026-09-30", False)
+        assert ended.headers["sunset"] == "Wed, 30 Sep 2026 00:00:00 GMT"
+        assert 'rel="successor-version"' in ended.headers["link"]
+        assert "sunset" not in client.get("/v1/models/sora-2").headers
+
+
 def test_refusals_come_before_the_queue_in_the_callers_protocol(routed: Routed) -> None:
     with httpx.Client(base_url=routed.url, headers={"Authorization": f"Bearer {routed.key}"}) as client:
         gone = client.post("/v1/videos", json={"prompt": "x", "model": "gemini-omni-flash-preview", "seconds": "4"})

@@ -221,8 +221,10 @@ def test_nothing_changes_unless_allowed() -> None:
 
 
 def test_money_health_and_queue() -> None:
-    with pytest.raises(QuotaExceeded, match="over the budget"):
+    cheapest = min(decide(text()).ranked, key=lambda c: c.micros)
+    with pytest.raises(QuotaExceeded, match="over the budget") as refusal:
         decide(text(), max_micros=1000)
+    assert f"{cheapest.offer.key} costs ${cheapest.micros / 1e6:.4f}" in str(refusal.value)
     poor = decide(text(), budget_micros=200_000)
     assert all(c.micros <= 200_000 for c in poor.ranked)
     with pytest.raises(Unavailable, match="out of service"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import calendar
+import datetime
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import NamedTuple
 from muybridge.config import SIZES
 from muybridge.errors import ModelRetired, NotFound
 from muybridge.jobs.job import Job
+from muybridge.providers.catalog import LOCAL
 
 AUTO = "auto"  # served: every name of the catalogue goes through the router (`muybridge.providers.remote:runner`)
 
@@ -99,16 +101,44 @@ def _routed(name: str) -> ServedModel | None:
     """A name that the router knows: its policy, or a model of the catalogue; `muybridge.providers` does the rest."""
     from muybridge.providers.routing import routing  # late: the catalogue is only read where routing is switched on
 
-    catalog = routing().offers()
+    rules = routing()
+    catalog = rules.offers()
     if name.partition(":")[0] == AUTO:
         return ServedModel(name, AUTO)
-    if not catalog.named(name) and name not in catalog.models:
+    named = catalog.named(name)
+    if not named and name not in catalog.models:
         return None
-    model = catalog.models.get(name) or catalog.named(name)[0].model
+    model = catalog.models.get(name) or named[0].model
     tier = next((tier for pattern, tier, _, _ in ALIASES if fnmatchcase(name, pattern)), None)
-    ends = model.lifecycle.deprecated or model.lifecycle.sunset
+    days = [offer.lifecycle.sunset for offer in named] or [model.lifecycle.sunset]
+    last = None if None in days else max(day for day in days if day)  # nobody sells it from then on
+    stays = "*" in rules.substitute or name in rules.substitute  # another model stands in then: the name does not end
+    ends = model.lifecycle.deprecated or last
     chain = catalog.successors(model.name)
-    return ServedModel(name, AUTO, tier, ends.isoformat() if ends else None, None, chain[-1] if chain else None)
+    return ServedModel(
+        name,
+        AUTO,
+        tier,
+        ends.isoformat() if ends else None,
+        last.isoformat() if last and not stays else None,
+        chain[-1] if chain else None,
+    )
+
+
+def listed(served: tuple[str, ...]) -> list[str]:
+    """The names to show: what is served, OpenAI's own, and where jobs are routed every model that an account here sells
+    today."""
+    names = [*served, "sora-2", "sora-2-pro"]
+    if AUTO in served:
+        from muybridge.providers.routing import routing
+
+        rules, today = routing(), datetime.datetime.now(datetime.UTC).date()
+        enabled, lanes = rules.enabled(), rules.lanes()
+        for offer in rules.offers().offers:
+            here = offer.provider in enabled and (offer.provider == LOCAL or offer.lane in lanes)
+            if here and offer.lifecycle.stage(today) in ("available", "deprecated"):
+                names.append(offer.model.name)
+    return list(dict.fromkeys(names))
 
 
 def actual_of(job: Job) -> str | None:

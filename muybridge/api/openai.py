@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +11,11 @@ from fastapi.responses import JSONResponse
 
 from muybridge.api import examples, links, replicate
 from muybridge.api.face import as_caller, in_thread, protocol_route, read_body, text_of
+from muybridge.api.models import listed
 from muybridge.api.native import submit
 from muybridge.api.uploads import Upload, as_kind
 from muybridge.api.video import render
-from muybridge.errors import InvalidRequest
+from muybridge.errors import InvalidRequest, NotInstalled
 from muybridge.jobs.job import Job
 
 if TYPE_CHECKING:
@@ -162,7 +164,13 @@ def _file(upload: Upload) -> dict[str, Any]:
 
 def _models(routes: APIRouter, service: Service) -> None:
     def shown(name: str) -> dict[str, Any]:
-        model = service.model_to_run(name)
+        model = service.model(name)
+        ended = model.sunset is not None and model.sunset <= time.strftime("%Y-%m-%d", time.gmtime())
+        why = f"It ended on {model.sunset}." if ended else None
+        try:
+            service.model_to_run(name)
+        except NotInstalled as error:
+            why = str(error)
         return {
             "id": name,
             "object": "model",
@@ -171,17 +179,23 @@ def _models(routes: APIRouter, service: Service) -> None:
             "shutdown_date": model.sunset,
             "model_actual": model.actual,
             "successor": model.successor,
+            "available": why is None,
+            "why_not": why,
         }
 
     @routes.get("/v1/models", summary="List models", tags=["models"], responses=examples.MODELS)
     async def models(request: Request) -> Response:
-        """What is served here, and the OpenAI names that stand for it. `shutdown_date` as OpenAI gives it."""
-        await as_caller(service, request, lambda key: key.need("videos:read"))
-        names = [*service.limits.models, "sora-2", "sora-2-pro"]
-        return JSONResponse({"object": "list", "data": [shown(name) for name in names]})
+        """What is served here, and the OpenAI names that stand for it; where jobs are routed, also what providers with
+        an account here sell today. `shutdown_date` as OpenAI gives it; `available` and `why_not` are extensions."""
+
+        def read(key: Key) -> list[dict[str, Any]]:
+            key.need("videos:read")
+            return [shown(name) for name in listed(service.limits.models)]
+
+        return JSONResponse({"object": "list", "data": await as_caller(service, request, read)})
 
     @routes.get("/v1/models/{name:path}", summary="Get a model", tags=["models"])
     async def model(name: str, request: Request) -> Response:
         """One name, alias or served model."""
         await as_caller(service, request, lambda key: key.need("videos:read"))
-        return JSONResponse(shown(name), headers=service.model(name).headers())
+        return JSONResponse(await in_thread(shown, name), headers=service.model(name).headers())

@@ -355,7 +355,9 @@ def _nothing(
         key, stage, detail = passing[0]
         return Unavailable(f"No provider can take this now: {key}: {detail} ({stage}). Try again later.")
     if money:
-        key, _, detail = money[0]
+        key, _, detail = min(
+            money, key=lambda r: float(r[2].split()[1].strip("$,"))
+        )  # "costs $0.1200, ...": _affordable
         return QuotaExceeded(f"The cheapest way is over the budget: {key} {detail}.")
     told = "; ".join(f"{n} by {stage}" for stage, n in stages.most_common(4))
     late = [r for r in about if r[1] not in ("task", "lifecycle", "provider")]
