@@ -5,8 +5,8 @@
 Talks of the test split's sentences, said by the neural voices (muybridge[world]); the mouth is the renderer's own jaw
 track, frame by frame. Nothing generated is in it: this is the measure's floor. Sound is then shifted (ms), stretched
 (ms/s) or stepped in the middle (ms). Clean talks should pass and nothing else. A row is a language and what was put in:
-how many scripts pass alone, worst window and step of any, the mean half width of their intervals; and all of them judged
-together (muybridge/evaluate/pooled.py).
+how many scripts pass alone, worst window and step of any, the mean half width of their intervals; and all of them
+judged together (muybridge/evaluate/pooled.py).
 """
 
 from __future__ import annotations

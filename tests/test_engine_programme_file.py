@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from programme_parts import TALK, make, programme, speaking_engine
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from muybridge import media
 from muybridge.cli import build
@@ -180,6 +180,38 @@ def test_the_command_writes_words_and_refuses_before_loading(tmp_path: Path, mon
     for bad in (["--seconds", "9"], ["--seconds", "301"], ["--image", str(tmp_path / "none.png")]):
         run = CliRunner().invoke(app, ["generate", "--script", str(talk), *bad, *steps])
         assert isinstance(run.exception, UserError), bad
+
+
+def test_an_edited_plan_is_made_as_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "load", lambda *_: speaking_engine())
+    monkeypatch.setattr(command, "weights_identity", lambda _: "random")
+    talk, edited, output = (tmp_path / name for name in ("talk.md", "plan.json", "talk.mp4"))
+    talk.write_text("# A desk\n\nGood evening.\n\n> She stands up.\nIt is late.\n")
+    app = build(("generate", "plan"))
+
+    def run(*arguments: str) -> Result:
+        return CliRunner().invoke(app, list(arguments))
+
+    printed = json.loads(run("plan", f"@{talk}", "--json").stdout)
+    assert printed["scene"] == "A desk" and printed["beats"][0]["text"] == "She stands up."
+    printed["seconds"] = 6.0
+    printed["lines"][1] |= {"start_s": 4.0, "end_s": 5.0}
+    edited.write_text(json.dumps(printed))
+    assert "4.00 -  5.00" in run("plan", f"@{edited}").stdout
+    steps = ["-o", str(output), "--set", "num_inference_steps=1", "--size", "64x64", "--json"]
+    made = run("generate", "--script", str(edited), *steps)
+    assert made.exit_code == 0, made.output
+    assert json.loads(made.stdout)["num_frames"] == 150
+    cues = read_cues(output.with_suffix(".srt").read_text("utf-8"))
+    assert (cues[1].text, cues[1].start_s, cues[1].end_s) == ("It is late.", 4.0, 5.0)
+    for text, extra, said in (
+        ("{", [], "not JSON"), ("[]", [], "not a plan"), ("{}", [], "not complete"),
+        (edited.read_text(), ["--seconds", "9"], "not 9"),
+        (json.dumps(printed | {"seconds": 400}), [], "3 to 300"),
+    ):  # fmt: skip
+        edited.write_text(text)
+        refused = run("generate", "--script", str(edited), *extra, *steps).exception
+        assert isinstance(refused, UserError) and said in str(refused)
 
 
 def test_a_talk_that_is_too_long_is_refused_with_what_it_needs() -> None:

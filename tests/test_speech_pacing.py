@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 import typer
-from click.testing import Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from muybridge.cli import plan as plan_verb
 from muybridge.errors import InvalidRequest, UserError
@@ -152,6 +151,38 @@ def test_plan_is_json_and_editable() -> None:
         plan.with_line(1, start_s=0.2)
     with pytest.raises(InvalidRequest, match="not complete"):
         Plan.from_dict({"lines": [{}]})
+
+
+def test_a_plan_edited_by_hand_keeps_the_lines_times() -> None:
+    plan = plan_speech(parse_script('Anna says: "Hello." Bob says: "Good morning to you."'), 8.0)
+    values = json.loads(json.dumps(plan.to_dict()))
+    values["lines"][1] |= {"start_s": 5.0, "end_s": 6.5}  # phones are left as they were
+    moved = Plan.from_dict(values).lines[1]
+    assert moved.phones[0].start_s == pytest.approx(5.0) and moved.phones[-1].end_s == pytest.approx(6.5)
+    old = plan.lines[1]
+    shares = [[(p.end_s - p.start_s) / (line.end_s - line.start_s) for p in line.phones] for line in (old, moved)]
+    assert shares[0] == pytest.approx(shares[1])
+    values["lines"][1] |= {"text": "Good evening to you.", "phones": None}
+    new = Plan.from_dict(values).lines[1]
+    assert (new.start_s, new.end_s) == pytest.approx((5.0, 6.5))
+    assert [p.symbol for p in new.phones] != [p.symbol for p in old.phones]
+    by_hand = Plan.from_dict({"seconds": 4, "lines": [{"text": "Guten Morgen.", "start_s": 1, "end_s": 2}]})
+    assert by_hand.lines[0].language == "de" and by_hand.lines[0].phones and by_hand.needed_s == pytest.approx(2.2)
+    for change, said in (
+        ({"start_s": 0.5, "end_s": 1.0}, "overlap"),
+        ({"start_s": 5.0, "end_s": 9.0}, "last line ends"),
+        ({"start_s": 5.0, "end_s": 4.0}, "later end"),
+        ({"start_s": 5.0, "end_s": 5.2, "phones": []}, "takes"),
+        ({"text": None, "start_s": "soon"}, "not complete"),
+    ):
+        with pytest.raises(UserError, match=said):
+            Plan.from_dict(values | {"lines": [values["lines"][0], values["lines"][1] | change]})
+    with pytest.raises(InvalidRequest, match="not complete"):
+        Plan.from_dict({"lines": [{"text": "a", "start_s": 0, "end_s": 1, "phones": [{"letter": "a"}]}], "seconds": 3})
+
+
+def test_a_prompt_without_words_is_told_so() -> None:
+    assert "Nothing is spoken" in run_plan("A horse runs.").stdout
 
 
 def test_two_speakers_never_speak_at_once() -> None:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from muybridge.shapes import FPS, MAX_SECONDS, MIN_SECONDS
+
+if TYPE_CHECKING:
+    from muybridge.speech.programme import Ready
+    from muybridge.speech.script import Script
 
 
 def register(app: typer.Typer) -> None:
@@ -26,7 +30,7 @@ def generate(
     video: Annotated[Path | None, typer.Option(help="Clip to edit as the prompt says.")] = None,
     audio: Annotated[Path | None, typer.Option(help="Voice track that drives the lips.")] = None,
     script: Annotated[
-        Path | None, typer.Option(help="Talk (.md), subtitles (.srt, .vtt) or prompt (.txt) of up to 300 s.")
+        Path | None, typer.Option(help="Talk (.md), subtitles (.srt, .vtt), plan (.json) or prompt of up to 300 s.")
     ] = None,
     size: Annotated[str, typer.Option(help="448x256, 480p, 720p, 1080p or WIDTHxHEIGHT.")] = "448x256",
     seconds: Annotated[
@@ -89,15 +93,17 @@ def _programme(
 ) -> dict[str, Any]:
     """A programme from a script or a voice track, by this machine's own sizes."""
     from muybridge.errors import InvalidRequest
-    from muybridge.speech.programme import MAX_PROGRAMME_S, read_programme, scene_of
+    from muybridge.speech.programme import MAX_PROGRAMME_S, PLAN_SUFFIX, read_plan, read_programme, scene_of
 
     if given["video"] is not None or (script is not None and given["audio"] is not None):
         raise InvalidRequest("Give one of --script, --video and --audio: each says what is heard.", "script")
     if not is_own(model):
         raise InvalidRequest(f"A programme is made by this machine's own sizes, not by {model}.", "model")
-    told = None
+    told: Script | Ready | None = None
     if script is not None:
-        told = read_programme(script, dict(_pairs(setting)).get("language"))
+        is_plan = script.suffix.lower() == PLAN_SUFFIX
+        language = dict(_pairs(setting)).get("language")
+        told = read_plan(script, seconds) if is_plan else read_programme(script, language)
         prompt = scene_of(told, prompt)
     elif seconds is not None and seconds > MAX_PROGRAMME_S:
         raise InvalidRequest(

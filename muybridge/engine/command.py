@@ -28,7 +28,7 @@ from muybridge.request import Request
 from muybridge.shapes import FPS
 from muybridge.speech.language_of import check_language
 from muybridge.speech.pacing import Plan, asked_rate, plan_request
-from muybridge.speech.programme import beats_of, plan_programme
+from muybridge.speech.programme import Ready, beats_of, plan_programme
 from muybridge.speech.script import Script
 from muybridge.speech.subtitles import plan_cues, write_subtitles
 
@@ -74,7 +74,7 @@ def make_clip(
 
 
 def make_programme(
-    script: Script | None,
+    script: Script | Ready | None,
     request: Request,
     seconds: float | None,
     model: str,
@@ -84,20 +84,23 @@ def make_programme(
 ) -> dict[str, Any]:
     """Generate up to 5 minutes into a file that plays while it is made; the same call goes on after a kill.
 
-    What is said comes from `script`, or (None) from the request's voice track, whose length `seconds` is then.
+    What is said comes from `script` (a ready plan has its own times), or (None) from the request's voice track, whose
+    length `seconds` is then.
     `request` holds the scene and all settings but the length. Raises UserError before anything is loaded.
     """
     started = time.perf_counter()
-    plan = None if script is None else plan_programme(script, seconds, request.language, asked_rate(request))
+    ready = script if isinstance(script, Ready) else None
+    if isinstance(script, Script):
+        plan = plan_programme(script, seconds, request.language, asked_rate(request))
+        ready = Ready(plan, beats_of(script, plan))
     check_files(request)
     check_prompt(request, model)
     output.parent.mkdir(parents=True, exist_ok=True)
     engine = load(model, EngineConfig(**settings))  # type: ignore[arg-type]  # as above
-    subtitles = _subtitles(output, plan)
-    if script is not None and plan is not None:
-        programme = Programme(request, plan.seconds, plan, beats_of(script, plan))
-    else:
-        programme = Programme(request, seconds or request.seconds, None)
+    subtitles = _subtitles(output, None if ready is None else ready.plan)
+    programme = Programme(request, seconds or request.seconds, None)
+    if ready is not None:
+        programme = Programme(request, ready.plan.seconds, ready.plan, ready.beats)
     with _bar(quiet) as bar:
         task = bar.add_task("encode", total=1.0)
 

@@ -60,19 +60,35 @@ class Plan:
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> Plan:
-        """A plan from plain JSON values. Raises InvalidRequest when times run backwards or fields are missing."""
+        """A plan from plain JSON values, as printed or as edited by hand.
+
+        A line's own times win over its phones, which are moved and stretched to them; a line without `phones` gets
+        those of its text. Raises InvalidRequest when lines or phones overlap or leave the clip, or fields are missing.
+        """
         try:
-            lines = tuple(
-                PlannedLine(**{**line, "phones": tuple(Phone(**p) for p in line["phones"])}) for line in values["lines"]
-            )
-            plan = Plan(lines, float(values["seconds"]), float(values["needed_s"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise InvalidRequest(f"The plan is not complete: {error}.", "plan") from error
-        for line in plan.lines:
+            lines = tuple(_line_from(line) for line in values["lines"])
+            seconds = float(values["seconds"])
+            needed = float(values.get("needed_s") or max((line.end_s for line in lines), default=0.0) + TAIL_S)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            what = f"there is no {error}" if isinstance(error, KeyError) else error
+            raise InvalidRequest(f"The plan is not complete: {what}.", "plan") from error
+        before = 0.0
+        for line in lines:
             for a, b in zip(line.phones, (*line.phones[1:], None), strict=True):
                 if a.start_s > a.end_s or (b is not None and b.start_s < a.end_s - 1e-6):
                     raise InvalidRequest(f"The phones of {line.text!r} overlap near {a.end_s:.2f} s.", "plan")
-        return plan
+            if line.start_s < before - 1e-6:
+                raise InvalidRequest(
+                    f"{line.text!r} starts at {line.start_s:.2f} s, before the line in front of it ends "
+                    f"({before:.2f} s): they overlap, and speech is one voice at a time.",
+                    "plan",
+                )
+            before = line.end_s
+        if before > seconds + 1e-6:
+            raise InvalidRequest(
+                f"The plan has {seconds:g} s, but its last line ends at {before:.2f} s; change `seconds`.", "plan"
+            )
+        return Plan(lines, seconds, needed)
 
     def with_line(self, index: int, *, start_s: float) -> Plan:
         """A copy with one line moved to start at `start_s`; raises InvalidRequest when it meets its neighbours."""
@@ -217,6 +233,30 @@ def _squeeze(drafts: list[PlannedLine], script: Script, gaps: list[float], secon
         middle = (low + high) / 2
         low, high = (low, middle) if at(middle)[-1].end_s + TAIL_S <= seconds else (middle, high)
     return at(high)
+
+
+def _line_from(values: Mapping[str, Any]) -> PlannedLine:
+    """A line of an edited plan. Raises KeyError, TypeError, ValueError; InvalidRequest for a register or times."""
+    text, start, end = str(values["text"]), float(values["start_s"]), float(values["end_s"])
+    language = values.get("language") or language_of(text)
+    given = Line(text, values.get("speaker"), language, values.get("register"))
+    if not 0 <= start < end:
+        raise InvalidRequest(f"{text!r} runs from {start:g} to {end:g} s; give it a start and a later end.", "plan")
+    phones = tuple(Phone(**p) for p in values.get("phones") or ())
+    if not phones:
+        return fit_span(_draft(given, Script("", lines=(given,)), None, 1.0), start, end)
+    line = PlannedLine(text, language, given.register or "neutral", given.speaker, start, end, phones)
+    first, last = phones[0].start_s, phones[-1].end_s
+    if abs(first - start) < 1e-3 and abs(last - end) < 1e-3:
+        return line
+    scale = (end - start) / max(last - first, 1e-9)
+    return replace(
+        line,
+        phones=tuple(
+            replace(p, start_s=start + (p.start_s - first) * scale, end_s=start + (p.end_s - first) * scale)
+            for p in phones
+        ),
+    )
 
 
 def _scaled(line: PlannedLine, phone_factor: float, pause_factor: float, start_s: float) -> PlannedLine:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from muybridge.errors import InvalidRequest
 from muybridge.request import MAX_PROMPT_CHARS, Beat
@@ -18,6 +21,7 @@ from muybridge.speech.talk import parse_talk
 
 MAX_PROGRAMME_S = 300.0
 DEFAULT_SCENE = "A person talks to the camera."
+PLAN_SUFFIX = ".json"
 _READERS = {".srt": parse_subtitles, ".vtt": parse_subtitles, ".md": parse_talk}
 
 
@@ -27,6 +31,51 @@ def read_programme(path: Path, language: str | None = None) -> Script:
     Raises UserError when the file is missing, too long, no text, or subtitles without a cue.
     """
     return _READERS.get(path.suffix.lower(), parse_script)(read_script(path), language)
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A programme whose every word has its time already: as `muybridge plan --json` prints it, edited or not."""
+
+    plan: Plan
+    beats: tuple[Beat, ...] = ()
+    scene: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; `from_dict` is the inverse."""
+        return {"scene": self.scene, **self.plan.to_dict(), "beats": [asdict(beat) for beat in self.beats]}
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> Ready:
+        """The inverse of `to_dict`; beats and scene may be missing. Raises InvalidRequest for what is no plan."""
+        plan = Plan.from_dict(values)
+        try:
+            beats = tuple(Beat(b["text"], float(b["start_s"]), float(b["end_s"])) for b in values.get("beats") or ())
+        except (KeyError, TypeError, ValueError) as error:
+            raise InvalidRequest(f"A beat needs text, start_s and end_s: {error}.", "plan") from error
+        return Ready(plan, beats, str(values.get("scene") or ""))
+
+
+def read_plan(path: Path, seconds: float | None = None) -> Ready:
+    """An edited plan (.json) of 3 to 300 s; its length is rounded up to whole frames.
+
+    Raises UserError for a file that is no plan, and for `seconds` that differ from the plan's own.
+    """
+    try:
+        values = json.loads(read_script(path))
+    except json.JSONDecodeError as error:
+        raise InvalidRequest(f"{path} is not JSON (line {error.lineno}: {error.msg}).", "script") from error
+    if not isinstance(values, dict):
+        raise InvalidRequest(f"{path} is not a plan; `muybridge plan ... --json` prints one.", "script")
+    ready = Ready.from_dict(values)
+    length = ready.plan.seconds
+    if seconds is not None and abs(seconds - length) >= 1 / FPS:
+        raise InvalidRequest(f"The plan has {length:g} s, not {seconds:g}; change `seconds` in {path}.", "seconds")
+    if not MIN_SECONDS <= length <= MAX_PROGRAMME_S:
+        raise InvalidRequest(
+            f"The plan has {length:g} s; a programme has {MIN_SECONDS:g} to {MAX_PROGRAMME_S:g} s.", "seconds"
+        )
+    return replace(ready, plan=replace(ready.plan, seconds=math.ceil(round(length * FPS, 6)) / FPS))
 
 
 def plan_programme(
@@ -54,7 +103,7 @@ def plan_programme(
     return replace(plan, seconds=length)
 
 
-def scene_of(script: Script, prompt: str = "") -> str:
+def scene_of(script: Script | Ready, prompt: str = "") -> str:
     """What is seen all along: the user's own words, then the script's headings; nothing of what is said.
 
     Raises InvalidRequest when it is too long.
@@ -73,6 +122,8 @@ def beats_of(script: Script, plan: Plan) -> tuple[Beat, ...]:
     noted: dict[int, str] = {}
     for at, text in script.notes:
         noted[at] = f"{noted[at]} {text}" if at in noted else text
+    if not plan.lines:
+        return script.beats
     starts = [*(_begins(plan, at) for at in noted), plan.seconds]
     spans = zip(noted.values(), starts[:-1], starts[1:], strict=True)
     return (*script.beats, *(Beat(text, start, end) for text, start, end in spans if end - start >= 1 / FPS))

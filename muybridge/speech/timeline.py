@@ -19,6 +19,10 @@ COLOURS = ("cyan", "magenta", "green", "yellow", "blue")
 def show_plan(plan: Plan, beats: Sequence[Beat] = (), phones: bool = False, console: Console | None = None) -> None:
     """Prints the plan; with `phones` every phoneme and its times below each line."""
     console = console or Console()
+    if not plan.lines:
+        console.print("Nothing is spoken: put what is said in quotation marks.")
+        if not beats:
+            return
     total = max([plan.seconds, *(b.end_s for b in beats)], default=0.0) or 1.0
     width = min(max(console.width - INDENT - 2, 10), 80)
     title = f"{plan.seconds:.2f} s; the speech needs {plan.needed_s:.2f} s at its own pace"
