@@ -169,8 +169,8 @@ def test_a_plan_edited_by_hand_keeps_the_lines_times() -> None:
     by_hand = Plan.from_dict({"seconds": 4, "lines": [{"text": "Guten Morgen.", "start_s": 1, "end_s": 2}]})
     assert by_hand.lines[0].language == "de" and by_hand.lines[0].phones and by_hand.needed_s == pytest.approx(2.2)
     for change, said in (
-        ({"start_s": 0.5, "end_s": 1.0}, "overlap"),
-        ({"start_s": 5.0, "end_s": 9.0}, "last line ends"),
+        ({"start_s": 0.4, "end_s": 1.4}, "overlap"),
+        ({"start_s": 7.5, "end_s": 8.8}, "last line ends"),
         ({"start_s": 5.0, "end_s": 4.0}, "later end"),
         ({"start_s": 5.0, "end_s": 5.2, "phones": []}, "takes"),
         ({"text": None, "start_s": "soon"}, "not complete"),

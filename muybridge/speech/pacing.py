@@ -69,6 +69,8 @@ class Plan:
             lines = tuple(_line_from(line) for line in values["lines"])
             seconds = float(values["seconds"])
             needed = float(values.get("needed_s") or max((line.end_s for line in lines), default=0.0) + TAIL_S)
+        except UserError:
+            raise  # it says already what is wrong with a line
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             what = f"there is no {error}" if isinstance(error, KeyError) else error
             raise InvalidRequest(f"The plan is not complete: {what}.", "plan") from error
