@@ -104,7 +104,7 @@ def page() -> str:
     found: dict[str, list[str]] = {name: [] for name in SECTIONS}
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            section = next((tag for tag in operation.get("tags", ()) if tag in found), None)
+            section = next((tag for tag in reversed(operation.get("tags", ())) if tag in found), None)
             if section is not None:
                 found[section] += operation_lines(method, path, operation)
     lines = [HEAD, HEADERS, STATES]

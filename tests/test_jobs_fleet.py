@@ -19,6 +19,7 @@ import typer
 from jobs_database import new_job, postgres, spec, store, url
 from typer.testing import CliRunner
 
+from muybridge.api.ids import public_id
 from muybridge.cli import jobs as verbs
 from muybridge.errors import NotFound, UserError
 from muybridge.jobs.fleet import Fleet, RayFleet
@@ -166,6 +167,8 @@ def test_list_show_and_cancel(app: typer.Typer, tmp_path: Path) -> None:
     shown = json.loads(run(app, ["jobs", "show", job.id, *data, "--json"]).output)
     assert shown["status"] == "queued" and shown["events"][0]["status"] == "queued"
     assert "queued" in run(app, ["jobs", "show", job.id, *data]).output
+    public = public_id(job.id, "native")  # what a caller quotes
+    assert json.loads(run(app, ["jobs", "show", public, *data, "--json"]).output)["id"] == job.id
     claim = store.claim("w")
     assert claim is not None
     assert "stops at its next step" in run(app, ["jobs", "cancel", job.id, *data]).output

@@ -23,6 +23,7 @@ from muybridge.config import ServerConfig
 from muybridge.jobs.worker import WorkerSpec, run_worker
 from muybridge.media import probe
 from muybridge.providers import routing as rules
+from muybridge.providers import tell
 from muybridge.providers.attempts import Dispatch, World
 from muybridge.providers.client import Remote
 from muybridge.providers.ledger import Ledger
@@ -126,6 +127,11 @@ def test_sora_integration_runs_unchanged_but_for_its_base_url(routed: Routed, tm
     assert job.usage["cost"] == pytest.approx(billed / 1e6)
     assert job.usage["route"]["changes"][0] == {"what": "model", "asked": "sora-2", "gets": actual}
     assert "simulator" not in str(job.usage)  # no host of a provider reaches a caller
+    (attempt,) = tell.attempts(routed.service.store.database.url, job.id)  # `muybridge jobs show`
+    assert (attempt["state"], attempt["cost_usd"]) == ("succeeded", job.usage["cost"])
+    assert attempt["offer"].startswith("dashscope/wan-2.7") and "cheapest" in attempt["reason"]
+    told = tell.attempt_text(attempt)
+    assert f"model: sora-2 -> {actual}" in told and attempt["offer"] in told
 
 
 def test_every_face_names_the_model_that_ran(routed: Routed) -> None:

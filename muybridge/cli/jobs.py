@@ -45,33 +45,38 @@ def list_jobs(
 
 
 def show(
-    job_id: Annotated[str, typer.Argument(help="The job's id.")],
+    job_id: Annotated[str, typer.Argument(help="The job's id, as any protocol shows it.")],
     data: Data = DATA,
     database: Database = None,
     as_json: AsJson = False,
 ) -> None:
-    """One job with its history."""
+    """One job with its history and, where it was routed, to whom, why and for how much."""
+    from muybridge.providers.tell import attempt_text, attempts
+
     store = _store(data, database)
-    job = store.get(job_id)
-    events = [{"seq": e.seq, "at": e.at, "kind": e.kind, **e.data} for e in store.events(job_id)]
+    job = store.get(_ulid(job_id))
+    events = [{"seq": e.seq, "at": e.at, "kind": e.kind, **e.data} for e in store.events(job.id)]
+    tried = attempts(store.database.url, job.id)
     if as_json:
-        print(json.dumps(_body(job) | {"events": events}))
+        print(json.dumps(_body(job) | {"events": events, "attempts": tried}))
         return
     for name, value in _body(job).items():
         if value not in (None, {}, [], ""):
             print(f"{name:<16} {value}")
     for event in events:
         print(f"  {event['seq']:>4}  +{event['at'] - job.created_at:7.2f} s  {json.dumps(event)}")
+    for attempt in tried:
+        print(attempt_text(attempt))
 
 
 def cancel(
-    job_id: Annotated[str, typer.Argument(help="The job's id.")],
+    job_id: Annotated[str, typer.Argument(help="The job's id, as any protocol shows it.")],
     data: Data = DATA,
     database: Database = None,
     as_json: AsJson = False,
 ) -> None:
     """Cancel a job: at once when it is queued, at its next step when it runs."""
-    job = _store(data, database).cancel(job_id, reason="Cancelled by the operator.")
+    job = _store(data, database).cancel(_ulid(job_id), reason="Cancelled by the operator.")
     if as_json:
         print(json.dumps(_body(job)))
     elif job.status == "in_progress":
@@ -104,6 +109,12 @@ def _store(data: Path, database: str | None) -> Any:  # noqa: ANN401  (Store; it
     from muybridge.jobs import folder
 
     return folder.open_store(data, database)
+
+
+def _ulid(job_id: str) -> str:
+    from muybridge.api.ids import job_id as read
+
+    return read(job_id, "native")
 
 
 def _body(job: Job) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import tempfile
@@ -14,6 +15,7 @@ from muybridge.errors import InvalidRequest
 from muybridge.providers.catalog import SHORT_SIDE, Offer, days, ending, parse, shipped
 from muybridge.providers.client import WIRES
 from muybridge.providers.economics import Machine, max_utilisation, mixes
+from muybridge.providers.ledger import Ledger
 from muybridge.providers.price import Measure
 from muybridge.providers.router import Conditions, Decision
 from muybridge.providers.router import route as choose
@@ -177,6 +179,43 @@ def costs_text(found: dict[str, Any]) -> str:
                 f"${mix['usd']:.2f} (${mix['usd_per_s']:.4f} a second)"
             )
     return "\n".join(lines)
+
+
+def attempts(database_url: str, job_id: str) -> list[dict[str, Any]]:
+    """A routed job's attempts, first to last: to whom, why, what it was to cost and what it did. Operators only."""
+    with contextlib.closing(Ledger.open(database_url)) as ledger:
+        known = ledger.attempts(job_id)
+    found = []
+    for a in known:
+        choice = json.loads(a.decision)
+        found.append(
+            {
+                "n": a.n,
+                "offer": a.offer,
+                "state": "orphan" if a.orphan and a.is_open else a.state,
+                "reason": choice["reason"],
+                "changes": choice["changes"],
+                "quote_usd": a.quote / 1e6,
+                "cost_usd": None if a.cost is None else a.cost / 1e6,
+                "error": a.error,
+                "provider_job": a.ticket.id if a.ticket else None,
+                "submitted_at": a.created_at,
+                "ended_at": a.ended_at,
+                "refused": choice["refused"],
+            }
+        )
+    return found
+
+
+def attempt_text(told: dict[str, Any]) -> str:
+    """One attempt of `attempts` on a line, its changes and error below."""
+    cost = "cost unknown" if told["cost_usd"] is None else f"cost ${told['cost_usd']:.4f}"
+    lines = [
+        f"  attempt {told['n']}  {told['offer']}  {told['state']}  quoted ${told['quote_usd']:.4f}, {cost}",
+        f"      {told['reason']}; {len(told['refused'])} others could not (--json names them)",
+        *(f"      {c['what']}: {c['asked']} -> {c['gets']}" for c in told["changes"]),
+    ]
+    return "\n".join(lines + ([f"      {told['error']}"] if told["error"] else []))
 
 
 def serve_simulator(port: int, render_s: float, as_json: bool) -> None:
