@@ -93,12 +93,12 @@ def _spoken(run: Run, language: str, codec: AudioCodec, folder: Path) -> list[di
     for number, index in enumerate(run.track(range(run.first, run.first + run.count), f"{language}: speaking")):
         text = sentence(index, "test", language)
         voice = through(codec, speak(text, language).waveform_S)
-        items.append(_write(folder, f"{language}-{number}-truth.wav", voice, SAMPLE_RATE, language, text))
+        items.append(write(folder, f"{language}-{number}-truth.wav", voice, SAMPLE_RATE, language, text))
         prompt = f'A woman stands in a studio, close-up. The woman says in {NAME_OF[language]}: "{text}"'
         clip = run.make(run.ask(prompt, _seconds(prompt), number))
         if clip is not None and clip.waveform_CS is not None:
             sound = clip.waveform_CS.mean(0)
-            items.append(_write(folder, f"{language}-{number}-made.wav", sound, clip.sample_rate, language, text))
+            items.append(write(folder, f"{language}-{number}-made.wav", sound, clip.sample_rate, language, text))
     return items
 
 
@@ -121,7 +121,7 @@ def through(codec: AudioCodec, waveform_S: NDArray[np.float32]) -> NDArray[np.fl
     return found
 
 
-def _write(
+def write(
     folder: Path, name: str, waveform_S: NDArray[np.float32], rate: int, language: str, text: str
 ) -> dict[str, Any]:
     with wave.open(str(folder / name), "wb") as out:

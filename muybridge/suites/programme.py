@@ -1,0 +1,228 @@
+"""Minutes of talk: do lips, words and person hold from the first window to the last?
+
+Legend: T frames, S samples, V numbers of a person, once a second.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muybridge.errors import NotInstalled
+from muybridge.evaluate.drift_report import Report, judge
+from muybridge.evaluate.pooled import pool
+from muybridge.evaluate.words import error_rate
+from muybridge.shapes import FPS
+from muybridge.suites import drawings, speech
+from muybridge.suites.run import LANGUAGES, Run
+from muybridge.suites.table import Row
+
+if TYPE_CHECKING:
+    from muybridge.speech.pacing import Plan
+
+Floats = NDArray[np.float64]
+SECONDS = 60.0
+EDGE_S = 12.0  # of talk at either end: what its words and its person are compared by
+MARGIN_S = 0.1
+OFFSET = 1 << 36  # these scenes are other draws than those of other suites
+PROMPT = "A woman stands in a studio and talks to the camera, close-up"
+
+
+@dataclass(frozen=True, eq=False)
+class Talk:
+    """One talk as the witness and the ear have it; `said` holds (words, from, to) in seconds."""
+
+    opening_T: Floats
+    person_NV: Floats
+    waveform_S: NDArray[np.float32]
+    rate: int
+    said: tuple[tuple[str, float, float], ...]
+    seams_s: tuple[float, ...] = ()
+
+    @property
+    def person_moves(self) -> float:
+        """How far the person at the end is from the one at the start, over the spread of one person's seconds."""
+        count = max(1, min(int(EDGE_S), len(self.person_NV) // 2))
+        ends = self.person_NV[:count], self.person_NV[-count:]
+        spread = np.sqrt(np.mean([np.square(e - e.mean(0)).sum(1).mean() for e in ends]))
+        return float(np.linalg.norm(ends[1].mean(0) - ends[0].mean(0)) / max(spread, 1e-9))
+
+    def lines_at(self, end: str) -> list[tuple[str, float, float]]:
+        """The lines wholly inside the first or the last seconds."""
+        last = len(self.opening_T) / FPS
+        low, high = (0.0, EDGE_S) if end == "start" else (last - EDGE_S, last)
+        return [line for line in self.said if low <= line[1] and line[2] <= high]
+
+
+def evaluate(run: Run) -> list[Row]:
+    """`count` scripts in each language: drift (judged together from three scripts on), steps, person, words."""
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory() as name:
+        for language in LANGUAGES:
+            numbers = range(run.first, run.first + run.count)
+            true = [drawn(run, language, n) for n in run.track(numbers, f"{language}: drawing {SECONDS:g} s talks")]
+            made = None
+            if run.engine is not None:
+                made = [
+                    written(run, language, n) for n in run.track(numbers, f"{language}: making {SECONDS:g} s talks")
+                ]
+            rows += _rows(run, language, made, true, Path(name))
+    return rows
+
+
+def drawn(run: Run, language: str, number: int) -> Talk:
+    """A rendered person of the test split who talks all the time: the ceiling."""
+    from muybridge.world import talking
+
+    planned = _true_plan(language, number)
+    scene = planned.scene
+    frames = drawings.frames_at(scene, np.arange(scene.num_frames), talking.tracks(planned))
+    pixels = np.stack([frame.pixels_YX3 for frame in frames])
+    said = tuple((line.text, *line.spoken_s) for line in planned.lines)
+    return Talk(*_seen(run, pixels), talking.waveform(planned).mean(0), 24_000, said)
+
+
+def _true_plan(language: str, number: int) -> Any:  # noqa: ANN401  (a world Plan)
+    """A close-up and utterances one after the other until it is full."""
+    import dataclasses
+
+    from muybridge.world import talking
+    from muybridge.world.grammar import sample_scene
+    from muybridge.world.sample import seed_of
+    from muybridge.world.scene import Span
+    from muybridge.world.utterances import voice_of
+
+    rng = np.random.default_rng([0x106, LANGUAGES.index(language), number])
+    scene = sample_scene(seed_of(number + OFFSET, "test"), "test", SECONDS, cast="person").replace(framing="close-up")
+    (human,) = scene.people
+    voice, at = voice_of(human.identity, language), 0.3
+    pairs = []
+    while (item := talking.default_source().pick(rng, "test", language, voice, SECONDS - at - 0.1)) is not None:
+        start = round(at, 3)
+        phones, words = (tuple(p.moved(start) for p in part) for part in (item.speech.phones, item.speech.words))
+        line = talking.Line(0, item.text, language, item.register, voice, start, phones, words)
+        pairs.append((line, item))
+        at = line.spoken_s[1] + float(rng.uniform(0.2, 0.6))
+    spans = tuple(Span(round(line.spoken_s[0], 3), round(line.spoken_s[1], 3), line.text) for line, _ in pairs)
+    person = dataclasses.replace(human, language=language, speech=spans)
+    return talking.Plan(scene.replace(people=(person,)), tuple(p[0] for p in pairs), tuple(p[1] for p in pairs))
+
+
+def script_plan(language: str, number: int) -> Plan:
+    """Sentences of the test split on a clock of SECONDS, as many as fit."""
+    from dataclasses import replace
+
+    from muybridge.request import Line
+    from muybridge.speech.pacing import plan_speech
+    from muybridge.speech.script import Script
+    from muybridge.world.sentences import sentence
+
+    texts = [sentence(1000 * number + k, "test", language) for k in range(int(SECONDS))]
+    plan = plan_speech(Script("", lines=tuple(Line(text, language=language) for text in texts)))
+    lines = tuple(line for line in plan.lines if line.end_s <= SECONDS - 0.2)
+    return replace(plan, lines=lines, seconds=SECONDS)
+
+
+@dataclass
+class _Watch:
+    """A sink that looks and listens, and keeps no picture."""
+
+    run: Run
+    openings: list[Floats] = field(default_factory=list)
+    people: list[Floats] = field(default_factory=list)
+    sounds: list[NDArray[np.float32]] = field(default_factory=list)
+
+    def add(self, frames_TYXC: NDArray[np.uint8], waveform_CS: NDArray[np.float32] | None = None) -> None:
+        opening_T, person_NV = _seen(self.run, frames_TYXC)
+        self.openings.append(opening_T)
+        self.people.append(person_NV)
+        assert waveform_CS is not None  # sound was asked for
+        self.sounds.append(waveform_CS.mean(0))
+
+
+def written(run: Run, language: str, number: int) -> Talk:
+    """The model's programme of a script."""
+    from muybridge.engine.programme import generate_programme
+    from muybridge.engine.programme_file import Programme
+
+    assert run.engine is not None  # only asked for with one
+    plan, watch = script_plan(language, number), _Watch(run)
+    request = run.ask(PROMPT, number=number, language=language)
+    generate_programme(run.engine, request, SECONDS, watch, plan=plan)
+    return Talk(
+        np.concatenate(watch.openings),
+        np.concatenate(watch.people),
+        np.concatenate(watch.sounds),
+        run.engine.parts.audio_codec.sample_rate,
+        tuple((line.text, line.start_s, line.end_s) for line in plan.lines),
+        Programme(request, SECONDS, plan).seams_s,
+    )
+
+
+def _seen(run: Run, pixels_TYX3: NDArray[np.uint8]) -> tuple[Floats, Floats]:
+    """(opening a frame, person a second)."""
+    people = [run.witness.describe(pixels_TYX3[k : k + 1], 1) for k in range(0, len(pixels_TYX3), FPS)]
+    return run.witness.aperture(pixels_TYX3), np.stack(people)
+
+
+def _rows(run: Run, language: str, made: list[Talk] | None, true: list[Talk], folder: Path) -> list[Row]:
+    rows = []
+    reports = {
+        who: [judge(f"{who} {k}", t.opening_T, t.waveform_S, t.rate, t.seams_s) for k, t in enumerate(talks or ())]
+        for who, talks in (("made", made), ("true", true))
+    }
+    kinds: tuple[tuple[str, str, Callable[[list[Report]], float]], ...] = (
+        ("slope x length, far end of its interval (ms)", "<= 20", _reach),
+        ("offset (ms)", "<= 20", lambda found: abs(float(np.mean([r.drift.offset_ms for r in found])))),
+        ("worst window (ms)", "<= 45", lambda found: max(r.drift.worst_ms for r in found)),
+        ("largest step, seams too (ms)", "<= 20", lambda found: max(_steps(r) for r in found)),
+    )
+    for what, bar, value in kinds:
+        figure = value(reports["made"]) if made else None
+        rows.append(Row(f"{language}: {what}", figure, value(reports["true"]), bar, len(true)))
+    moves = [None if talks is None else float(np.median([t.person_moves for t in talks])) for talks in (made, true)]
+    rows.append(Row(f"{language}: person, end from start, in spreads", moves[0], moves[1], "<= 1", len(true)))
+    try:
+        python = speech.recogniser(run.asr_python)
+    except NotInstalled:
+        return rows
+    worse = [None if not talks else _worse(python, folder, language, talks) for talks in (made, true)]
+    rows.append(Row(f"{language}: error at the end less at the start", worse[0], worse[1], "<= 0.03", len(true)))
+    return rows
+
+
+def _reach(reports: list[Report]) -> float:
+    """The end of the interval that is farther from 0: of all talks together, or the worst alone of one or two."""
+    together = pool(reports)
+    ends = [r.drift.slope_ci_ms for r in reports] if together is None else [together.interval_ms]
+    return max(abs(end) for interval in ends for end in interval)
+
+
+def _steps(report: Report) -> float:
+    at_seams = [abs(s.figure) for s in report.seams if s.kind == "sync" and np.isfinite(s.figure)]
+    return max(report.drift.step_ms, *at_seams) if at_seams else report.drift.step_ms
+
+
+def _worse(python: str, folder: Path, language: str, talks: list[Talk]) -> float:
+    """Mean error of the last lines less that of the first."""
+    items = list(_lines(folder, language, talks))
+    errors: dict[str, list[float]] = {"start": [], "end": []}
+    for item, heard in speech.transcribe(python, folder, items):
+        errors[item["end"]].append(error_rate(heard["said"], heard["heard"], language))
+    return float(np.mean(errors["end"]) - np.mean(errors["start"])) if all(errors.values()) else float("nan")
+
+
+def _lines(folder: Path, language: str, talks: list[Talk]) -> Iterator[dict[str, Any]]:
+    for number, talk in enumerate(talks):
+        for end in ("start", "end"):
+            for k, (text, start_s, end_s) in enumerate(talk.lines_at(end)):
+                first = max(0, round((start_s - MARGIN_S) * talk.rate))
+                part = talk.waveform_S[first : round((end_s + MARGIN_S) * talk.rate)]
+                name = f"{language}-{number}-{end}-{k}-made.wav"
+                yield speech.write(folder, name, part, talk.rate, language, text) | {"end": end}

@@ -1,0 +1,146 @@
+"""The suites of long talks and of two speakers, against truth that is injected."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from programme_parts import speaking_engine
+from test_suites import RATE, spoken
+
+from muybridge.errors import NotInstalled
+from muybridge.speech.pacing import plan_request
+from muybridge.suites import pair, programme, speech
+from muybridge.suites.run import Run
+from muybridge.suites.sync import planned_opening
+from muybridge.suites.table import Row
+
+Floats = NDArray[np.float64]
+
+
+class Eye:
+    """Reads the opening from the middle pixel, and the person from the corner."""
+
+    def aperture(self, frames_TYX3: NDArray[np.uint8]) -> Floats:
+        seen: Floats = frames_TYX3[:, frames_TYX3.shape[1] // 2, frames_TYX3.shape[2] // 2, 0] / 255.0
+        return seen
+
+    def describe(self, frames_TYX3: NDArray[np.uint8], count: int = 9) -> Floats:
+        return np.asarray(frames_TYX3[0, 0, 0] + 0.0 * count, np.float64)
+
+
+def run_of(engine: object, tmp_path: Path, count: int = 1) -> Run:
+    return Run(engine, count, 0, tmp_path, True, known_witness=Eye())  # type: ignore[arg-type]  # stand-ins
+
+
+def true_talk(
+    language: str, number: int, late_ms: float = 0.0, moved: float = 0.0, seconds: float = 60.0
+) -> programme.Talk:
+    """A script on its clock with lips as planned, sound that is late at the end, and a person who changes by then."""
+    plan = programme.script_plan(language, number)
+    phones = [p for line in plan.lines for p in line.phones]
+    opening_T = planned_opening(phones, round(seconds * 25))
+    heard_T = np.interp(
+        np.arange(len(opening_T)) - late_ms / 40 * np.linspace(0, 1, len(opening_T)),
+        np.arange(len(opening_T)),
+        opening_T,
+    )
+    rng = np.random.default_rng(number)
+    person = rng.normal(size=(int(seconds), 4)) + moved * np.linspace(0, 1, int(seconds))[:, None]
+    said = tuple((line.text, line.start_s, line.end_s) for line in plan.lines)
+    return programme.Talk(opening_T, person, spoken(heard_T).mean(0), RATE, said)
+
+
+def figures(rows: list[Row], language: str, what: str) -> Row:
+    return next(row for row in rows if row.what.startswith(f"{language}: {what}"))
+
+
+@pytest.mark.parametrize(("late_ms", "moved"), [(0.0, 0.0), (90.0, 9.0)])
+def test_drift_and_another_person_show_over_the_bars(
+    late_ms: float, moved: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def drawn(_: Run, language: str, number: int) -> programme.Talk:
+        return true_talk(language, number, late_ms, moved)
+
+    monkeypatch.setattr(programme, "drawn", drawn)
+    monkeypatch.setattr(programme, "LANGUAGES", ("en", "ja"))
+    monkeypatch.setattr(speech, "recogniser", lambda _: (_ for _ in ()).throw(NotInstalled("none")))
+    rows = programme.evaluate(run_of(None, tmp_path, 3))
+    assert all(row.figure is None for row in rows) and len(rows) == 10
+    for language in ("en", "ja"):
+        slope, person = figures(rows, language, "slope").ceiling, figures(rows, language, "person").ceiling
+        assert slope is not None and person is not None
+        assert (slope <= 20) == (not late_ms), slope
+        assert (person <= 1) == (not moved), person
+
+
+def test_words_at_the_end_are_compared_with_those_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    talk = true_talk("en", 0)
+    first, last = talk.lines_at("start"), talk.lines_at("end")
+    assert first and last and first[-1][2] <= programme.EDGE_S and last[0][1] >= 60 - programme.EDGE_S
+
+    def transcribe(_: str, folder: Path, items: list[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, str]]]:
+        assert all((folder / item["file"]).is_file() for item in items)
+        return [(i, {"said": i["text"], "heard": i["text"] if i["end"] == "start" else ""}) for i in items]
+
+    monkeypatch.setattr(speech, "transcribe", transcribe)
+    assert programme._worse("python", tmp_path, "en", [talk]) == 1.0
+
+
+def test_the_models_programme_is_watched_window_by_window(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(programme, "SECONDS", 20.0)
+    run = run_of(speaking_engine(), tmp_path)
+    monkeypatch.setattr(
+        Run, "ask", lambda *a, _ask=Run.ask, **k: _ask(*a, **k).replace(num_inference_steps=1, size="64x64")
+    )
+    talk = programme.written(run, "de", 0)
+    assert len(talk.opening_T) == 500 and len(talk.person_NV) >= 20 and len(talk.seams_s) == 1
+    assert len(talk.waveform_S) == 20 * talk.rate
+    assert talk.said and talk.said[-1][2] <= 19.8
+
+
+def two_mouths(speaks: str, seconds: float = 3.0) -> NDArray[np.uint8]:
+    """Two faces of which one opens and shuts its mouth."""
+    frames = np.full((round(seconds * 25), 16, 32, 3), 60, np.uint8)
+    moving = (60 + 60 * np.sin(np.arange(len(frames)))).astype(np.uint8)
+    columns = slice(0, 16) if speaks == "left" else slice(16, 32)
+    frames[:, :, columns] = moving[:, None, None, None]
+    return frames
+
+
+@pytest.mark.parametrize("speaks", ["left", "right"])
+def test_lips_of_the_wrong_person_are_seen(speaks: str, tmp_path: Path) -> None:
+    run = run_of(None, tmp_path)
+    opening = pair.openings(run, two_mouths(speaks))
+    other = "right" if speaks == "left" else "left"
+    right = pair.right_lips(opening, [(speaks, 0.2, 2.8)])
+    assert len(right) == 5 and all(right)
+    assert not any(pair.right_lips(opening, [(other, 0.2, 2.8)]))
+    assert pair.right_lips(opening, [(speaks, 0.0, 1.0), (other, 1.0, 2.0)]) == [True, True, False, False]
+
+
+def test_a_pair_is_asked_for_by_side_and_timed_by_its_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    class Turns:
+        def generate(self, request: Any) -> Any:
+            asked.append(request)
+            lines = plan_request(request).lines
+            assert [line.speaker for line in lines] == ["The man on the left", "The woman on the right"]
+            frames = two_mouths("left", request.seconds)
+            turn = round((lines[0].end_s + lines[1].start_s) / 2 * 25)
+            frames[turn:] = two_mouths("right", request.seconds)[turn:]
+            return replace(CLIP, frames_TYXC=frames)
+
+    from muybridge.engine.clip import Clip
+
+    CLIP = Clip(np.zeros((1, 1, 1, 3), np.uint8), None, RATE)
+    monkeypatch.setattr(pair, "LANGUAGES", ("en", "fr", "ko"))
+    monkeypatch.setattr(pair, "_clips", lambda *_: iter([(two_mouths("left"), [("left", 0.5, 2.5)])]))
+    rows = pair.evaluate(run_of(Turns(), tmp_path))
+    assert [(row.figure, row.ceiling) for row in rows] == [(1.0, 1.0)] * 3 and len(asked) == 3
+    assert all(request.seconds <= 15 for request in asked)
