@@ -233,7 +233,22 @@ DELETED = answers(
     }
 )
 MODELS = answers(
-    {"object": "list", "data": [{"id": "tiny", "object": "model", "owned_by": "muybridge", "shutdown_date": None}]}
+    {
+        "object": "list",
+        "data": [
+            {
+                "id": "sora-2",
+                "object": "model",
+                "created": 1782086400,
+                "owned_by": "muybridge",
+                "shutdown_date": None,
+                "model_actual": "tiny",
+                "successor": "tiny",
+                "available": True,
+                "why_not": None,
+            }
+        ],
+    }
 )
 FILES = answers(
     {
