@@ -186,6 +186,18 @@ def test_killed_api_leaves_no_worker_and_loses_no_job(tmp_path: Path) -> None:
     store.close()
 
 
+@pytest.mark.slow
+def test_random_kills_of_the_whole_service_break_no_promise() -> None:
+    """A short run of the experiment over HTTP; it exits with 1 for any job lost, made, published or charged twice."""
+    command = [sys.executable, str(Path(__file__).parents[1] / "bench/chaos_api.py"), "--kills", "10", "--jobs", "15"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stderr[-3000:] + done.stdout
+    found = json.loads(done.stdout)
+    assert sum(found["kills"].values()) == 10 and found["kills"]["api"] > 0
+    assert found["acknowledged"] == found["jobs"] == 15
+    assert found["answers"]["200"] >= 15 + 4  # every fourth is sent twice
+
+
 def test_keys_by_command(tmp_path: Path) -> None:
     data = tmp_path / "data"
     made = keys(data, "create", "--name", "ci", "--limit", "requests_per_s=5", "--limit", "max_open=3", "--days", "2")
