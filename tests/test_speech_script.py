@@ -280,6 +280,19 @@ def test_a_talk_is_read_sentence_by_sentence() -> None:
     assert all(b.start_s > a.end_s for a, b in itertools.pairwise(plan.lines))
 
 
+def test_a_pause_stands_where_it_is_written() -> None:
+    script = parse_talk(
+        "Anna (French): Bonjour. (pause 2s) Au revoir. C'est tout.\n\n(pause)\nBob: 你好。（停顿3秒）再见。\n"
+    )
+    texts = ["Bonjour.", "Au revoir.", "C'est tout.", "你好。", "再见。"]
+    assert [line.text for line in script.lines] == texts
+    assert script.gaps_s == (None, 2.0, 0.3, 1.0, 3.0)
+    assert [line.speaker for line in script.lines] == ["Anna"] * 3 + ["Bob"] * 2
+    plan = plan_speech(script)
+    waits = [b.start_s - a.end_s for a, b in itertools.pairwise(plan.lines)]
+    assert waits == pytest.approx([2.0, 0.3, 1.0, 3.0])
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.one_of(TEXT, st.text(alphabet="#>(pause2s)\n :.*aA。！今", max_size=80)))
 def test_no_talk_crashes_and_every_sentence_has_words(text: str) -> None:

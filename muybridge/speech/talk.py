@@ -4,7 +4,7 @@
 > She looks up.                             what is seen from here to the next note, and how it is said
 Anna (calm, French): Bonjour à tous.        a named speaker, a manner, a language
 It goes on. Sentence by sentence.           the same speaker
-(pause 2s)                                  silence
+(pause 2s)                                  silence, here or between two sentences
 """
 
 from __future__ import annotations
@@ -13,12 +13,17 @@ import re
 
 from muybridge.request import Line
 from muybridge.speech.reading import abbreviations
-from muybridge.speech.script import Script, infer_register, language_cue, language_of, pause_s
+from muybridge.speech.script import DEFAULT_PAUSE_S, Script, infer_register, language_cue, language_of
 
 SENTENCE_GAP_S = 0.3
 PARAGRAPH_GAP_S = 0.7
 _SPEAKER = re.compile(
     r"^\**(?P<who>[^\W\d_][\w .'-]{0,40}?)\**\s{0,2}(?:\((?P<how>[^()]{1,60})\))?\**\s{0,2}[:：]\**\s{1,3}(?=\S)"
+)
+_PAUSE_NOTE = re.compile(
+    r"[\[(<（【]\s{0,2}(?:pause|silence|beat|停顿|停頓|間|ポーズ|쉼)(?![a-z])[^\d\])>）】]{0,12}(\d{1,2}(?:\.\d{1,3})?)?"
+    r"[^\])>）】]{0,12}[\])>）】]",
+    re.IGNORECASE,
 )
 _END = re.compile(r"(?:[.!?…]+[\"”»')]*(?=\s)|[。！？]+[」』”]*)")
 
@@ -43,21 +48,21 @@ def parse_talk(text: str, language: str | None = None) -> Script:
                 elif how:
                     notes.append((len(lines), how))
                 continue
-            asked += pause_s(block) or 0.0
-            block = without_pauses(block)
-            named = _SPEAKER.match(block)
-            if named:
-                speaker, how = named["who"].strip(), named["how"] or how
-                spoken_in = language_cue(named["how"] or "") or language
-                block = block[named.end() :]
-            for i, sentence in enumerate(sentences(block, spoken_in or language_of(block))):
+            for waits, piece in _pieces(block):
+                asked += waits
+                named = _SPEAKER.match(piece)
+                if named:
+                    speaker, how = named["who"].strip(), named["how"] or how
+                    spoken_in = language_cue(named["how"] or "") or language
+                    piece = piece[named.end() :]
+                said_in = spoken_in or language_of(piece)
                 register = infer_register(how)
-                said_in = spoken_in or language_of(block)
-                lines.append(Line(sentence, speaker, said_in, register if register != "neutral" else None))
-                usual = None if len(lines) == 1 else SENTENCE_GAP_S if i else PARAGRAPH_GAP_S
-                gaps.append(asked or usual)
-                cues.append(how)
-                asked = 0.0
+                for i, sentence in enumerate(sentences(piece, said_in)):
+                    lines.append(Line(sentence, speaker, said_in, register if register != "neutral" else None))
+                    usual = None if len(lines) == 1 else SENTENCE_GAP_S if i else PARAGRAPH_GAP_S
+                    gaps.append(asked or usual)
+                    cues.append(how)
+                    asked = 0.0
     return Script(" ".join(scene), (), tuple(lines), tuple(gaps), cues=tuple(cues), notes=tuple(notes))
 
 
@@ -78,10 +83,12 @@ def sentences(text: str, language: str) -> list[str]:
     return out + ([rest] if re.search(r"\w", rest) else [])
 
 
-def without_pauses(block: str) -> str:
-    """The words to be said: no pause notes, no Markdown emphasis or bullets."""
-    block = re.sub(r"[\[(<]\s{0,2}(?:pause|silence|beat)[^\])>]{0,20}[\])>]", " ", block, flags=re.IGNORECASE)
-    return re.sub(r"^\s*[-*+]\s+|[*_`]{1,3}", "", block).strip()
+def _pieces(block: str) -> list[tuple[float, str]]:
+    """A block cut at its pause notes: seconds of silence, then words without Markdown emphasis or bullets."""
+    parts = _PAUSE_NOTE.split(block)
+    waits = [0.0, *(float(s or DEFAULT_PAUSE_S) for s in parts[1::2])]
+    words = [re.sub(r"^\s*[-*+]\s+|[*_`]{1,3}", "", part).strip() for part in parts[::2]]
+    return list(zip(waits, words, strict=True))
 
 
 def _blocks(paragraph: str) -> list[str]:
