@@ -99,7 +99,9 @@ def _true_plan(language: str, number: int) -> Any:  # noqa: ANN401  (a world Pla
     from muybridge.world.utterances import voice_of
 
     rng = np.random.default_rng([0x106, LANGUAGES.index(language), number])
-    scene = sample_scene(seed_of(number + OFFSET, "test"), "test", SECONDS, cast="person").replace(framing="close-up")
+    scene = sample_scene(seed_of(number + OFFSET, "test"), "test", SECONDS, cast="person")
+    # As PROMPT asks of the model: a still camera, so that the face stays in the picture for a minute.
+    scene = scene.replace(framing="close-up", camera=dataclasses.replace(scene.camera, move="static"))
     (human,) = scene.people
     voice, at = voice_of(human.identity, language), 0.3
     pairs = []
