@@ -20,7 +20,7 @@ from muybridge.request import Request
 from muybridge.speech.durations import natural_durations
 from muybridge.speech.pacing import plan_request
 from muybridge.speech.phonemes import phonemes
-from muybridge.suites import adherence, drawings, image, speech, sync
+from muybridge.suites import adherence, drawings, image, speech, sync, whisper
 from muybridge.suites.run import Run
 from muybridge.suites.table import Row, to_dict
 
@@ -199,7 +199,7 @@ def test_the_recogniser_is_another_process(tmp_path: Path, monkeypatch: pytest.M
         "rows = json.loads((pathlib.Path(sys.argv[1]) / 'list.json').read_text())\n"
         "print(json.dumps([{'said': r['text'], 'heard': r['text'].upper()} for r in rows]))\n"
     )
-    monkeypatch.setattr(speech.whisper, "__file__", str(stand_in))
+    monkeypatch.setattr(whisper, "__file__", str(stand_in))
     (pair,) = speech.transcribe(sys.executable, tmp_path, [{"file": "a.wav", "language": "en", "text": "hello"}])
     assert pair[1] == {"said": "hello", "heard": "HELLO"}
 

@@ -210,7 +210,7 @@ def _sample(parts: Components, state: GenerationState, plan: StagePlan, name: st
     keeps_audio = given.voice_BAC is not None
     if is_upscaler:
         return tokens.sequence(text, target, silence, keeps_audio=keeps_audio)
-    references = given.references if name != REFERENCE else None
+    references, heard = (given.references, given.reference_audio_BAC) if name != REFERENCE else (None, None)
     sound = None if keeps_audio or given.source_audio_BAC is None else given.source_audio_BAC[0].to(device)
     return tokens.sequence(
         text,
@@ -220,6 +220,7 @@ def _sample(parts: Components, state: GenerationState, plan: StagePlan, name: st
         references_RCTYX=None if references is None else references.to(device),
         source_CTYX=None if given.source_BCTYX is None else given.source_BCTYX[0].to(device),
         source_audio_AC=sound,
+        reference_audio_AC=None if heard is None else heard[0].to(device),
     )
 
 

@@ -2,8 +2,8 @@
 
 Each window starts from latents of the one before: the picture of its first frame encoded anew (a causal clip's first
 latent stands for one frame), then `overlap_units` latents and their sound carried over as they are. Where an upscaler
-runs, both stages get theirs. Frames go to the sink as soon as they are final. Sound is joined over one frame in which
-both windows agree on what is heard.
+runs, both stages get theirs. All windows after the first are told who they are about (anchor.py). Frames go to the sink
+as soon as they are final. Sound is joined over one frame in which both windows agree on what is heard.
 
 Legend: T frames, Y X rows/columns, C channels, S samples.
 """
@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional as nnf
 
 from muybridge.engine import pipeline
+from muybridge.engine.anchor import Anchor, anchored, remember
 from muybridge.engine.clip import Clip
 from muybridge.engine.components import Components
 from muybridge.engine.conditions import frames_to_tensor
@@ -84,12 +85,14 @@ def generate_programme(
     request, beats = request.replace(prompt=script.scene or request.prompt), (*script.beats, *beats)
     windows = windows_of(seconds, plan)
     carried: Carried | None = None
+    anchor: Anchor | None = None
     for index, window in enumerate(windows):
         state = None if checkpoints is None else checkpoints.load(index)
         if state is None:
             part = _request_of(request, window, beats, plan)
             state = engine.encode(part, window, None if plan is None else _plan_of(plan, window))
             state = state if carried is None else _begin_from(state, carried)
+            state = state if anchor is None else anchored(engine.parts, state, anchor)
 
         def step(now: GenerationState, progress: Progress, index: int = index) -> None:
             if checkpoints is not None:
@@ -104,7 +107,9 @@ def generate_programme(
         made, clip = _decode(engine, state)
         is_last = index == len(windows) - 1
         _deliver(sink, clip, window, carried, is_last)
-        carried = None if is_last else _carry(engine.parts, made, state, windows[index + 1], window)
+        if not is_last:
+            carried = _carry(engine.parts, made, state, windows[index + 1], window)
+            anchor = remember(anchor, state, state.latents.get(BASE, state.latents["video"]), plan)
     return windows
 
 

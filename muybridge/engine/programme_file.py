@@ -259,7 +259,7 @@ def _identity(programme: Programme, weights: str) -> str:
     paths += [r.image for r in programme.request.references]
     return json.dumps(
         {
-            "format": 1,
+            "format": 2,  # 1 had no anchor
             "weights": weights,
             "request": request,
             "media": [hashlib.sha256(p.read_bytes()).hexdigest() for p in paths if p is not None],

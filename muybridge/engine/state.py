@@ -33,7 +33,7 @@ class Conditions:
 
     `frames` are clean video latents by latent index, at the base and the upscaler's size; `references` [R, C, 1, Y, X];
     `source` is an edit's clip; `voice` an audio latent kept as it is, and the waveform of it that is delivered: [C, S],
-    S samples for the clip's frames, so the rate is S * 25 / frames.
+    S samples for the clip's frames, so the rate is S * 25 / frames. `reference_audio` is how the speaker sounds.
     """
 
     text: TextTokens
@@ -46,6 +46,7 @@ class Conditions:
     voice_BAC: Tensor | None = None
     voice_CS: Tensor | None = None
     overlap_audio_BAC: Tensor | None = None
+    reference_audio_BAC: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -284,9 +284,9 @@ def beat_tokens(features_NC: Tensor, start_s: float, end_s: float) -> TextTokens
     return text_tokens(features_NC.mean(0).expand(count, -1), clock_coords(places), Role.BEAT)
 
 
-def tag_tokens(features_NC: Tensor, num_latents: int) -> TextTokens:
-    """One token per reference from its name's features: at its picture's time, y = x = -1."""
-    places = clock_coords(torch.arange(len(features_NC)) + reference_start(num_latents, 0))
+def tag_tokens(features_NC: Tensor, num_latents: int, first: int = 0) -> TextTokens:
+    """One token per reference, from number `first` on, from its name's features: at its picture's time, y = x = -1."""
+    places = clock_coords(torch.arange(len(features_NC)) + reference_start(num_latents, first))
     return text_tokens(features_NC, places - torch.tensor([0.0, 1.0, 1.0]), Role.TAG)
 
 
@@ -304,11 +304,12 @@ def sequence(
     references_RCTYX: Tensor | None = None,
     source_CTYX: Tensor | None = None,
     source_audio_AC: Tensor | None = None,
+    reference_audio_AC: Tensor | None = None,
 ) -> Sample:
     """One clip's whole sequence, as generation and training both build it: the noisy target first, then what is clean.
 
-    `keeps_audio`: the audio is given, not made. References stand after the end and are seen from every local window;
-    a source stands where the target stands.
+    `keeps_audio`: the audio is given, not made. References stand after the end and are seen from every local window,
+    pictures first, then a voice, which takes its own time; a source stands where the target stands.
     """
     channels, count, rows, cols = video_CTYX.shape
     patches = channels * PATCH * PATCH
@@ -325,4 +326,7 @@ def sequence(
         sample = add_video(sample, patchify(source_CTYX), video_coords(count, rows, cols), Role.SOURCE)
     if source_audio_AC is not None:
         sample = add_audio(sample, source_audio_AC, audio_coords(len(source_audio_AC)), Role.SOURCE)
+    if reference_audio_AC is not None:
+        after = reference_start(count, 0 if references_RCTYX is None else len(references_RCTYX))
+        sample = add_audio(sample, reference_audio_AC, audio_coords(len(reference_audio_AC), after), Role.REFERENCE)
     return sample
