@@ -29,6 +29,7 @@ def register(app: typer.Typer) -> None:
     group.command("info")(info)
     group.command("convert")(convert)
     group.command("verify")(verify)
+    group.command("pack")(pack)
     app.add_typer(group, name="weights")
 
 
@@ -53,6 +54,21 @@ def pull(
 
     folder = weights_folder.pull(size, to or settings().weights / size, part, on_part=announce)
     _print(as_json, {"size": size, "folder": str(folder)}, f"{size} is in {folder}")
+
+
+def pack(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of runs or exports: base, codec_video, codec_audio, ...")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to write; `--model FOLDER` loads it.")],
+    as_json: Json = False,
+) -> None:
+    """Put trained parts of tiny together, each with its recipe, the hash of its data and its credits inside."""
+    from muybridge.train.pack import pack as put_together
+
+    files = put_together(runs, output)
+    rows = "".join(f"\n  {name}: {size:,} bytes" for name, size in files.items())
+    _print(
+        as_json, {"folder": str(output), "files": files}, f"{output} holds tiny, {sum(files.values()):,} bytes{rows}"
+    )
 
 
 def info(
