@@ -22,6 +22,7 @@ from muybridge.config import ServerConfig
 from muybridge.errors import UserError
 from muybridge.jobs.worker import WorkerSpec
 from muybridge.providers.presence import missing
+from muybridge.providers.signed import signing
 
 DEFAULT_RUNNER = "muybridge.providers.remote:runner"  # own sizes on this machine, everything else routed
 GRACE_S = 10  # answers under way may finish; streams are cut after it and resume elsewhere
@@ -83,7 +84,8 @@ def serve(serving: Serving, as_json: bool = False) -> None:
     _return_memory()
     listener = _listen(serving.config)
     config = replace(serving.config, port=listener.getsockname()[1])
-    fleet = Fleet(worker_spec(serving), config.workers)
+    spec = worker_spec(serving)
+    fleet = Fleet(signing(spec, config.data) if config.workers else spec, config.workers)
     checks = (check_of(serving.moderation),) if serving.moderation is not None else ()
     app = create_app(
         config, serving.limits, runner=serving.runner, checks=checks

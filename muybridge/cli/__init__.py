@@ -17,6 +17,7 @@ GROUPS = (
     "serve",
     "keys",
     "jobs",
+    "verify",
     "plan",
     "route",
     "weights",

@@ -99,9 +99,10 @@ def worker(
 ) -> None:
     """Work on queued jobs until SIGTERM or Ctrl-C, which checkpoints and requeues what is running."""
     from muybridge.jobs import folder
+    from muybridge.providers.signed import signing
 
     models = None if model is None else tuple(name.strip() for name in model.split(",") if name.strip())
-    spec = folder.worker_spec(data, database, artifacts, runner, models)
+    spec = signing(folder.worker_spec(data, database, artifacts, runner, models), data)
     raise typer.Exit(folder.serve_workers(spec, workers, gpus if ray else None))
 
 

@@ -68,12 +68,23 @@ class RunResult:
     artifacts: tuple[ResultFile, ...]
     usage: dict[str, Any] = field(default_factory=dict)
     model_actual: str | None = None
+    origin: dict[str, Any] = field(default_factory=dict)  # for the finisher alone: provider, model_id, original
 
 
 class Runner(Protocol):
     """Turns a job into files. `checkpoint` is what an earlier attempt last handed to the hook, else None."""
 
     def __call__(self, job: Job, checkpoint: bytes | None, hook: Hook, workdir: Path) -> RunResult: ...
+
+
+class Finisher(Protocol):
+    """The last word on a result's files before they are published, such as a signature; new files go into `workdir`.
+
+    It may run again after a crash, on files made again, and must not change what it is given. What it raises ends the
+    attempt as if the runner had raised it.
+    """
+
+    def __call__(self, job: Job, result: RunResult, workdir: Path) -> RunResult: ...
 
 
 @dataclass(frozen=True)
@@ -90,6 +101,8 @@ class WorkerSpec:
     backoff_s: float = 1.0  # pause before the first retry of a failure that may pass; doubles each time
     watchdog: bool = False  # end the process when a lease has run out under a hung runner; worker processes set it
     store: dict[str, Any] = field(default_factory=dict)  # keyword arguments of Store
+    finisher: str | None = None  # "module:attribute", called once a process with `finishing`: gives a Finisher
+    finishing: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """One line of JSON."""
@@ -232,6 +245,7 @@ def run_worker(
     """
     worker_id = worker_id or new_worker_id()
     stop = stop or threading.Event()
+    finisher = load_finisher(spec)
     pause_s, next_reap, next_sweep, num_done = 0.02, 0.0, time.monotonic() + SWEEP_EVERY_S, 0
     log.info("worker %s is ready", worker_id)
     while not stop.is_set():
@@ -255,7 +269,7 @@ def run_worker(
             pause_s = min(pause_s * 1.5, spec.poll_s)
             continue
         pause_s = 0.02
-        if run_claim(store, artifacts, runner, claim, spec, stop.is_set) == EXIT_RESTART:
+        if run_claim(store, artifacts, runner, claim, spec, stop.is_set, finisher) == EXIT_RESTART:
             return EXIT_RESTART
         num_done += 1
         if max_jobs is not None and num_done >= max_jobs:
@@ -264,7 +278,13 @@ def run_worker(
 
 
 def run_claim(
-    store: Store, artifacts: ArtifactStore, runner: Runner, claim: Claim, spec: WorkerSpec, draining: Callable[[], bool]
+    store: Store,
+    artifacts: ArtifactStore,
+    runner: Runner,
+    claim: Claim,
+    spec: WorkerSpec,
+    draining: Callable[[], bool],
+    finisher: Finisher | None = None,
 ) -> int:
     """Run one claimed job to an outcome in the job table; EXIT_RESTART when the process should end after it."""
     job = claim.job
@@ -277,6 +297,9 @@ def run_claim(
             result = runner(job, _load_checkpoint(artifacts, claim.checkpoint_key), hook, Path(folder))
             if hook.stopped is not None:
                 raise hook.stopped
+            if finisher is not None:
+                hook.publishing(sum(file.path.stat().st_size for file in result.artifacts))
+                result = finisher(job, result, Path(folder))
             published = tuple(_publish(artifacts, claim, hook, file) for file in result.artifacts)
             usage = {"compute_s": time.monotonic() - started} | result.usage
             store.finish(claim, published, usage, result.model_actual)
@@ -371,6 +394,18 @@ def load_runner(name: str) -> Runner:
     except (ImportError, AttributeError, ValueError) as error:
         raise UserError(f"Cannot load the runner {name!r} ({error}); name it as module:attribute.") from error
     return runner
+
+
+def load_finisher(spec: WorkerSpec) -> Finisher | None:
+    """The finisher that the spec names, made with its values. Raises UserError when there is none of that name."""
+    if spec.finisher is None:
+        return None
+    module_name, _, attribute = spec.finisher.partition(":")
+    try:
+        make: Callable[..., Finisher] = getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f"Cannot load the finisher {spec.finisher!r} ({error}).") from error
+    return make(**spec.finishing)
 
 
 def work(spec: WorkerSpec, worker_id: str | None = None, until_idle: bool = False, follow_parent: bool = False) -> int:

@@ -78,6 +78,7 @@ class Checked:
     seconds: float
     width: int
     height: int
+    original: Path | None = None  # the provider's own file, kept where it carries a manifest of its making
 
 
 @dataclass(frozen=True)
@@ -386,7 +387,7 @@ class Dispatch:
         except BaseException:
             raw.unlink(missing_ok=True)
             raise
-        if result.path != raw:
+        if raw not in (result.path, result.original):
             raw.unlink(missing_ok=True)
         return result
 

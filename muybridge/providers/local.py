@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from muybridge import media
 from muybridge.jobs.job import Job
 from muybridge.jobs.worker import Hook, ResultFile, RunResult
+from muybridge.providers.catalog import LOCAL
 from muybridge.request import Request
 from muybridge.speech.language_of import check_language
 
@@ -63,7 +64,8 @@ def runner(job: Job, checkpoint: bytes | None, hook: Hook, workdir: Path) -> Run
     }
     before = request.extra.get(CONTINUES)
     whole = clip if before is None else joined(Path(before), clip)
-    return RunResult(write_files(whole.frames_TYXC, whole.waveform_CS, whole.sample_rate, workdir), usage, model)
+    made = write_files(whole.frames_TYXC, whole.waveform_CS, whole.sample_rate, workdir)
+    return RunResult(made, usage, model, {"provider": LOCAL})
 
 
 def joined(before: Path, clip: Clip) -> Clip:

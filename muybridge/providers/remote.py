@@ -110,7 +110,12 @@ class RemoteRunner:
             "attempts": len(attempts),
         }
         usage = {"output_s": result.seconds, "cost": (last.cost or 0) / 1e6, "compute_s": 0.0, "route": about}
-        return RunResult(files(result, workdir), usage, offer.model.name)
+        origin = {
+            "provider": offer.provider,
+            "model_id": None if last.ticket is None else last.ticket.model_id,
+            "original": result.original,
+        }
+        return RunResult(files(result, workdir), usage, offer.model.name, origin)
 
     def _own(self, job: Job, checkpoint: bytes | None, hook: Hook, workdir: Path) -> RunResult:
         module, _, attribute = self._local.partition(":")

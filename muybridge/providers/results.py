@@ -6,6 +6,7 @@ What leaves here is ours: a provider's bytes go no further than `muybridge.inges
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 from muybridge.errors import MediaInvalid
@@ -13,6 +14,7 @@ from muybridge.jobs.worker import ResultFile
 from muybridge.providers.attempts import Checked
 from muybridge.providers.provider import Order
 from muybridge.request import AudioMode
+from muybridge.trust.provenance import carries_manifest
 
 SHORT_BY_S = 0.35  # a clip may come this much shorter: frame rates other than ours, a missing last frame
 MAX_BYTES = 512 << 20
@@ -32,14 +34,15 @@ def check(raw: Path, order: Order) -> Checked:
     made = ingest(raw, "video", raw.parent, limits)
     if order.task != "edit":  # an edit is as long as its source
         check_length(made.duration_s, order)
+    original = raw if carries_manifest(raw) else None
     width, height = order.request.pixel_size
     silent = order.request.audio_mode is AudioMode.NONE and made.has_audio
     long = made.duration_s > order.request.seconds + 0.5 / 25
     follows = order.task in ("i2v", "edit")  # the input decides the shape
     if not (silent or long or (not follows and (made.width, made.height) != (width, height))):
-        return Checked(made.path, made.duration_s, made.width, made.height)
+        return Checked(made.path, made.duration_s, made.width, made.height, original)
     size = (made.height, made.width) if follows else (height, width)
-    return refit(made.path, order.request.seconds, size, silent)
+    return replace(refit(made.path, order.request.seconds, size, silent), original=original)
 
 
 def refit(source: Path, max_seconds: float, size: tuple[int, int], silent: bool) -> Checked:
