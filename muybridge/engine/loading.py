@@ -37,7 +37,7 @@ def load(size_or_path: str | Path = "tiny", config: EngineConfig | None = None) 
         if not folder.is_dir():
             if size == "tiny":
                 raise UserError(
-                    "This version ships no trained weights for tiny. Train them (docs/how/train.md), or use a "
+                    "This copy has no weights for tiny. Train them (docs/how/train.md), or use a "
                     "provider: --model PROVIDER/MODEL (`muybridge models`)."
                 )
             raise UserError(f"There are no weights for {size} in {folder}; run `muybridge weights pull {size}`.")

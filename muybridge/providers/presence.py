@@ -20,7 +20,7 @@ def missing(size: str) -> str | None:
         if (folder / "base.safetensors").is_file():
             return None
         return (
-            "This version ships no trained weights for tiny: train them (docs/how/train.md), serve another size, or "
+            "This copy has no weights for tiny: train them (docs/how/train.md), serve another size, or "
             'serve "auto" with a key for a provider (docs/how/providers.md).'
         )
     wanted = ("base" if size == "15b-base" else "distill", *PARTS_15B)
