@@ -51,7 +51,7 @@ def rules_of(values: dict[str, Any], where: str) -> Rules:
             f"{where} has the unknown setting {sorted(unknown)[0]!r}; known are {', '.join(sorted(known))}."
         )
     for name, value in values.items():
-        wanted: type | tuple[type, ...] = {"sign": bool, "leave": (list, tuple)}.get(name, str)
+        wanted = bool if name == "sign" else list | tuple if name == "leave" else str
         if not isinstance(value, wanted) and value is not None:
             raise UserError(f"{where}: {name} = {value!r} is of the wrong type; docs/how/provenance.md has an example.")
     rules = Rules(**values | {"leave": tuple(values.get("leave", ()))})
