@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What `make demo` runs: a clip of the world tiny learns from, and, once its weights are shipped, one that it generates.
+# What `make demo` runs: a clip that tiny generates, and a sheet of the world it learned from.
 # Usage: demo.sh BIN_FOLDER
 set -euo pipefail
 bin=$1
@@ -8,7 +8,7 @@ if [ -f muybridge/shipped/tiny/base.safetensors ]; then
     "$bin/muybridge" generate 'A woman with red hair stands in a park in the morning and says: "Good morning, everyone."' \
         -o out/demo.mp4
 else
-    echo "The tiny size has no trained weights in this version (docs/log.md); showing the world it will learn from."
+    echo "This copy has no weights for tiny (docs/how/train.md makes them); showing the world it learns from."
 fi
 "$bin/muybridge" world preview -o out/world.png --count 4
 echo "Look at out/"
