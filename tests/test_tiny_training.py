@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -20,9 +20,10 @@ from muybridge.model.weights import load_transformer
 from muybridge.model.world_audio_codec import WorldAudioCodec
 from muybridge.recipes import base, few_step
 from muybridge.recipes.base import Task as BaseTask
-from muybridge.recipes.base import anywhere, channel_weights, loss_weights, shortened
+from muybridge.recipes.base import anywhere, channel_weights, loss_weights, shortened, with_mouth
 from muybridge.recipes.codec_video import export_module, principal_patches, to_tensor
 from muybridge.train import frames, latents, takes
+from muybridge.train.items import Item
 from muybridge.train.muon import Muon, orthogonalise
 from muybridge.train.trainer import Recipe, train
 from tests.test_recipe_base import item
@@ -167,6 +168,19 @@ def test_spans_begin_at_the_start_half_of_the_time_and_else_anywhere() -> None:
     assert starts.count(0) == pytest.approx(400 * 4 / 7, rel=0.15)
 
 
+def test_only_items_with_a_large_enough_mouth_are_near() -> None:
+    class Cache:
+        def __len__(self) -> int:
+            return 4
+
+        def item(self, k: int) -> Item:
+            mouth = torch.zeros(3, 2, 2)
+            mouth[k % 3, 0] = 0.03 * k  # two tokens of one latent: 0, 0.06, 0.12, 0.18 of a token
+            return replace(item(k), mouth_TYX=mouth)
+
+    assert with_mouth(cast("latents.LatentCache", Cache()), 0.1) == [2, 3]
+
+
 def test_channels_weigh_by_what_they_move() -> None:
     codec = TinyVideoCodec()
     nn.init.ones_(codec.decode_straight.weight)
@@ -251,7 +265,7 @@ def test_base_and_few_step_train_from_a_cache(tmp_path: Path) -> None:
     for index in range(3):
         takes.write(tmp_path / "takes", painted(index))
         takes.write(tmp_path / "stills", replace(painted(index), frames_TYX3=painted(index).frames_TYX3[:1],
-                                                 mouth_LYX=painted(index).mouth_LYX[:1]))  # fmt: skip
+                                                 mouth_LYX=painted(index).mouth_LYX[2:3]))  # fmt: skip
     codec, sound = FixedVideoCodec(), FixedAudioCodec()
     for name in ("takes", "stills"):
         latents.build(tmp_path / name, tmp_path / f"{name}_latents", codec, sound, quiet=True)
@@ -263,7 +277,7 @@ def test_base_and_few_step_train_from_a_cache(tmp_path: Path) -> None:
     }  # fmt: skip
     train(base.recipe(**settings), tmp_path / "first", device="cpu", quiet=True)
     start = str(tmp_path / "first" / "export")
-    train(base.recipe(**settings, start=start), tmp_path / "second", device="cpu", quiet=True)
+    train(base.recipe(**settings, start=start, closest=0.01), tmp_path / "second", device="cpu", quiet=True)
     few = few_step.recipe(settings["latents"], start, batch_size=2, num_steps=2, num_inference_steps=4, substeps=1)
     train(few, tmp_path / "few", device="cpu", quiet=True)
     before = load_transformer(Path(start) / "base.safetensors", matrix_dtype=torch.float32).state_dict()

@@ -144,6 +144,14 @@ def test_every_pass_shows_every_item_once_in_a_new_order(tmp_path: Path) -> None
     assert [i.index for i in cache.batch(0, 9, seed=1)] != [i.index for i in cache.batch(0, 9)]
 
 
+def test_a_part_of_a_cache_holds_just_its_items(tmp_path: Path) -> None:
+    part = built(tmp_path).only([1, 6])
+    assert sorted(i.index for i in part.batch(0, 2)) == [1, 6]
+    assert part.facts(1)["prompt"]
+    with pytest.raises(UserError, match="lower limit"):
+        part.only([])
+
+
 def test_building_goes_on_and_grows(tmp_path: Path) -> None:
     built(tmp_path, 6)
     times = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "latents").iterdir()}

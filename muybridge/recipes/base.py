@@ -66,12 +66,14 @@ def recipe(
     drop_words: float = 0.0,
     quiet_stills: int = 0,
     scaled: bool = True,
+    closest: float = 0.0,
     num_layers: int = TINY.num_layers,
     hidden_size: int = TINY.hidden_size,
     head_dim: int = TINY.head_dim,
 ) -> Recipe:
     """All settings; `latents` is what `muybridge world latents` wrote with the trained codecs.
 
+    Three steps in four draw only items whose mouth covers at least `closest` of a token (0: all are drawn alike).
     `num_stills` of a batch's items come from the latents of `stills`, `quiet_stills` of them without sound; clips are
     cut to `longest` latents (0: never) seven times in eight, half of them from the middle. Words are left out, and
     phrases kept, of a share `drop_words`. With `codec`, a latent channel weighs by what it moves in the picture.
@@ -83,6 +85,7 @@ def recipe(
 
     items = cache.read(Path(latents))
     still_items = cache.read(Path(stills)) if num_stills else None
+    near = [c.only(with_mouth(c, closest)) if closest and c else c for c in (items, still_items)]
     weight_C = channel_weights(load_video_codec(Path(codec))) if codec else None
     config = replace(
         TINY, num_layers=num_layers, hidden_size=hidden_size, head_dim=head_dim, mm_layers=(0, num_layers - 1)
@@ -102,11 +105,13 @@ def recipe(
     def batch(step: int, device: torch.device) -> list[tuple[Item, Task]]:
         generator = torch.Generator().manual_seed(step)
         sigmas = sample_sigma(batch_size, shift=shift, generator=generator)
-        drawn = items.batch(step, batch_size - num_stills)
+        source, still_source = (items, still_items) if step % 4 == 0 else near
+        assert source is not None
+        drawn = source.batch(step, batch_size - num_stills)
         if longest and step % 8:
             drawn = [anywhere(item, longest, generator) for item in drawn]
-        if still_items is not None:
-            stills = still_items.batch(step, num_stills)
+        if still_source is not None:
+            stills = still_source.batch(step, num_stills)
             drawn += [heard(item, 0 if k >= quiet_stills else 1) for k, item in enumerate(stills)]
         return [
             (item.to(device), draw_task(item, float(sigma), generator, drop_words))
@@ -142,6 +147,11 @@ def recipe(
         inner=("base",) if muon else (),
         inner_rate=inner_rate,
     )
+
+
+def with_mouth(cache: LatentCache, least: float) -> list[int]:
+    """The numbers of the items in which a mouth covers at least `least` of a token in some latent."""
+    return [k for k in range(len(cache)) if float(cache.item(k).mouth_TYX.sum((1, 2)).max()) >= least]
 
 
 def channel_weights(codec: TinyVideoCodec) -> Tensor:

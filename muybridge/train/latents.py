@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -229,6 +230,14 @@ class LatentCache:
 
     def __len__(self) -> int:
         return len(self.places)
+
+    def only(self, numbers: Sequence[int]) -> LatentCache:
+        """The cache of some of the items. Raises UserError when there are none."""
+        if not numbers:
+            raise UserError("No item of the cache is left by this choice; choose a lower limit.")
+        part = LatentCache(self.shards)
+        part.places = [self.places[number] for number in numbers]
+        return part
 
     def item(self, number: int) -> Item:
         """Item `number` in the order of the takes."""
