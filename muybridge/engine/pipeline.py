@@ -270,9 +270,10 @@ def _solve(
     prepared: Prepared, state: GenerationState, stream: str, x: Tensor, velocity: Tensor
 ) -> tuple[Tensor, SolverState]:
     schedule, solver = prepared.schedule, state.solvers[stream]
-    if prepared.sampling.rule == "unipc":
+    rule = prepared.sampling.rule_of(stream)
+    if rule == "unipc":
         return unipc_step(schedule, solver, x, velocity)
-    if prepared.sampling.rule == "euler":
+    if rule == "euler":
         return euler_step(schedule, solver, x, velocity)
     key = f"{state.stage}@{state.window.start_unit}"
     fresh = noise(state.request.seed, key, state.step, stream, x.shape, x.device)

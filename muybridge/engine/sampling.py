@@ -14,12 +14,17 @@ Rule = Literal["unipc", "euler", "distilled"]
 
 @dataclass(frozen=True)
 class Sampling:
-    """`distilled` re-noises with fresh noise each step; `unipc` and `euler` follow the flow."""
+    """`distilled` re-noises with fresh noise each step; `unipc` and `euler` follow the flow. Sound may have its own."""
 
     num_inference_steps: int
     rule: Rule
     guidance: GuidancePolicy = NO_GUIDANCE
     shift: float = 5.0
+    audio_rule: Rule | None = None  # None: that of the picture
+
+    def rule_of(self, stream: str) -> Rule:
+        """How a step of "video" or "audio" is made."""
+        return self.rule if stream == "video" or self.audio_rule is None else self.audio_rule
 
     def schedule(self) -> Schedule:
         """Noise levels, last one 0."""
@@ -31,8 +36,9 @@ BASE: dict[str, Sampling] = {
     "15b": Sampling(8, "distilled"),
     "15b-base": Sampling(32, "unipc", BASE_15B),
     # Most of a small model's decisions fall near pure noise, and its last step, from sigma 0.59, leaves out the fine
-    # detail that it would only guess at. Guidance is for the picture: the sound follows its phones without.
-    "tiny": Sampling(12, "euler", GuidancePolicy(Scales(video=2.0)), shift=16.0),
+    # detail that it would only guess at. Fresh noise at each step lets it mend what its tokens decided apart, where the
+    # flow carries seams on (bench/samplers.py). The sound follows its phones without either.
+    "tiny": Sampling(12, "distilled", GuidancePolicy(Scales(video=2.0)), shift=16.0, audio_rule="euler"),
 }
 UPSCALER: dict[str, Sampling] = {
     "15b": Sampling(5, "unipc"),
