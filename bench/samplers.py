@@ -20,11 +20,11 @@ from ten_prompts import PROMPTS
 import muybridge
 from muybridge import media
 from muybridge.engine import sampling
-from muybridge.engine.sampling import Sampling
+from muybridge.engine.sampling import Rule, Sampling
 from muybridge.flow.guidance import GuidancePolicy, Scales
 
 TOKEN = 32  # pixels a side
-WAYS = (
+WAYS: tuple[tuple[Rule, int, float, float], ...] = (
     ("euler", 12, 2.0, 16.0),
     ("distilled", 12, 2.0, 16.0),
     ("distilled", 12, 3.0, 16.0),

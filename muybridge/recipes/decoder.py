@@ -59,7 +59,7 @@ def recipe(
     edge_weight: float = 1.0,
     average_decay: float = 0.995,
 ) -> Recipe:
-    """All settings. `latents` were encoded from the takes in `clips` with `codec`, `stills` from those in `still_clips`.
+    """All settings. `latents` were encoded with `codec` from the takes in `clips`, `stills` from `still_clips`.
 
     A batch has `batch_size` cuts of `longest` latents and, with `stills`, `num_stills` stills. A share `encoded`
     of the steps shows encoded latents, the others estimates of `base` at noise levels between `lowest` and `highest`.
