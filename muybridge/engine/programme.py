@@ -110,6 +110,7 @@ def generate_programme(
         if not is_last:
             carried = _carry(engine.parts, made, state, windows[index + 1], window)
             anchor = remember(anchor, state, state.latents.get(BASE, state.latents["video"]), plan)
+        del made, clip  # or a window's frames lie beside those of the next while it is decoded
     return windows
 
 
@@ -215,7 +216,7 @@ def _carry(parts: Components, clip: Clip, state: GenerationState, following: Win
     audio = state.latents["audio"][:, frame : frame + following.overlap_units * STRIDE_T + 1].cpu()
     last = None
     if clip.waveform_CS is not None:
-        last = clip.waveform_CS[:, sample_at_frame(len(clip.frames_TYXC) - 1, clip.sample_rate) :]
+        last = clip.waveform_CS[:, sample_at_frame(len(clip.frames_TYXC) - 1, clip.sample_rate) :].copy()
     video = state.latents["video"]
     large = shared(video, stages[1].size) if len(stages) > 1 else {}
     return Carried(shared(state.latents.get(BASE, video), stages[0].size), large, audio, last)
