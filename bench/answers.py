@@ -19,10 +19,7 @@ import torch
 from muybridge.config import ModelConfig
 from muybridge.flow.objective import interpolate, velocity_target
 from muybridge.flow.scaling import velocity_of
-from muybridge.model.phrase_encoder import PhraseEncoder
-from muybridge.model.transformer import Transformer
-from muybridge.model.weights import load_into, load_transformer
-from muybridge.recipes.base import Task, heard, recipe, shortened, velocities, with_moments
+from muybridge.recipes.base import Task, heard, load_export, recipe, shortened, velocities, with_moments
 from muybridge.train.items import Item
 from muybridge.train.latents import read
 from muybridge.train.trainer import train
@@ -32,9 +29,7 @@ SIGMAS = (0.3, 0.5, 0.73, 0.9, 0.97)
 
 def errors(folder: Path, items: list[Item]) -> list[float]:
     """Velocity errors of an exported base at each of SIGMAS."""
-    base: Transformer = load_transformer(folder / "base.safetensors", matrix_dtype=torch.float32)
-    text = PhraseEncoder()
-    load_into(text, folder / "text.safetensors", cast=lambda _: torch.float32, any_float=True)
+    base, text = load_export(folder)
     found = []
     for sigma in SIGMAS:
         pairs = [(item, Task("t2v", sigma, frozenset())) for item in items]

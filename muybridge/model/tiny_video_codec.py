@@ -162,6 +162,10 @@ class TinyVideoCodec(nn.Module):
         frames = x.view(batch, groups, 3, STRIDE_T, rows * STRIDE_Y, cols * STRIDE_X).permute(0, 2, 1, 3, 4, 5)
         return frames.flatten(2, 3)[:, :, STRIDE_T - 1 :]
 
+    def raw_of(self, latent_BCTYX: Tensor) -> Tensor:
+        """What `to_frames` reads of a normalised latent."""
+        return latent_BCTYX * self._wide(self.std_C) + self._wide(self.mean_C)
+
     @torch.no_grad()
     def encode(self, frames_BCTYX: Tensor) -> Tensor:
         """Normalised latent, float32; raises InvalidRequest for sizes off the grid or counts that are not 4k+1."""
@@ -185,7 +189,7 @@ class TinyVideoCodec(nn.Module):
     def decode_pieces(self, latent_BCTYX: Tensor) -> Iterator[tuple[int, SpatialTile, Tensor]]:
         """(first frame, tile, frames of the tile): a chunk of latents at a time with its history, tile after tile."""
         check_latent(latent_BCTYX, self.num_channels)
-        raw = latent_BCTYX * self._wide(self.std_C) + self._wide(self.mean_C)
+        raw = self.raw_of(latent_BCTYX)
         reach = len(self.decode_blocks)  # groups of history that the causal blocks see
         for tile in spatial_tiles(raw.shape[3], raw.shape[4], TILE, HALO):
             part = tile.read(raw)

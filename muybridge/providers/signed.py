@@ -7,7 +7,6 @@ own attempt's name.
 from __future__ import annotations
 
 import functools
-import hashlib
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from muybridge.jobs.worker import Finisher, ResultFile, RunResult, WorkerSpec
 from muybridge.providers.catalog import LOCAL
 from muybridge.providers.presence import SHIPPED
 from muybridge.trust.identity import open_identity
-from muybridge.trust.provenance import MIMES, Signer, Statement
+from muybridge.trust.provenance import MIMES, Signer, Statement, sha256_of
 from muybridge.trust.rules import Rules, read_rules, rules_of
 
 FINISHER = "muybridge.providers.signed:finisher"
@@ -79,7 +78,4 @@ def statement(job: Job, result: RunResult) -> Statement:
 def weights_digest(size: str) -> str | None:
     """SHA-256 that names the weights of a size on this machine: of tiny's file, of the list of checksums elsewhere."""
     file = SHIPPED / "base.safetensors" if size == "tiny" else settings().weights / size / SUMS
-    if not file.is_file():
-        return None
-    with file.open("rb") as open_file:
-        return hashlib.file_digest(open_file, "sha256").hexdigest()
+    return sha256_of(file) if file.is_file() else None

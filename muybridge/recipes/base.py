@@ -93,12 +93,10 @@ def recipe(
 
     def build() -> dict[str, nn.Module]:
         caches = [items] if still_items is None else [items, still_items]
-        text = PhraseEncoder()
         if not start:
             shape = with_moments(config, caches) if scaled else config
-            return {"base": Transformer(shape).initialise(), "text": text}
-        load_into(text, Path(start) / "text.safetensors", cast=lambda _: torch.float32, any_float=True)
-        base = load_transformer(Path(start) / "base.safetensors", matrix_dtype=torch.float32)
+            return {"base": Transformer(shape).initialise(), "text": PhraseEncoder()}
+        base, text = load_export(Path(start))
         base.config = with_moments(base.config, caches) if scaled else base.config
         return {"base": base.train().requires_grad_(True), "text": text.requires_grad_(True)}
 
@@ -147,6 +145,14 @@ def recipe(
         inner=("base",) if muon else (),
         inner_rate=inner_rate,
     )
+
+
+def load_export(folder: Path) -> tuple[Transformer, PhraseEncoder]:
+    """The base and the text encoder that a run exported, float32, neither trained further unless asked to."""
+    base = load_transformer(folder / "base.safetensors", matrix_dtype=torch.float32)
+    text = PhraseEncoder()
+    load_into(text, folder / "text.safetensors", cast=lambda _: torch.float32, any_float=True)
+    return base, text
 
 
 def with_mouth(cache: LatentCache, least: float) -> list[int]:
@@ -306,6 +312,18 @@ def velocities(
     return out
 
 
+def noised(
+    item: Item, sigma: float, generator: torch.Generator | None = None
+) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """An item's video and audio at a noise level, and the noise of both; without `generator` by torch's own."""
+    level = torch.tensor([sigma], device=item.video.device)
+    clean = (item.video, item.audio)
+    video_noise, audio_noise = (torch.randn(x.shape, generator=generator, device=x.device) for x in clean)
+    noises = (video_noise, audio_noise)
+    video, audio = (interpolate(x[None], n[None], level)[0] for x, n in zip(clean, noises, strict=True))
+    return (video, audio), noises
+
+
 def keep_clean(item: Item, task: Task, video: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
     """What the task gives is put back: the first latent, or the voice."""
     if task.name == "i2v":
@@ -355,12 +373,9 @@ def flow_losses(
     """Velocity errors of video and audio over a batch; clean latents weigh nothing, mouths weigh more."""
     noisy, wanted = [], []
     for item, task in pairs:
-        sigma = torch.tensor([task.sigma], device=item.video.device)
-        clean = (item.video, item.audio)
-        noises = [torch.randn_like(x) for x in clean]
-        video, audio = (interpolate(x[None], n[None], sigma)[0] for x, n in zip(clean, noises, strict=True))
+        (video, audio), noises = noised(item, task.sigma)
         noisy.append(keep_clean(item, task, video, audio))
-        wanted.append((velocity_target(clean[0], noises[0]), velocity_target(clean[1], noises[1])))
+        wanted.append((velocity_target(item.video, noises[0]), velocity_target(item.audio, noises[1])))
     predicted = velocities(base, text, pairs, noisy)
     weights = [loss_weights(item, task, mouth_weight, weight_C, still_weight) for item, task in pairs]
     return weighted_losses(predicted, wanted, weights, audio_weight)

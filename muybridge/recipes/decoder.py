@@ -19,12 +19,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from muybridge.flow.objective import interpolate
+from muybridge.flow.solver import predict_x0
 from muybridge.model.phrase_encoder import PhraseEncoder
 from muybridge.model.tiny_video_codec import TinyVideoCodec, load_video_codec
 from muybridge.model.transformer import Transformer
-from muybridge.model.weights import load_into, load_transformer
-from muybridge.recipes.base import Task, heard, shortened, velocities
+from muybridge.recipes.base import Task, heard, load_export, noised, shortened, velocities
 from muybridge.recipes.codec_video import export_module, reconstruction_losses, to_tensor
 from muybridge.shapes import STRIDE_T
 from muybridge.train import latents as cache
@@ -68,9 +67,7 @@ def recipe(
     sources = [(cache.read(Path(latents)), Path(clips), batch_size)]
     if stills:
         sources.append((cache.read(Path(stills)), Path(still_clips), num_stills))
-    denoiser = load_transformer(Path(base) / "base.safetensors", matrix_dtype=torch.float32)
-    text = PhraseEncoder()
-    load_into(text, Path(base) / "text.safetensors", cast=lambda _: torch.float32, any_float=True)
+    denoiser, text = load_export(Path(base))
 
     def build() -> dict[str, nn.Module]:
         trained = load_video_codec(Path(codec)).train().requires_grad_(True)
@@ -100,7 +97,7 @@ def recipe(
         assert isinstance(trained, TinyVideoCodec)
         found = []
         for pair in pairs:
-            raw = pair.latents * trained.std_C[:, None, None, None] + trained.mean_C[:, None, None, None]
+            raw = trained.raw_of(pair.latents)
             found.append(reconstruction_losses(trained.to_frames(raw), pair.frames, raw, edge_weight, 0.0))
         return {name: torch.stack([losses[name] for losses in found]).mean() for name in ("loss", "pixel", "psnr")}
 
@@ -136,15 +133,8 @@ def estimates(
     base: Transformer, text: PhraseEncoder, items: Sequence[Item], sigma: float, generator: torch.Generator
 ) -> list[Tensor]:
     """What the base takes each item's latent [C, T, Y, X] for, seen through noise of one level."""
-    level = torch.tensor([sigma])
     # A still without its sound is a fifth of the tokens.
     pairs = [(heard(i, 1) if i.video.shape[1] == 1 else i, Task("t2v", sigma, frozenset())) for i in items]
-    noisy = []
-    for item, _ in pairs:
-        noises = [torch.randn(x.shape, generator=generator) for x in (item.video, item.audio)]
-        video, audio = (
-            interpolate(x[None], n[None], level)[0] for x, n in zip((item.video, item.audio), noises, strict=True)
-        )
-        noisy.append((video, audio))
+    noisy = [noised(item, sigma, generator)[0] for item, _ in pairs]
     answers = velocities(base, text, pairs, noisy)
-    return [video - sigma * velocity for (video, _), (velocity, _) in zip(noisy, answers, strict=True)]
+    return [predict_x0(video, velocity, sigma) for (video, _), (velocity, _) in zip(noisy, answers, strict=True)]

@@ -20,8 +20,16 @@ from muybridge.flow.objective import interpolate
 from muybridge.flow.schedule import shifted
 from muybridge.model.phrase_encoder import PhraseEncoder
 from muybridge.model.transformer import Transformer
-from muybridge.model.weights import load_into, load_transformer, save
-from muybridge.recipes.base import Task, draw_task, keep_clean, loss_weights, velocities, weighted_losses
+from muybridge.model.weights import load_transformer, save
+from muybridge.recipes.base import (
+    Task,
+    draw_task,
+    keep_clean,
+    load_export,
+    loss_weights,
+    velocities,
+    weighted_losses,
+)
 from muybridge.recipes.codec_video import export_module
 from muybridge.train.items import Item
 from muybridge.train.trainer import Losses, Recipe
@@ -51,9 +59,7 @@ def recipe(
 
     def build() -> dict[str, nn.Module]:
         folder = Path(teacher)
-        text = PhraseEncoder()
-        load_into(text, folder / "text.safetensors", cast=lambda _: torch.float32, any_float=True)
-        student = load_transformer(folder / "base.safetensors", matrix_dtype=torch.float32)
+        student, text = load_export(folder)
         guide = load_transformer(folder / "base.safetensors", matrix_dtype=torch.float32)
         return {"base": student.train().requires_grad_(True), "text": text.requires_grad_(True), "teacher": guide}
 

