@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from muybridge import suites
 from muybridge.engine.clip import Clip
-from muybridge.errors import InvalidRequest, NotInstalled
+from muybridge.errors import InvalidRequest, NotInstalled, UserError
 from muybridge.evaluate import fitting, witness
 from muybridge.request import Request
 from muybridge.speech.durations import natural_durations
 from muybridge.speech.pacing import plan_request
 from muybridge.speech.phonemes import phonemes
-from muybridge.suites import adherence, drawings, image, speech, sync, whisper
+from muybridge.suites import adherence, drawings, evaluators, image, speech, sync, whisper
 from muybridge.suites.run import Run
 from muybridge.suites.table import Row, to_dict
 
@@ -186,10 +186,68 @@ def test_photos_are_those_that_no_recipe_trains_on() -> None:
         assert prompt
 
 
-def test_without_a_recogniser_the_install_line_is_told() -> None:
-    with pytest.raises(NotInstalled, match="pip install 'muybridge\\[evaluate\\]'") as error:
-        speech.recogniser("/bin/false")
+def test_without_an_evaluator_its_packages_and_the_page_are_told() -> None:
+    with pytest.raises(NotInstalled, match=r"faster_whisper.*evaluate\.md") as error:
+        evaluators.python_for(whisper.PACKAGES, "/bin/false")
     assert error.value.exit_code == 2
+    with pytest.raises(UserError, match="/no/such/python cannot be run"):
+        evaluators.python_for(whisper.PACKAGES, "/no/such/python")
+
+
+def test_faces_are_found_by_another_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program itself, over a stand-in of the net that finds white pixels: places, gaps and the end are ours."""
+    package = tmp_path / "mediapipe" / "python" / "solutions"
+    package.mkdir(parents=True)
+    (package / "face_mesh.py").write_text(STAND_IN)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    frames = np.zeros((12, 64, 112, 3), np.uint8)
+    for t in (0, 1, 2, 3, 4, 5, 8, 9, 10, 11):  # no face in 6 and 7
+        frames[t, 40, 20 + t] = 255
+    run = Run(None, 1, 0, tmp_path, True, evaluators=sys.executable)
+    finder = run.finder
+    assert finder is not None
+    found = finder.find(frames)
+    assert np.isnan(found[6:8]).all()
+    assert np.isfinite(np.delete(found, [6, 7], 0)).all()
+    assert found[0] == pytest.approx([2 * 20, 2 * 40, 2 * 16])  # in pixels of 224 x 128; brows are 16 over the mouth
+    assert evaluators.steadied(found)[6] == pytest.approx([2 * 26, 2 * 40, 2 * 16], abs=3)
+    run.__dict__["witness"] = MouthNearFace()
+    seen, unseen = run.lips(frames), run.lips(np.zeros_like(frames))
+    assert seen.seen_share == pytest.approx(10 / 12)
+    assert seen.opening_T[0] == pytest.approx(40, abs=5)
+    assert unseen.seen_share == 0
+    assert not unseen.opening_T.any()
+    run.close()
+    monkeypatch.delenv("PYTHONPATH")
+    broken = evaluators.FaceFinder(sys.executable)
+    with pytest.raises(UserError, match=r"(?s)The face mesh stopped: .*mediapipe"):
+        broken.find(frames)
+    broken.close()
+
+
+class MouthNearFace:
+    """A witness who says where it was told to look."""
+
+    def aperture(self, frames_TYX3: NDArray[np.uint8], faces_T3: NDArray[np.float32]) -> NDArray[np.float64]:
+        assert len(frames_TYX3) == len(faces_T3)
+        return faces_T3[:, 0].astype(np.float64)
+
+
+STAND_IN = """
+from types import SimpleNamespace as N
+import numpy as np
+class FaceMesh:
+    def __init__(self, **_): pass
+    def __enter__(self): return self
+    def __exit__(self, *_): pass
+    def process(self, frame):
+        y, x = (frame.sum(-1) > 0).nonzero()
+        if not len(x): return N(multi_face_landmarks=None)
+        brows = (70, 63, 105, 66, 107, 336, 296, 334, 293, 300)
+        high, wide = frame.shape[:2]
+        marks = [N(x=x[0] / wide, y=(y[0] - 16 * (k in brows)) / high) for k in range(478)]
+        return N(multi_face_landmarks=[N(landmark=marks)])
+"""
 
 
 def test_the_recogniser_is_another_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

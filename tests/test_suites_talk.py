@@ -14,7 +14,7 @@ from test_suites import RATE, spoken
 
 from muybridge.errors import NotInstalled
 from muybridge.speech.pacing import plan_request
-from muybridge.suites import pair, programme, speech
+from muybridge.suites import evaluators, pair, programme, speech
 from muybridge.suites.run import Run
 from muybridge.suites.sync import planned_opening
 from muybridge.suites.table import Row
@@ -68,7 +68,7 @@ def test_drift_and_another_person_show_over_the_bars(
 
     monkeypatch.setattr(programme, "drawn", drawn)
     monkeypatch.setattr(programme, "LANGUAGES", ("en", "ja"))
-    monkeypatch.setattr(speech, "recogniser", lambda _: (_ for _ in ()).throw(NotInstalled("none")))
+    monkeypatch.setattr(evaluators, "python_for", lambda *_: (_ for _ in ()).throw(NotInstalled("none")))
     rows = programme.evaluate(run_of(None, tmp_path, 3))
     assert all(row.figure is None for row in rows) and len(rows) == 10
     for language in ("en", "ja"):

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from muybridge.suites.run import Run
 
 
 def register(app: typer.Typer) -> None:
@@ -21,6 +24,9 @@ def drift(
     seams: Annotated[
         str | None, typer.Option(help="Seconds where windows meet, by comma; else as the file itself says.")
     ] = None,
+    evaluators: Annotated[
+        str | None, typer.Option(envvar="MUYBRIDGE_EVALUATORS", help="Python with MediaPipe, if not this one.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Test clips for zero drift: slope, offset, worst window, steps, seams and container, each beside its bound.
@@ -32,13 +38,15 @@ def drift(
     """
     from muybridge.evaluate.drift_report import draw, judge_clip, page_lines, plain, seams_from, truth_path
     from muybridge.evaluate.pooled import pool
+    from muybridge.suites.run import Run
 
     given = None if seams is None else seams_from(seams)
     reports, printed = [], []
+    run = Run(None, quiet=as_json, evaluators=evaluators)
     for clip in clips:
         opening = person = None
         if not truth_path(clip).is_file():
-            opening, person = _witness(as_json)
+            opening, person = _witness(run)
         report = judge_clip(clip, opening, person, given)
         pages = [str(draw(report, out / f"{clip.stem}.drift{ending}")) for ending in (".png", ".pdf")]
         reports.append(report)
@@ -47,6 +55,7 @@ def drift(
             print(
                 "\n".join([f"{clip}: {'passes' if report.passes else 'does not pass'}", *page_lines(report), pages[0]])
             )
+    run.close()
     together = pool(reports)
     if as_json:
         pooled = None if together is None else asdict(together) | {"passes": together.passes}
@@ -55,11 +64,11 @@ def drift(
         print(together.line())
 
 
-def _witness(quiet: bool) -> Any:  # noqa: ANN401  (two functions of frames)
-    """Opening and person by the witness of the evaluation suites."""
+def _witness(run: Run) -> Any:  # noqa: ANN401  (two functions of frames)
+    """Opening and person by the eye of the evaluation suites."""
     import numpy as np
 
-    from muybridge.suites.fitted import witness
+    def person(frames_TYX3: Any) -> Any:  # noqa: ANN401  (arrays)
+        return np.stack([run.witness.describe(frame[None], 1) for frame in frames_TYX3])
 
-    seen = witness(quiet)
-    return seen.aperture, lambda frames: np.stack([seen.describe(frame[None], 1) for frame in frames])
+    return lambda frames_TYX3: run.lips(frames_TYX3).opening_T, person

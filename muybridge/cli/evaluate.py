@@ -22,8 +22,9 @@ def evaluate(
     count: Annotated[int, typer.Option(min=1, help="Clips per row.")] = 8,
     seed: Annotated[int, typer.Option(min=0, help="Which test items, and the noise of the clips.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for plots.")] = Path("evaluation"),
-    asr_python: Annotated[
-        str | None, typer.Option(envvar="MUYBRIDGE_ASR_PYTHON", help="Python with the evaluate extra, if not this one.")
+    evaluators: Annotated[
+        str | None,
+        typer.Option(envvar="MUYBRIDGE_EVALUATORS", help="Python with MediaPipe, Whisper and DNSMOS, if not this one."),
     ] = None,
     long: Annotated[
         list[Path] | None, typer.Option(help="With sync: judge these long clips for drift, as `muybridge drift` does.")
@@ -34,12 +35,12 @@ def evaluate(
     if long:
         from muybridge.cli.drift import drift
 
-        drift(long, out, None, as_json)
+        drift(long, out, None, evaluators, as_json)
         return
     from muybridge import suites
     from muybridge.suites.table import show, to_dict
 
-    rows = suites.evaluate(suite, model, count, seed, out, quiet=as_json, asr_python=asr_python)
+    rows = suites.evaluate(suite, model, count, seed, out, quiet=as_json, evaluators=evaluators)
     if as_json:
         print(json.dumps(to_dict(rows)))
     else:

@@ -27,7 +27,7 @@ def evaluate(
     seed: int = 0,
     out: Path = Path("evaluation"),
     quiet: bool = False,
-    asr_python: str | None = None,
+    evaluators: str | None = None,
 ) -> list[Row]:
     """Rows of `suite`. Where tiny ships no weights, and for the model "truth", the figures are left out.
 
@@ -40,9 +40,12 @@ def evaluate(
         raise InvalidRequest(f"There is no suite {suite!r}; choose one of {', '.join(SUITES)}.", "suite")
     module = importlib.import_module(f"muybridge.suites.{suite}")
     if suite == "codec":
-        return list(module.evaluate(Run(None, count, seed, out, quiet), _video_codec(model)))
-    run = Run(_engine(model), count, seed, out, quiet, asr_python)
-    return list(module.evaluate(run))
+        return list(module.evaluate(Run(None, count, seed, out, quiet, evaluators), _video_codec(model)))
+    run = Run(_engine(model), count, seed, out, quiet, evaluators)
+    try:
+        return list(module.evaluate(run))
+    finally:
+        run.close()
 
 
 def _engine(model: str) -> Engine | None:

@@ -56,7 +56,7 @@ def halves(frames_TYX3: Bytes) -> tuple[Bytes, Bytes]:
 def openings(run: Run, frames_TYX3: Bytes) -> tuple[Floats, Floats]:
     """The opening of each side's mouth a frame."""
     left, right = halves(frames_TYX3)
-    return run.witness.aperture(left), run.witness.aperture(right)
+    return run.lips(left).opening_T, run.lips(right).opening_T
 
 
 def right_lips(opening: tuple[Floats, Floats], said: Sequence[tuple[str, float, float]]) -> list[bool]:

@@ -19,7 +19,7 @@ from muybridge.evaluate.drift_report import Report, judge
 from muybridge.evaluate.pooled import pool
 from muybridge.evaluate.words import error_rate
 from muybridge.shapes import FPS
-from muybridge.suites import drawings, speech
+from muybridge.suites import drawings, evaluators, speech, whisper
 from muybridge.suites.run import LANGUAGES, Run
 from muybridge.suites.table import Row
 
@@ -170,7 +170,7 @@ def written(run: Run, language: str, number: int) -> Talk:
 def _seen(run: Run, pixels_TYX3: NDArray[np.uint8]) -> tuple[Floats, Floats]:
     """(opening a frame, person a second)."""
     people = [run.witness.describe(pixels_TYX3[k : k + 1], 1) for k in range(0, len(pixels_TYX3), FPS)]
-    return run.witness.aperture(pixels_TYX3), np.stack(people)
+    return run.lips(pixels_TYX3).opening_T, np.stack(people)
 
 
 def _rows(run: Run, language: str, made: list[Talk] | None, true: list[Talk], folder: Path) -> list[Row]:
@@ -191,7 +191,7 @@ def _rows(run: Run, language: str, made: list[Talk] | None, true: list[Talk], fo
     moves = [None if talks is None else float(np.median([t.person_moves for t in talks])) for talks in (made, true)]
     rows.append(Row(f"{language}: person, end from start, in spreads", moves[0], moves[1], "<= 1", len(true)))
     try:
-        python = speech.recogniser(run.asr_python)
+        python = evaluators.python_for(whisper.PACKAGES, run.evaluators)
     except NotInstalled:
         return rows
     worse = [None if not talks else _worse(python, folder, language, talks) for talks in (made, true)]

