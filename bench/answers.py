@@ -19,7 +19,8 @@ import torch
 from muybridge.config import ModelConfig
 from muybridge.flow.objective import interpolate, velocity_target
 from muybridge.flow.scaling import velocity_of
-from muybridge.recipes.base import Task, heard, load_export, recipe, shortened, velocities, with_moments
+from muybridge.recipes.base import Task, load_export, recipe, velocities, with_moments
+from muybridge.train.cuts import heard, shortened
 from muybridge.train.items import Item
 from muybridge.train.latents import read
 from muybridge.train.trainer import train

@@ -25,6 +25,7 @@ from muybridge.flow.guidance import GuidancePolicy, Scales
 
 TOKEN = 32  # pixels a side
 WAYS: tuple[tuple[Rule, int, float, float], ...] = (
+    ("distilled", 8, 1.0, 16.0),
     ("euler", 12, 2.0, 16.0),
     ("distilled", 12, 2.0, 16.0),
     ("distilled", 12, 3.0, 16.0),
@@ -56,7 +57,7 @@ def main() -> None:
     print(f"{'rule':10} {'steps':>5} {'guidance':>8} {'shift':>5} {'seams':>6} {'over time':>9}")
     for rule, steps, scale, shift in WAYS:
         policy = GuidancePolicy(Scales(video=scale))
-        sampling.BASE["tiny"] = Sampling(steps, rule, policy, shift, audio_rule="euler")
+        sampling.BASE[engine.parts.size] = Sampling(steps, rule, policy, shift, audio_rule="euler")
         rows, found, moved = [], [], []
         for seed, prompt in enumerate(track(PROMPTS[: asked.prompts], f"{rule} {steps}")):
             frames = engine.generate(muybridge.Request(prompt, size="224x128", seconds=3, seed=seed)).frames_TYXC

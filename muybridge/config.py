@@ -40,6 +40,7 @@ class ModelConfig:
     time_scale: float = 1.0  # clock units (160 ms) per unit of rotary position; finer for small models
     video_moments: tuple[float, ...] = ()  # mean square of each latent channel: see flow/scaling.py; none: velocities
     audio_moments: tuple[float, ...] = ()
+    distilled: bool = False  # of the tiny size: eight steps without guidance (recipes/few_step.py)
 
     @property
     def num_heads_q(self) -> int:
@@ -107,7 +108,7 @@ TINY_UPSCALER = replace(
 )
 
 SIZES: dict[str, ModelConfig] = {c.name: c for c in (TINY, TINY_UPSCALER, FIFTEEN_B, FIFTEEN_B_1080P)}
-SIZE_ALIASES = {"15b-base": "15b", "15b-distill": "15b", "15b-540p": "15b"}
+SIZE_ALIASES = {"tiny-base": "tiny", "15b-base": "15b", "15b-distill": "15b", "15b-540p": "15b"}
 
 
 def model_config(size: str) -> ModelConfig:

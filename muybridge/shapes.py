@@ -23,7 +23,8 @@ AUDIO_CHANNELS = 64
 PATCH = 2  # latent rows and columns in one token
 GRID = STRIDE_Y * PATCH  # rendered sizes are multiples of this many pixels
 BASE_AREA = 448 * 256  # pixels of the base stage, at any aspect ratio
-BASE_AREAS = {"tiny": 224 * 128}  # of sizes that were trained on other pictures than the open 15B's
+# Of sizes that were trained on other pictures than the open 15B's.
+BASE_AREAS = {"tiny": 224 * 128, "tiny-base": 224 * 128}
 
 SMALL_UPSCALE_AREA = 1024 * 576  # pixels up to which the open 15B upscales with full attention
 
@@ -167,7 +168,7 @@ def base_size(across: float, down: float, pixels: int = BASE_AREA) -> PixelSize:
 
 
 # Steps and guidance passes where they are not 8 and 1; tests hold them against engine/sampling.py.
-BASE_STEPS = {"15b-base": (32, 2), "tiny": (12, 2)}
+BASE_STEPS = {"15b-base": (32, 2), "tiny-base": (12, 2)}
 
 
 @dataclass(frozen=True)
@@ -320,7 +321,7 @@ def cost(request: Request, size: str, machine: Machine = H100) -> Cost:
     attention = sum(s.attention_flops for s in stages)
     out = request.pixel_size.on_grid
     pixels = clock(request.seconds).num_decoded_frames * out.width * out.height
-    decode = pixels * DECODE_FLOPS_PER_PIXEL["tiny" if size == "tiny" else "15b"] / machine.linear_flops_per_s
+    decode = pixels * DECODE_FLOPS_PER_PIXEL["tiny" if size.startswith("tiny") else "15b"] / machine.linear_flops_per_s
     seconds = linear / machine.linear_flops_per_s + attention / machine.attention_flops_per_s + decode
     peak = max(s.weight_bytes + s.activation_bytes for s in stages)
     return Cost(linear + attention, peak, seconds, tuple(stages))
@@ -330,6 +331,6 @@ def _stage_size(size: str, plan: StagePlan) -> str:
     """The config that runs a stage: the open 15B keeps full attention up to 540p and windows above it."""
     if plan.name == "base":
         return size
-    if size == "tiny":
+    if size.startswith("tiny"):
         return "tiny-upscaler"
     return "15b-1080p" if plan.size.width * plan.size.height > SMALL_UPSCALE_AREA else "15b"

@@ -122,7 +122,7 @@ def test_five_seconds_of_1080p_cost_what_was_published() -> None:
     assert estimate.bytes > upscaler.weight_bytes
 
 
-@pytest.mark.parametrize("size", ["tiny", "15b", "15b-base", "15b-distill"])
+@pytest.mark.parametrize("size", ["tiny", "tiny-base", "15b", "15b-base", "15b-distill"])
 @pytest.mark.parametrize("tier", TIERS)
 def test_cost_grows_with_length_and_pixels(size: str, tier: str) -> None:
     costs = [cost(Request("x", size=tier, seconds=s), size) for s in (3, 5, 10, 15)]
@@ -140,10 +140,11 @@ def test_the_undistilled_base_costs_64_passes() -> None:
 
 def test_guidance_doubles_and_steps_multiply() -> None:
     plain = Request("x", size="224x128")  # the base stage alone: the upscaler knows neither
-    single, default = cost(plain.replace(guidance_scale=1.0), "tiny"), cost(plain, "tiny")
+    single, default = cost(plain.replace(guidance_scale=1.0), "tiny-base"), cost(plain, "tiny-base")
     assert default.flops == pytest.approx(2 * single.flops)
-    assert cost(plain.replace(guidance_scale=3.0), "tiny").flops == pytest.approx(default.flops)
-    assert cost(plain.replace(num_inference_steps=24), "tiny").flops == pytest.approx(2 * default.flops)
+    assert cost(plain.replace(guidance_scale=3.0), "tiny-base").flops == pytest.approx(default.flops)
+    assert cost(plain.replace(num_inference_steps=24), "tiny-base").flops == pytest.approx(2 * default.flops)
+    assert cost(plain, "tiny").flops == pytest.approx(default.flops * 8 / 24)  # distilled: 8 x 1 for 12 x 2
 
 
 @pytest.mark.parametrize("tier", ["480p", "720p", "1080p"])

@@ -73,8 +73,7 @@ def test_late_lips_show_as_lag_and_cost_correlation(
     late: int, r: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sync, "_clips", talking)
-    monkeypatch.setattr(sync, "LANGUAGES", ("en",))
-    run = Run(Speaker(late), 1, 0, tmp_path, True, known_witness=Eye())  # type: ignore[arg-type]  # stand-ins
+    run = Run(Speaker(late), 1, 0, tmp_path, True, ("en",), known_witness=Eye())  # type: ignore[arg-type]  # stand-ins
     rows = {row.what: row for row in sync.evaluate(run)}
     lag = rows["en: lips behind the plan (ms)"]
     assert lag.figure == pytest.approx(40 * late, abs=8)
@@ -92,8 +91,7 @@ def test_late_lips_show_as_lag_and_cost_correlation(
 
 def test_a_still_mouth_has_no_correlation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sync, "_clips", talking)
-    monkeypatch.setattr(sync, "LANGUAGES", ("en",))
-    run = Run(Speaker(0, still=True), 1, 0, tmp_path, True, known_witness=Eye())  # type: ignore[arg-type]  # stand-ins
+    run = Run(Speaker(0, still=True), 1, 0, tmp_path, True, ("en",), known_witness=Eye())  # type: ignore[arg-type]  # stand-ins
     rows = {row.what: row.figure for row in sync.evaluate(run)}
     assert rows["en: r of opening and plan"] == 0.0
     assert rows["shifts of 3 frames seen"] == 0.0
@@ -101,8 +99,7 @@ def test_a_still_mouth_has_no_correlation(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_without_weights_there_are_ceilings_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sync, "_clips", talking)
-    monkeypatch.setattr(sync, "LANGUAGES", ("en",))
-    rows = sync.evaluate(Run(None, 1, 0, tmp_path, True, known_witness=Eye()))  # type: ignore[arg-type]  # as above
+    rows = sync.evaluate(Run(None, 1, 0, tmp_path, True, ("en",), known_witness=Eye()))  # type: ignore[arg-type]  # as above
     assert all(row.figure is None for row in rows)
     assert all(row.ceiling is not None for row in rows)
 
@@ -262,7 +259,9 @@ def test_the_recogniser_is_another_process(tmp_path: Path, monkeypatch: pytest.M
     assert pair[1] == {"said": "hello", "heard": "HELLO"}
 
 
-def test_unknown_suites_are_named(tmp_path: Path) -> None:
+def test_unknown_suites_and_languages_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequest, match="'tlh'; choose of en, zh"):
+        suites.evaluate("sync", "truth", out=tmp_path, languages=("en", "tlh"))
     with pytest.raises(InvalidRequest, match="sync"):
         suites.evaluate("taste", out=tmp_path)
 

@@ -15,7 +15,7 @@ from test_suites import RATE, spoken
 from muybridge.errors import NotInstalled
 from muybridge.speech.pacing import plan_request
 from muybridge.suites import evaluators, pair, programme, speech
-from muybridge.suites.run import Run
+from muybridge.suites.run import LANGUAGES, Run
 from muybridge.suites.sync import planned_opening
 from muybridge.suites.table import Row
 
@@ -33,8 +33,8 @@ class Eye:
         return np.asarray(frames_TYX3[0, 0, 0] + 0.0 * count, np.float64)
 
 
-def run_of(engine: object, tmp_path: Path, count: int = 1) -> Run:
-    return Run(engine, count, 0, tmp_path, True, known_witness=Eye())  # type: ignore[arg-type]  # stand-ins
+def run_of(engine: object, tmp_path: Path, count: int = 1, languages: tuple[str, ...] = LANGUAGES) -> Run:
+    return Run(engine, count, 0, tmp_path, True, languages, known_witness=Eye())  # type: ignore[arg-type]  # stand-ins
 
 
 def true_talk(
@@ -67,9 +67,8 @@ def test_drift_and_another_person_show_over_the_bars(
         return true_talk(language, number, late_ms, moved)
 
     monkeypatch.setattr(programme, "drawn", drawn)
-    monkeypatch.setattr(programme, "LANGUAGES", ("en", "ja"))
     monkeypatch.setattr(evaluators, "python_for", lambda *_: (_ for _ in ()).throw(NotInstalled("none")))
-    rows = programme.evaluate(run_of(None, tmp_path, 3))
+    rows = programme.evaluate(run_of(None, tmp_path, 3, ("en", "ja")))
     assert all(row.figure is None for row in rows) and len(rows) == 10
     for language in ("en", "ja"):
         slope, person = figures(rows, language, "slope").ceiling, figures(rows, language, "person").ceiling
@@ -139,8 +138,7 @@ def test_a_pair_is_asked_for_by_side_and_timed_by_its_plan(tmp_path: Path, monke
     from muybridge.engine.clip import Clip
 
     CLIP = Clip(np.zeros((1, 1, 1, 3), np.uint8), None, RATE)
-    monkeypatch.setattr(pair, "LANGUAGES", ("en", "fr", "ko"))
     monkeypatch.setattr(pair, "_clips", lambda *_: iter([(two_mouths("left"), [("left", 0.5, 2.5)])]))
-    rows = pair.evaluate(run_of(Turns(), tmp_path))
+    rows = pair.evaluate(run_of(Turns(), tmp_path, 1, ("en", "fr", "ko")))
     assert [(row.figure, row.ceiling) for row in rows] == [(1.0, 1.0)] * 3 and len(asked) == 3
     assert all(request.seconds <= 15 for request in asked)

@@ -20,9 +20,10 @@ from muybridge.model.weights import load_transformer
 from muybridge.model.world_audio_codec import WorldAudioCodec
 from muybridge.recipes import base, few_step
 from muybridge.recipes.base import Task as BaseTask
-from muybridge.recipes.base import anywhere, channel_weights, loss_weights, shortened, with_mouth
+from muybridge.recipes.base import channel_weights, loss_weights
 from muybridge.recipes.codec_video import export_module, principal_patches, to_tensor
 from muybridge.train import frames, latents, takes
+from muybridge.train.cuts import anywhere, shortened, with_mouth
 from muybridge.train.items import Item
 from muybridge.train.muon import Muon, orthogonalise
 from muybridge.train.trainer import Recipe, train

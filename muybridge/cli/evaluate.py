@@ -26,6 +26,9 @@ def evaluate(
         str | None,
         typer.Option(envvar="MUYBRIDGE_EVALUATORS", help="Python with MediaPipe, Whisper and DNSMOS, if not this one."),
     ] = None,
+    languages: Annotated[
+        str | None, typer.Option(help="Of the suites that speak, by comma; default: all seven.")
+    ] = None,
     long: Annotated[
         list[Path] | None, typer.Option(help="With sync: judge these long clips for drift, as `muybridge drift` does.")
     ] = None,
@@ -40,7 +43,8 @@ def evaluate(
     from muybridge import suites
     from muybridge.suites.table import show, to_dict
 
-    rows = suites.evaluate(suite, model, count, seed, out, quiet=as_json, evaluators=evaluators)
+    chosen = {} if languages is None else {"languages": tuple(languages.split(","))}
+    rows = suites.evaluate(suite, model, count, seed, out, quiet=as_json, evaluators=evaluators, **chosen)
     if as_json:
         print(json.dumps(to_dict(rows)))
     else:

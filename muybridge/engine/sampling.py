@@ -35,10 +35,11 @@ class Sampling:
 BASE: dict[str, Sampling] = {
     "15b": Sampling(8, "distilled"),
     "15b-base": Sampling(32, "unipc", BASE_15B),
-    # Most of a small model's decisions fall near pure noise, and its last step, from sigma 0.59, leaves out the fine
+    # Most of a small model's decisions fall near pure noise, and its last step, from far over 0, leaves out the fine
     # detail that it would only guess at. Fresh noise at each step was chosen by eye, for whole heads; bench/samplers.py
     # finds as many seams by either rule (docs/log.md). The sound follows its phones without either.
-    "tiny": Sampling(12, "distilled", GuidancePolicy(Scales(video=2.0)), shift=16.0, audio_rule="euler"),
+    "tiny-base": Sampling(12, "distilled", GuidancePolicy(Scales(video=2.0)), shift=16.0, audio_rule="euler"),
+    "tiny": Sampling(8, "distilled", shift=16.0, audio_rule="euler"),
 }
 UPSCALER: dict[str, Sampling] = {
     "15b": Sampling(5, "unipc"),

@@ -31,7 +31,7 @@ def load_tiny(folder: Path, device: torch.device, asked: Precision = "auto") -> 
     upscaler = load_transformer(large, matrix_dtype=torch.float32) if large.is_file() else None
     text = _filled(PhraseEncoder(), folder / f"{TEXT}.safetensors")
     return Components(
-        "tiny",
+        "tiny" if base.config.distilled else "tiny-base",
         precision.apply(base, chosen).to(device),
         None if upscaler is None else precision.apply(upscaler, chosen).to(device),
         load_video_codec(folder / f"{VIDEO_CODEC}.safetensors").to(device),

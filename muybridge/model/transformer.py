@@ -88,7 +88,9 @@ class Adapter(nn.Module):
         self.rope = RotaryBands(config.num_bands)
         self.role_embedding: nn.Embedding | None = None
         if config.num_roles:
-            self.role_embedding = nn.Embedding(config.num_roles, config.hidden_size)
+            # Not drawn at random and then filled: normal_ on the meta device, too, imports the compiler.
+            roles = torch.zeros(config.num_roles, config.hidden_size)
+            self.role_embedding = nn.Embedding.from_pretrained(roles, freeze=False)
 
     def forward(self, packed: Packed) -> Tensor:
         embedders = (self.video_embedder, self.audio_embedder, self.text_embedder)
@@ -104,7 +106,9 @@ class RotaryBands(nn.Module):
 
     def __init__(self, num_bands: int) -> None:
         super().__init__()
-        self.register_buffer("bands", ROTARY_THETA ** (-torch.arange(num_bands, dtype=torch.float32) / num_bands))
+        # Numbers, not tensors: on the meta device torch's arange imports the compiler, 2 s of a command's start.
+        bands = [ROTARY_THETA ** (-j / num_bands) for j in range(num_bands)]
+        self.register_buffer("bands", torch.tensor(bands, dtype=torch.float32))
         self.bands: Tensor
 
 

@@ -26,8 +26,8 @@ from muybridge.model.transformer import Transformer
 from muybridge.model.weights import load_into, load_transformer, save
 from muybridge.recipes.codec_video import export_module
 from muybridge.request import reference_name
-from muybridge.shapes import FPS, STRIDE_T
-from muybridge.train.items import EMPTY_TEXT, Item, ItemLine
+from muybridge.train.cuts import mix
+from muybridge.train.items import EMPTY_TEXT, Item
 from muybridge.train.latents import LatentCache
 from muybridge.train.trainer import Losses, Recipe
 
@@ -73,44 +73,30 @@ def recipe(
 ) -> Recipe:
     """All settings; `latents` is what `muybridge world latents` wrote with the trained codecs.
 
-    Three steps in four draw only items whose mouth covers at least `closest` of a token (0: all are drawn alike).
-    `num_stills` of a batch's items come from the latents of `stills`, `quiet_stills` of them without sound; clips are
-    cut to `longest` latents (0: never) seven times in eight, half of them from the middle. Words are left out, and
-    phrases kept, of a share `drop_words`. With `codec`, a latent channel weighs by what it moves in the picture.
+    What a batch is mixed of says train/cuts.py (`mix`). Words are left out, and phrases kept, of a share `drop_words`.
+    With `codec`, a latent channel weighs by what it moves in the picture.
     `scaled`: the network answers as flow/scaling.py says. `start` is the folder of an earlier run's export to begin
     with. Matrices inside of the blocks are trained by Muon with `muon`, at `inner_rate` times the learning rate.
     """
     settings: dict[str, Any] = dict(locals())
-    from muybridge.train import latents as cache
-
-    items = cache.read(Path(latents))
-    still_items = cache.read(Path(stills)) if num_stills else None
-    near = [c.only(with_mouth(c, closest)) if closest and c else c for c in (items, still_items)]
+    mixed = mix(latents, stills, num_stills, quiet_stills, longest, closest)
     weight_C = channel_weights(load_video_codec(Path(codec))) if codec else None
     config = replace(
         TINY, num_layers=num_layers, hidden_size=hidden_size, head_dim=head_dim, mm_layers=(0, num_layers - 1)
     )
 
     def build() -> dict[str, nn.Module]:
-        caches = [items] if still_items is None else [items, still_items]
         if not start:
-            shape = with_moments(config, caches) if scaled else config
+            shape = with_moments(config, mixed.caches) if scaled else config
             return {"base": Transformer(shape).initialise(), "text": PhraseEncoder()}
         base, text = load_export(Path(start))
-        base.config = with_moments(base.config, caches) if scaled else base.config
+        base.config = with_moments(base.config, mixed.caches) if scaled else base.config
         return {"base": base.train().requires_grad_(True), "text": text.requires_grad_(True)}
 
     def batch(step: int, device: torch.device) -> list[tuple[Item, Task]]:
         generator = torch.Generator().manual_seed(step)
         sigmas = sample_sigma(batch_size, shift=shift, generator=generator)
-        source, still_source = (items, still_items) if step % 4 == 0 else near
-        assert source is not None
-        drawn = source.batch(step, batch_size - num_stills)
-        if longest and step % 8:
-            drawn = [anywhere(item, longest, generator) for item in drawn]
-        if still_source is not None:
-            stills = still_source.batch(step, num_stills)
-            drawn += [heard(item, 0 if k >= quiet_stills else 1) for k, item in enumerate(stills)]
+        drawn = mixed.batch(step, batch_size, generator)
         return [
             (item.to(device), draw_task(item, float(sigma), generator, drop_words))
             for item, sigma in zip(drawn, sigmas, strict=True)
@@ -155,11 +141,6 @@ def load_export(folder: Path) -> tuple[Transformer, PhraseEncoder]:
     return base, text
 
 
-def with_mouth(cache: LatentCache, least: float) -> list[int]:
-    """The numbers of the items in which a mouth covers at least `least` of a token in some latent."""
-    return [k for k in range(len(cache)) if float(cache.item(k).mouth_TYX.sum((1, 2)).max()) >= least]
-
-
 def channel_weights(codec: TinyVideoCodec) -> Tensor:
     """[C], mean 1: the square root of how far one unit of a channel of the latent moves the picture's pixels."""
     moved_C = codec.decode_straight.weight.flatten(1).norm(dim=0) * codec.std_C
@@ -173,56 +154,6 @@ def with_moments(config: ModelConfig, caches: Sequence[LatentCache], most: int =
     video = torch.stack([i.video.square().mean((1, 2, 3)) for i in items]).mean(0)
     audio = torch.cat([i.audio for i in items]).square().mean(0)
     return replace(config, video_moments=tuple(video.tolist()), audio_moments=tuple(audio.tolist()))
-
-
-def heard(still: Item, count: int) -> Item:
-    """A still with the sound of a clip of `count` latents (0: with all of it)."""
-    num_audio = STRIDE_T * (count - 1) + 1 if count else len(still.audio)
-    return replace(still, audio=still.audio[:num_audio], lines=_between(still.lines, 0.0, num_audio / FPS))
-
-
-def _between(lines: tuple[ItemLine, ...], start_s: float, end_s: float) -> tuple[ItemLine, ...]:
-    """Lines with the phones whose middles lie in a span, on its own clock; times are in order, so those are a run."""
-    found = []
-    for line in lines:
-        first, last = (sum(middle < limit for middle in line.middles_s) for limit in (start_s, end_s))
-        middles = tuple(middle - start_s for middle in line.middles_s[first:last])
-        if middles:
-            found.append(replace(line, ids=line.ids[first:last], middles_s=middles))
-    return tuple(found)
-
-
-def shortened(item: Item, count: int, first: int = 0) -> Item:
-    """`count` latents of a clip from latent `first`, with the sound, the beats and the phones of their span.
-
-    A clip's first latent shows one frame. Cut in the middle it shows four, of which the last counts as the first frame.
-    """
-    if item.video.shape[1] <= count:
-        return item
-    start, num_audio = STRIDE_T * first, STRIDE_T * (count - 1) + 1
-    start_s, end_s = start / FPS, (start + num_audio) / FPS
-    cut = slice(first, first + count)
-    return replace(
-        item,
-        video=item.video[:, cut],
-        audio=item.audio[start : start + num_audio],
-        mouth_TYX=item.mouth_TYX[cut],
-        beats=tuple(
-            replace(b, start_s=max(b.start_s, start_s) - start_s, end_s=min(b.end_s, end_s) - start_s)
-            for b in item.beats
-            if b.start_s < end_s and b.end_s > start_s
-        ),
-        lines=_between(item.lines, start_s, end_s),
-        source=None if item.source is None else item.source[:, cut],
-        edited_TYX=None if item.edited_TYX is None else item.edited_TYX[cut],
-    )
-
-
-def anywhere(item: Item, count: int, generator: torch.Generator) -> Item:
-    """A span of `count` latents of the clip, half of the time from its beginning."""
-    spare = max(0, item.video.shape[1] - count)
-    first = int(torch.randint(2 * spare + 1, (1,), generator=generator)) - spare
-    return shortened(item, count, max(0, first))
 
 
 def draw_task(item: Item, sigma: float, generator: torch.Generator, drop_words: float = 0.0) -> Task:
@@ -285,12 +216,8 @@ def velocities(
     text: PhraseEncoder,
     pairs: list[tuple[Item, Task]],
     noisy: list[tuple[Tensor, Tensor]],
-    level: float | None = None,
 ) -> list[tuple[Tensor, Tensor]]:
-    """Velocity of each item's target, video [C, T, Y, X] and audio [A, C], in one packed pass.
-
-    `level` is the noise level of all of them; by default each task says its own.
-    """
+    """Velocity of each item's target, video [C, T, Y, X] and audio [A, C], in one packed pass."""
     said = [scene_of(item, task) for item, task in pairs] + [b.pieces for item, _ in pairs for b in item.beats]
     found = LookedUp(text, said)
     samples = [sequence_of(item, task, found, *x) for (item, task), x in zip(pairs, noisy, strict=True)]
@@ -302,11 +229,10 @@ def velocities(
     for (item, task), x, video, audio in zip(pairs, noisy, video_parts, audio_parts, strict=True):
         _, frames, rows, cols = item.video.shape
         answer = unpatchify(video[: frames * (rows // 2) * (cols // 2)], rows, cols)
-        sigma = task.sigma if level is None else level
         out.append(
             (
-                velocity_of(answer, x[0], sigma, base.config.video_moments, 0),
-                velocity_of(audio[: len(item.audio)], x[1], sigma, base.config.audio_moments, 1),
+                velocity_of(answer, x[0], task.sigma, base.config.video_moments, 0),
+                velocity_of(audio[: len(item.audio)], x[1], task.sigma, base.config.audio_moments, 1),
             )
         )
     return out

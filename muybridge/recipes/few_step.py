@@ -1,12 +1,12 @@
 """From many guided steps to eight without guidance: the student's one step lands where the teacher's path ends.
 
 For a step of the few-step schedule, the teacher (the trained base, guided) follows its flow in `substeps` small Euler
-steps; the student learns the straight velocity between the two ends. Its sampler is the same Euler step.
+steps; the student learns the straight velocity between the two ends. With one substep that is the teacher's guided
+velocity itself, which is what a sampler needs that makes new noise at each step.
 """
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,61 +31,76 @@ from muybridge.recipes.base import (
     weighted_losses,
 )
 from muybridge.recipes.codec_video import export_module
+from muybridge.train.cuts import mix
 from muybridge.train.items import Item
 from muybridge.train.trainer import Losses, Recipe
 
 Pairs = list[tuple[Item, Task]]
 State = list[tuple[Tensor, Tensor]]
+Levels = list[tuple[float, float]]  # (from, to) of each item
 
 
 def recipe(
     latents: str = "runs/latents",
     teacher: str = "runs/base/export",
+    stills: str = "",
     batch_size: int = 8,
+    num_stills: int = 0,
+    quiet_stills: int = 0,
+    longest: int = 0,
     num_steps: int = 8_000,
     learning_rate: float = 1e-4,
+    average_decay: float = 0.9995,
+    muon: bool = False,
+    inner_rate: float = 1.0,
     num_inference_steps: int = 8,
-    substeps: int = 3,
-    guidance_scale: float = 3.0,
-    shift: float = 3.0,
+    substeps: int = 1,
+    guidance_scale: float = 2.0,
+    audio_guidance_scale: float = 1.0,
+    shift: float = 16.0,
     mouth_weight: float = 8.0,
 ) -> Recipe:
-    """All settings; `teacher` is what the base recipe exported."""
-    settings: dict[str, Any] = dict(locals())
-    from muybridge.train import latents as cache
+    """All settings; `teacher` is what the base recipe exported, `shift` that of the schedule it will be sampled with.
 
-    items = cache.read(Path(latents))
+    What a batch is mixed of says train/cuts.py (`mix`). Defaults fit engine/sampling.py.
+    """
+    settings: dict[str, Any] = dict(locals())
+    mixed = mix(latents, stills, num_stills, quiet_stills, longest)
     levels = shifted(num_inference_steps, shift).sigmas.tolist()
+    scales = (guidance_scale, audio_guidance_scale)
 
     def build() -> dict[str, nn.Module]:
         folder = Path(teacher)
         student, text = load_export(folder)
+        student.config = replace(student.config, distilled=True)
         guide = load_transformer(folder / "base.safetensors", matrix_dtype=torch.float32)
         return {"base": student.train().requires_grad_(True), "text": text.requires_grad_(True), "teacher": guide}
 
-    def batch(step: int, device: torch.device) -> Pairs:
+    def batch(step: int, device: torch.device) -> tuple[Pairs, Levels]:
         generator = torch.Generator().manual_seed(step)
-        position = int(torch.randint(num_inference_steps, (1,), generator=generator))
-        drawn = [item.to(device) for item in items.batch(step, batch_size)]
+        drawn = [item.to(device) for item in mixed.batch(step, batch_size, generator)]
+        at = torch.randint(num_inference_steps, (batch_size,), generator=generator).tolist()
         # The student is never guided, so it never sees a dropped condition.
-        return [(i, replace(draw_task(i, float(position), generator), drops=frozenset())) for i in drawn]
+        pairs = [
+            (i, replace(draw_task(i, levels[k], generator), drops=frozenset())) for i, k in zip(drawn, at, strict=True)
+        ]
+        return pairs, [(levels[k], levels[k + 1]) for k in at]
 
-    def loss(modules: dict[str, nn.Module], pairs: Pairs) -> Losses:
+    def loss(modules: dict[str, nn.Module], drawn: tuple[Pairs, Levels]) -> Losses:
         student, text, guide = modules["base"], modules["text"], modules["teacher"]
         assert isinstance(student, Transformer)
         assert isinstance(text, PhraseEncoder)
         assert isinstance(guide, Transformer)
-        position = int(pairs[0][1].sigma)
-        start_sigma, end_sigma = levels[position], levels[position + 1]
+        pairs, spans = drawn
         with torch.no_grad():
-            x = start_state(pairs, start_sigma)
-            end = teacher_end(guide, text, pairs, x, start_sigma, end_sigma, substeps, guidance_scale)
+            x = start_state(pairs)
+            end = teacher_end(guide, text, pairs, x, spans, substeps, scales)
         wanted = [
-            (step_target(a[0], b[0], start_sigma, end_sigma), step_target(a[1], b[1], start_sigma, end_sigma))
-            for a, b in zip(x, end, strict=True)
+            (step_target(a[0], b[0], *span), step_target(a[1], b[1], *span))
+            for a, b, span in zip(x, end, spans, strict=True)
         ]
         weights = [loss_weights(item, task, mouth_weight) for item, task in pairs]
-        return weighted_losses(velocities(student, text, pairs, x, start_sigma), wanted, weights, 1.0)
+        return weighted_losses(velocities(student, text, pairs, x), wanted, weights, 1.0)
 
     def export(modules: dict[str, nn.Module], folder: Path) -> None:
         student = modules["base"]
@@ -104,16 +119,19 @@ def recipe(
         export,
         num_steps=num_steps,
         learning_rate=learning_rate,
-        warmup_steps=100,
+        warmup_steps=min(100, num_steps // 20),
+        average_decay=average_decay,
+        inner=("base",) if muon else (),
+        inner_rate=inner_rate,
         frozen=("teacher", "text"),
     )
 
 
-def start_state(pairs: Pairs, sigma: float) -> State:
-    """Noised items at a level of the schedule, with what the task gives put back."""
+def start_state(pairs: Pairs) -> State:
+    """Items noised to the levels of their tasks, with what the task gives put back."""
     state = []
     for item, task in pairs:
-        level = torch.tensor([sigma], device=item.video.device)
+        level = torch.tensor([task.sigma], device=item.video.device)
         noisy = (interpolate(x[None], torch.randn_like(x)[None], level)[0] for x in (item.video, item.audio))
         state.append(keep_clean(item, task, *noisy))
     return state
@@ -124,20 +142,23 @@ def teacher_end(
     text: PhraseEncoder,
     pairs: Pairs,
     state: State,
-    start_sigma: float,
-    end_sigma: float,
+    spans: Levels,
     substeps: int,
-    scale: float,
+    scales: tuple[float, float],
 ) -> State:
-    """Where the guided teacher arrives in `substeps` even Euler steps."""
-    unguided = [(item, replace(task, drops=frozenset({"text"}))) for item, task in pairs]
-    levels = torch.linspace(start_sigma, end_sigma, substeps + 1).tolist()
-    for here, there in itertools.pairwise(levels):
-        full = velocities(teacher, text, pairs, state, here)
-        bare = velocities(teacher, text, unguided, state, here)
+    """Where the guided teacher arrives from the start of each item's span in `substeps` even Euler steps.
+
+    `scales` are those of video and audio.
+    """
+    for k in range(substeps):
+        now = [a + (b - a) * k / substeps for a, b in spans]
+        here = [(item, replace(task, sigma=sigma)) for (item, task), sigma in zip(pairs, now, strict=True)]
+        full = velocities(teacher, text, here, state)
+        bare = velocities(teacher, text, [(i, replace(t, drops=frozenset({"text"}))) for i, t in here], state)
         moved = []
-        for (item, task), x, f, b in zip(pairs, state, full, bare, strict=True):
-            video, audio = (x[i] + (there - here) * classifier_free(b[i], f[i], scale) for i in (0, 1))
+        for (item, task), x, f, b, (first, last) in zip(here, state, full, bare, spans, strict=True):
+            width = (last - first) / substeps
+            video, audio = (x[i] + width * classifier_free(b[i], f[i], scales[i]) for i in (0, 1))
             moved.append(keep_clean(item, task, video, audio))
         state = moved
     return state

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from muybridge.errors import InvalidRequest
-from muybridge.suites.run import SHIPPED, Run
+from muybridge.suites.run import LANGUAGES, SHIPPED, Run
 from muybridge.suites.table import Row
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def evaluate(
     out: Path = Path("evaluation"),
     quiet: bool = False,
     evaluators: str | None = None,
+    languages: tuple[str, ...] = LANGUAGES,
 ) -> list[Row]:
     """Rows of `suite`. Where tiny ships no weights, and for the model "truth", the figures are left out.
 
@@ -38,10 +39,12 @@ def evaluate(
 
     if suite not in SUITES:
         raise InvalidRequest(f"There is no suite {suite!r}; choose one of {', '.join(SUITES)}.", "suite")
+    if unknown := sorted(set(languages) - set(LANGUAGES)):
+        raise InvalidRequest(f"There is no language {unknown[0]!r}; choose of {', '.join(LANGUAGES)}.", "language")
     module = importlib.import_module(f"muybridge.suites.{suite}")
     if suite == "codec":
-        return list(module.evaluate(Run(None, count, seed, out, quiet, evaluators), _video_codec(model)))
-    run = Run(_engine(model), count, seed, out, quiet, evaluators)
+        return list(module.evaluate(Run(None, count, seed, out, quiet, languages, evaluators), _video_codec(model)))
+    run = Run(_engine(model), count, seed, out, quiet, languages, evaluators)
     try:
         return list(module.evaluate(run))
     finally:

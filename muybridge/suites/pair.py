@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from muybridge.shapes import FPS
 from muybridge.suites import drawings
-from muybridge.suites.run import LANGUAGES, Run
+from muybridge.suites.run import Run
 from muybridge.suites.table import Row
 
 Bytes = NDArray[np.uint8]
@@ -31,7 +31,7 @@ SPEAKERS = ("The man on the left", "The woman on the right")
 def evaluate(run: Run) -> list[Row]:
     """Share of the speech time, per language, in which the speaker's lips move more than the other's."""
     rows = []
-    for language in LANGUAGES:
+    for language in run.languages:
         true: list[bool] = []
         made: list[bool] = []
         for number, (pixels, said) in enumerate(run.track(_clips(run, language), f"{language}: pairs", run.count)):

@@ -64,7 +64,7 @@ def evaluate(run: Run) -> list[Row]:
     """`count` scripts in each language: drift (judged together from three scripts on), steps, person, words."""
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as name:
-        for language in LANGUAGES:
+        for language in run.languages:
             numbers = range(run.first, run.first + run.count)
             true = [drawn(run, language, n) for n in run.track(numbers, f"{language}: drawing {SECONDS:g} s talks")]
             made = None

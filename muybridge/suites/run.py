@@ -48,6 +48,7 @@ class Run:
     seed: int = 0
     out: Path = Path("evaluation")
     quiet: bool = False
+    languages: tuple[str, ...] = LANGUAGES
     evaluators: str | None = None  # the Python that has MediaPipe, Whisper and DNSMOS
     known_witness: Witness | None = field(default=None, repr=False)
 

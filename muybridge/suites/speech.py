@@ -17,7 +17,7 @@ from muybridge.config import settings
 from muybridge.evaluate.words import error_rate
 from muybridge.model.codecs import AudioCodec
 from muybridge.suites import evaluators, whisper
-from muybridge.suites.run import LANGUAGES, SHIPPED, Run
+from muybridge.suites.run import SHIPPED, Run
 from muybridge.suites.table import Row
 
 MIN_SECONDS, MAX_SECONDS = 3.0, 6.0
@@ -29,10 +29,10 @@ def evaluate(run: Run) -> list[Row]:
     codec = _audio_codec(run)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        items = [item for language in LANGUAGES for item in _spoken(run, language, codec, folder)]
+        items = [item for language in run.languages for item in _spoken(run, language, codec, folder)]
         heard = transcribe(python, folder, items)
     rows = []
-    for language in LANGUAGES:
+    for language in run.languages:
         errors = {
             who: [
                 error_rate(h["said"], h["heard"], language)

@@ -14,7 +14,7 @@ from muybridge.evaluate import sync
 from muybridge.shapes import FPS
 from muybridge.suites import drawings
 from muybridge.suites.codec import through
-from muybridge.suites.run import LANGUAGES, SECONDS, Run
+from muybridge.suites.run import SECONDS, Run
 from muybridge.suites.table import Row
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def evaluate(run: Run) -> list[Row]:
     mades: list[Talk] = []
     noise: list[float] = []
     shares: dict[str, list[float]] = {"true": [], "made": [], "codec": []}
-    for language in LANGUAGES:
+    for language in run.languages:
         true_L, made_L = [], []
         clips = run.track(_clips(run, language), f"{language}: drawing, making, measuring", run.count)
         for number, clip in enumerate(clips):
