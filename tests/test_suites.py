@@ -214,6 +214,9 @@ def test_faces_are_found_by_another_process(tmp_path: Path, monkeypatch: pytest.
     assert seen.opening_T[0] == pytest.approx(40, abs=5)
     assert unseen.seen_share == 0
     assert not unseen.opening_T.any()
+    filled = run.faces(frames)
+    assert filled[0] == pytest.approx(found[0])
+    assert filled[6] == pytest.approx([7, 7, 7])  # the witness's own
     run.close()
     monkeypatch.delenv("PYTHONPATH")
     broken = evaluators.FaceFinder(sys.executable)
@@ -228,6 +231,9 @@ class MouthNearFace:
     def aperture(self, frames_TYX3: NDArray[np.uint8], faces_T3: NDArray[np.float32]) -> NDArray[np.float64]:
         assert len(frames_TYX3) == len(faces_T3)
         return faces_T3[:, 0].astype(np.float64)
+
+    def single_faces(self, frames_TYX3: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return np.full((len(frames_TYX3), 3), 7, np.float32)
 
 
 STAND_IN = """

@@ -69,6 +69,6 @@ def _witness(run: Run) -> Any:  # noqa: ANN401  (two functions of frames)
     import numpy as np
 
     def person(frames_TYX3: Any) -> Any:  # noqa: ANN401  (arrays)
-        return np.stack([run.witness.describe(frame[None], 1) for frame in frames_TYX3])
+        return np.stack([run.describe(frame[None], 1) for frame in frames_TYX3])
 
     return lambda frames_TYX3: run.lips(frames_TYX3).opening_T, person

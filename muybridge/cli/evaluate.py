@@ -16,7 +16,8 @@ def register(app: typer.Typer) -> None:
 
 def evaluate(
     suite: Annotated[
-        str, typer.Argument(help="codec, sync, speech, adherence, identity, edit, image, sounds, programme or pair.")
+        str,
+        typer.Argument(help="codec, sync, speech, adherence, beats, identity, edit, image, sounds, programme or pair."),
     ],
     model: Annotated[str, typer.Option(help="tiny, a folder of weights, or truth for the ceilings alone.")] = "tiny",
     count: Annotated[int, typer.Option(min=1, help="Clips per row.")] = 8,

@@ -6,7 +6,8 @@ Legend: N scenes, T frames of a scene, M pictures (scenes times frames), Y X row
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +17,10 @@ from torch.nn import functional as nnf
 
 from muybridge.evaluate.witness import (
     CAMERA,
+    EXPRESSION,
     HEIGHT,
+    MOOD_BOX,
+    MOOD_SIZE,
     MOUTH_BOX,
     MOUTH_SIZE,
     PERSON_ATTRIBUTES,
@@ -61,12 +65,18 @@ def fit(
     steps: int = 1000,
     seed: int = 0,
     on_step: OnStep | None = None,
+    portraits: Drawings | None = None,
 ) -> Witness:
-    """A witness that knows `answers`; the order of their names is that of `labels_NK`. Deterministic by seed."""
+    """A witness that knows `answers`; the order of their names is that of `labels_NK`. Deterministic by seed.
+
+    `portraits` are more pictures of one frame each: they teach all but the camera's moves.
+    """
     torch.manual_seed(seed)
     witness = Witness(answers, drawings.person_NV.shape[1])
     lessons = _lessons(drawings, list(answers))
-    parts = (_fit_locator, _fit_refiner, _fit_mouth, _fit_person, _fit_scene, _fit_camera)
+    if portraits is not None:
+        lessons = _joined(lessons, _lessons(portraits, list(answers)))
+    parts = (_fit_locator, _fit_refiner, _fit_mouth, _fit_person, _fit_scene, _fit_camera, _fit_mood)
     for number, fit_part in enumerate(parts):
         torch.manual_seed(seed + number)  # each net's draws are its own
         fit_part(witness, lessons, np.random.default_rng([seed, number]), steps, on_step)
@@ -86,6 +96,7 @@ class _Lessons:
     faces: Tensor
     mouths: Tensor
     persons: Tensor
+    moods: Tensor
     apertures: Tensor
     people: Tensor
     labels: dict[str, NDArray[np.int64]]
@@ -100,16 +111,18 @@ def _lessons(drawings: Drawings, names: list[str]) -> _Lessons:
     moments = drawings.frames_NTYX3.shape[1]
     faces = np.concatenate([drawings.mouth_NT2, drawings.face_NT[..., None]], -1)
     labels = {name: np.repeat(drawings.labels_NK[:, k], moments) for k, name in enumerate(names)}
-    labels["expression"] = drawings.expression_NT.reshape(-1)
-    quarters, mouths, persons, flows = [], [], [], []
+    labels[EXPRESSION] = drawings.expression_NT.reshape(-1)
+    quarters, mouths, persons, moods, flows = [], [], [], [], []
     for clip, boxes in zip(drawings.frames_NTYX3, faces, strict=True):
         pictures = small(clip)
         quarters.append(_bytes(quarter(pictures)))
-        flows.append(flow_features(clip))
+        if len(clip) > 1:
+            flows.append(flow_features(clip))
         if np.isfinite(boxes[0, 0]):
             at = torch.from_numpy(boxes)
             mouths.append(_bytes(cut(pictures, at, _wider(MOUTH_BOX), _larger(MOUTH_SIZE))))
             persons.append(_bytes(cut(pictures, at, _wider(PERSON_BOX), _larger(PERSON_SIZE))))
+            moods.append(_bytes(cut(pictures, at, _wider(MOOD_BOX), _larger(MOOD_SIZE))))
     alone = np.flatnonzero(np.isfinite(faces[..., 0].reshape(-1)))
     return _Lessons(
         torch.cat(quarters),
@@ -117,12 +130,25 @@ def _lessons(drawings: Drawings, names: list[str]) -> _Lessons:
         torch.from_numpy(faces.reshape(-1, 3)[alone]) / torch.tensor([WIDTH, HEIGHT, HEIGHT]),
         torch.cat(mouths),
         torch.cat(persons),
+        torch.cat(moods),
         torch.from_numpy(drawings.aperture_NT.reshape(-1)[alone]),
         torch.from_numpy(np.repeat(drawings.person_NV, moments, 0)[alone]),
         labels,
-        np.stack(flows),
+        np.stack(flows) if flows else np.zeros((0, 96), np.float32),
         drawings.labels_NK[:, names.index(CAMERA)],
     )
+
+
+def _joined(clips: _Lessons, stills: _Lessons) -> _Lessons:
+    """Both, with the camera's lessons of the clips alone."""
+    both: dict[str, Any] = {
+        f.name: torch.cat([getattr(clips, f.name), getattr(stills, f.name)])
+        for f in fields(_Lessons)
+        if isinstance(getattr(clips, f.name), Tensor)
+    }
+    labels = {name: np.concatenate([clips.labels[name], stills.labels[name]]) for name in clips.labels}
+    alone = np.concatenate([clips.alone, stills.alone + len(clips.quarters)])
+    return replace(clips, **both, labels=labels, alone=alone)
 
 
 def _bytes(pictures: Tensor) -> Tensor:
@@ -277,6 +303,16 @@ def _fit_camera(
         chosen = rng.integers(len(known), size=BATCH)
         noisy = known[chosen] + 0.2 * torch.randn(BATCH, known.shape[1])
         _cross_entropy(witness.camera(noisy), lessons.moves[chosen]).backward()
+
+
+def _fit_mood(
+    witness: Witness, lessons: _Lessons, rng: np.random.Generator, steps: int, on_step: OnStep | None
+) -> None:
+    truth = lessons.labels[EXPRESSION][lessons.alone]
+    for _ in _steps("the mood", [witness.mood], 2 * steps, on_step, decay=0.05):
+        chosen = rng.integers(len(lessons.alone), size=BATCH)
+        pictures = _shaken(_changed(lessons.moods[chosen], rng, 0.12), MOOD_SIZE, rng, 0.06, 0.08)
+        _cross_entropy(witness.mood(pictures), truth[chosen]).backward()
 
 
 def _cross_entropy(odds_BK: Tensor, truth_B: NDArray[np.int64]) -> Tensor:

@@ -25,12 +25,14 @@ HEIGHT, WIDTH = 128, 224  # pictures are brought to this size first
 # Cut-outs in units of the face (brows to mouth): left, top, right, bottom from the mouth; rows, columns; jitter.
 MOUTH_BOX, MOUTH_SIZE = (-0.62, -0.45, 0.62, 0.62), (32, 40)
 PERSON_BOX, PERSON_SIZE = (-2.4, -2.7, 2.4, 2.3), (48, 48)
+MOOD_BOX, MOOD_SIZE = (-1.3, -1.5, 1.3, 0.8), (40, 44)
 REFINER_SIZE, ROUNDS = (40, 40), 2  # the person's box again; how often a face is found more exactly
 PERSON_ATTRIBUTES, SCENE_ATTRIBUTES, CAMERA = (
-    ("hair", "clothes", "expression"),
+    ("hair", "clothes"),
     ("count", "place", "hour", "light"),
     "camera",
 )
+EXPRESSION = "expression"
 COLOURS = 12  # fields a side
 NUM_MOMENTS = 9  # frames of a clip that are looked at for attributes
 
@@ -100,6 +102,7 @@ class Witness(nn.Module):
             {name: nn.Linear(192, len(self.answers[name])) for name in (*PERSON_ATTRIBUTES, *SCENE_ATTRIBUTES)}
         )
         self.numbers = nn.Linear(192, num_person)
+        self.mood = nn.Sequential(Cutout((16, 32, 48), MOOD_SIZE, 96), nn.Linear(96, len(answers[EXPRESSION])))
         self.camera = nn.Sequential(nn.Linear(96, 96), nn.SiLU(), nn.Dropout(0.2), nn.Linear(96, len(answers[CAMERA])))
         self.register_buffer("flow_mean", torch.zeros(96))
         self.register_buffer("flow_std", torch.ones(96))
@@ -136,27 +139,35 @@ class Witness(nn.Module):
         return found
 
     @torch.no_grad()
-    def attributes(self, frames_TYX3: Bytes) -> dict[str, str]:
-        """The likeliest answer of every attribute over the clip."""
+    def attributes(self, frames_TYX3: Bytes, faces_M3: NDArray[np.float32] | None = None) -> dict[str, str]:
+        """The likeliest answer of every attribute over the clip; `faces_M3` are those of its `moments`."""
         chosen = moments(frames_TYX3)
-        said = {name: self.answers[name][int(odds.mean(0).argmax())] for name, odds in self._odds(chosen).items()}
+        odds = self._odds(chosen, faces_M3)
+        said = {name: self.answers[name][int(found.mean(0).argmax())] for name, found in odds.items()}
         flow = (torch.from_numpy(flow_features(chosen)) - self.flow_mean) / self.flow_std
         return said | {CAMERA: self.answers[CAMERA][int(self.camera(flow[None].float()).argmax())]}
 
+    def moods(self, frames_TYX3: Bytes, faces_T3: NDArray[np.float32] | None = None) -> list[str]:
+        """The likeliest expression of every frame."""
+        return [self.answers[EXPRESSION][int(k)] for k in self._odds(frames_TYX3, faces_T3)[EXPRESSION].argmax(-1)]
+
     @torch.no_grad()
-    def _odds(self, frames_TYX3: Bytes) -> dict[str, Tensor]:
+    def _odds(self, frames_TYX3: Bytes, faces_T3: NDArray[np.float32] | None = None) -> dict[str, Tensor]:
         pictures = small(frames_TYX3)
-        faces = torch.from_numpy(self.single_faces(frames_TYX3))
+        faces = torch.from_numpy(self.single_faces(frames_TYX3) if faces_T3 is None else faces_T3)
         features = self.person(cut(pictures, faces, PERSON_BOX, PERSON_SIZE))
         scene = self.scene(quarter(pictures))
         odds = {name: self.heads[name](features).log_softmax(-1) for name in PERSON_ATTRIBUTES}
+        odds |= {EXPRESSION: self.mood(cut(pictures, faces, MOOD_BOX, MOOD_SIZE)).log_softmax(-1)}
         return odds | {name: self.heads[name](scene).log_softmax(-1) for name in SCENE_ATTRIBUTES}
 
     @torch.no_grad()
-    def describe(self, frames_TYX3: Bytes, count: int = NUM_MOMENTS) -> Floats:
-        """[V]: the person in numbers of unit variance, mean over `count` frames."""
+    def describe(
+        self, frames_TYX3: Bytes, count: int = NUM_MOMENTS, faces_M3: NDArray[np.float32] | None = None
+    ) -> Floats:
+        """[V]: the person in numbers of unit variance, mean over `count` frames, whose faces are `faces_M3`."""
         chosen = moments(frames_TYX3, count)
-        faces = torch.from_numpy(self.single_faces(chosen))
+        faces = torch.from_numpy(self.single_faces(chosen) if faces_M3 is None else faces_M3)
         found = self.numbers(self.person(cut(small(chosen), faces, PERSON_BOX, PERSON_SIZE)))
         described: Floats = found.mean(0).double().numpy()
         return described

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from muybridge.engine.engine import Engine
     from muybridge.model.codecs import VideoCodec
 
-SUITES = ("codec", "sync", "speech", "adherence", "identity", "edit", "image", "sounds", "programme", "pair")
+SUITES = ("codec", "sync", "speech", "adherence", "beats", "identity", "edit", "image", "sounds", "programme", "pair")
 TRUTH = "truth"  # the model whose clips are the rendered ones: ceilings alone
 
 

@@ -30,10 +30,10 @@ def evaluate(run: Run) -> list[Row]:
         prompt = captions.caption(scene, scene.seed, "test")
         wanted = {name: answer for name, answer in answers(scene).items() if name in mentioned(scene, prompt)}
         frames = drawings.pixels(scene)
-        _score(truth, run.witness.attributes(frames), wanted)
+        _score(truth, run.attributes(frames), wanted)
         clip = run.make(run.ask(prompt, scene.seconds, number))
         if clip is not None:
-            _score(made, run.witness.attributes(clip.frames_TYXC), wanted)
+            _score(made, run.attributes(clip.frames_TYXC), wanted)
             sheet.append((frames[4], clip.frames_TYXC[len(clip.frames_TYXC) // 2]))
     if sheet:
         pairs(run, sheet)

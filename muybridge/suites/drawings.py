@@ -8,6 +8,7 @@ Letters: N scenes, T frames of a scene at even moments, Y X rows and columns.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Sequence
 from dataclasses import fields
@@ -24,6 +25,7 @@ MOMENTS = 9  # frames of a scene
 SHARD = 20  # scenes
 CASTS = ("person", "pair", "thing")
 CAST_ODDS = (0.8, 0.1, 0.1)
+PORTRAITS = 1 << 38  # scenes of portraits begin here
 OFFSET = 1 << 35  # these scenes are other draws than takes, frames and talking clips
 NO_PERSON = np.full(34, np.nan, np.float32)  # as many numbers as `person_numbers` gives
 SPLIT_KEY = {"train": 0, "val": 1, "test": 2}
@@ -47,19 +49,21 @@ def names() -> dict[str, tuple[str, ...]]:
     }
 
 
-def draw(count: int, split: str = "train", quiet: bool = False, folder: Path | None = None) -> Drawings:
-    """Scenes 0..count-1 of the split; shards in `folder` are used and added to. Raises NotInstalled."""
+def draw(
+    count: int, split: str = "train", quiet: bool = False, folder: Path | None = None, kind: str = "scenes"
+) -> Drawings:
+    """Scenes, or portraits, 0..count-1 of the split; shards in `folder` are used and added to. Raises NotInstalled."""
     from rich.progress import track
 
     os.environ.setdefault("LP_NUM_THREADS", "0")  # see train/frames.py
-    shards = []
-    for start in track(range(0, count, SHARD), f"drawing scenes ({split})", disable=quiet):
-        path = None if folder is None else folder / f"scenes-{split}-{start:05d}.npz"
+    shards, one = [], {"scenes": _scene, "portraits": _portrait}[kind]
+    for start in track(range(0, count, SHARD), f"drawing {kind} ({split})", disable=quiet):
+        path = None if folder is None else folder / f"{kind}-{split}-{start:05d}.npz"
         if path is not None and path.is_file():
             with np.load(path) as stored:
                 shards.append(Drawings(**{name: stored[name] for name in stored.files}))
             continue
-        made = _stack([_scene(index, split) for index in range(start, start + SHARD)])
+        made = _stack([one(index, split) for index in range(start, start + SHARD)])
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             part = path.with_name(f".{path.name}.{os.getpid()}.npz")
@@ -116,14 +120,34 @@ def moments(scene: Any, count: int = MOMENTS) -> NDArray[np.int64]:  # noqa: ANN
 
 
 def _scene(index: int, split: str) -> dict[str, Any]:
+    scene, rng = scene_of(index, split)
+    return _looked_at(scene, moments(scene), rng)
+
+
+def _portrait(index: int, split: str) -> dict[str, Any]:
+    """One frame of one person in one of the moods: what people look like takes many of them, not many frames."""
+    from muybridge.world.grammar import sample_scene
+    from muybridge.world.sample import seed_of
+    from muybridge.world.scene import EXPRESSIONS, FRAMINGS, Span
+    from muybridge.world.talking import FRAMING_ODDS
+
+    rng = np.random.default_rng([0x7081, index, SPLIT_KEY[split]])
+    scene = sample_scene(seed_of(index + PORTRAITS, split), split, 3.0, cast="person")
+    mood = str(rng.choice(EXPRESSIONS))
+    spans = () if mood == EXPRESSIONS[0] else (Span(-1.0, scene.seconds + 1.0, mood),)
+    who = dataclasses.replace(scene.people[0], expressions=spans)
+    scene = scene.replace(people=(who,), framing=str(rng.choice(FRAMINGS, p=FRAMING_ODDS)))
+    return _looked_at(scene, rng.integers(scene.num_frames, size=1), rng)
+
+
+def _looked_at(scene: Any, at: NDArray[np.int64], rng: np.random.Generator) -> dict[str, Any]:  # noqa: ANN401  (Scene)
+    """The frames of these numbers, people babbling in most, with their answers."""
     from muybridge.train.frames import babble
 
-    scene, rng = scene_of(index, split)
     units = [babble(rng, scene.num_frames) if rng.random() < 0.85 else None for _ in scene.people]
-    at = moments(scene)
     frames = frames_at(scene, at, units)
-    face = opening = np.full((MOMENTS, 1), np.nan, np.float32)
-    mouth = np.full((MOMENTS, 2), np.nan, np.float32)
+    face = opening = np.full((len(at), 1), np.nan, np.float32)
+    mouth = np.full((len(at), 2), np.nan, np.float32)
     if len(scene.people) == 1:
         marks_TL3 = np.stack([f.landmarks_PL3[0] for f in frames])
         mouth, face, opening = mouth_place(marks_TL3), face_height(marks_TL3)[:, None], aperture(marks_TL3)[:, None]

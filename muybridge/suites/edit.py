@@ -59,7 +59,7 @@ def _score(
     outside_TYX: NDArray[np.bool_], name: str, wanted: str | None,
 ) -> None:  # fmt: skip
     if wanted is not None:
-        hits.append(run.witness.attributes(clip_TYX3)[name] == wanted)
+        hits.append(run.attributes(clip_TYX3)[name] == wanted)
     if outside_TYX.any():
         kept.append(min(picture.psnr(clip_TYX3, before_TYX3, outside_TYX), 60.0))  # equal pixels: no infinite mean
 

@@ -13,16 +13,17 @@ from muybridge.evaluate import fitting
 from muybridge.evaluate.witness import Witness
 from muybridge.suites import drawings
 
-SCENES, STEPS = 460, 600
-VERSION = 1  # raise it when what is drawn or fitted changes
+SCENES, PORTRAITS, STEPS = 460, 1000, 800
+VERSION = 2  # raise it when what is drawn or fitted changes
 
 
-def witness(quiet: bool = False, scenes: int = SCENES, steps: int = STEPS) -> Witness:
+def witness(quiet: bool = False, scenes: int = SCENES, portraits: int = PORTRAITS, steps: int = STEPS) -> Witness:
     """The fitted witness. Minutes on first use. Raises NotInstalled without the parts that draw."""
-    path = _path(scenes, steps)
+    path = _path(scenes, portraits, steps)
     if path.is_file():
         return Witness(drawings.names(), len(drawings.NO_PERSON)).load(path)
     drawn = drawings.draw(scenes, "train", quiet)
+    alone = drawings.draw(portraits, "train", quiet, kind="portraits")
     with Progress(disable=quiet) as bar:
         tasks: dict[str, int] = {}
 
@@ -31,12 +32,12 @@ def witness(quiet: bool = False, scenes: int = SCENES, steps: int = STEPS) -> Wi
                 tasks[name] = bar.add_task(f"learning {name}", total=total)
             bar.update(tasks[name], completed=done)  # type: ignore[arg-type]  # rich's TaskID is an int
 
-        made = fitting.fit(drawn, drawings.names(), steps, on_step=on_step)
+        made = fitting.fit(drawn, drawings.names(), steps, on_step=on_step, portraits=alone)
     path.parent.mkdir(parents=True, exist_ok=True)
     made.save(path)
     return made
 
 
-def _path(scenes: int, steps: int) -> Path:
-    about = json.dumps([VERSION, scenes, steps, {k: list(v) for k, v in drawings.names().items()}])
+def _path(scenes: int, portraits: int, steps: int) -> Path:
+    about = json.dumps([VERSION, scenes, portraits, steps, {k: list(v) for k, v in drawings.names().items()}])
     return settings().home / "evaluate" / f"witness-{hashlib.sha256(about.encode()).hexdigest()[:12]}.safetensors"

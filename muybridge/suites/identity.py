@@ -54,7 +54,7 @@ def _stills(human: Any, seed: int, count: int) -> NDArray[np.uint8]:  # noqa: AN
 
 
 def _described(run: Run, pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
-    return run.witness.describe(pictures, len(pictures))
+    return run.describe(pictures, len(pictures))
 
 
 def _made(run: Run, human: Any, own: int, count: int, gallery: NDArray[np.float64]) -> int:  # noqa: ANN401  (as above)
@@ -68,4 +68,4 @@ def _made(run: Run, human: Any, own: int, count: int, gallery: NDArray[np.float6
     assert run.engine is not None  # only asked for with one
     clip = run.engine.generate(run.ask(PROMPT, 3.0, own, references=references))
     middle = gallery.mean(0)
-    return rank(run.witness.describe(clip.frames_TYXC) - middle, gallery - middle, own)
+    return rank(run.describe(clip.frames_TYXC) - middle, gallery - middle, own)

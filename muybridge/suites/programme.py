@@ -169,7 +169,7 @@ def written(run: Run, language: str, number: int) -> Talk:
 
 def _seen(run: Run, pixels_TYX3: NDArray[np.uint8]) -> tuple[Floats, Floats]:
     """(opening a frame, person a second)."""
-    people = [run.witness.describe(pixels_TYX3[k : k + 1], 1) for k in range(0, len(pixels_TYX3), FPS)]
+    people = [run.describe(pixels_TYX3[k : k + 1], 1) for k in range(0, len(pixels_TYX3), FPS)]
     return run.lips(pixels_TYX3).opening_T, np.stack(people)
 
 

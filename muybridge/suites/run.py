@@ -15,6 +15,7 @@ from rich.progress import track
 
 from muybridge.engine.clip import Clip
 from muybridge.errors import NotInstalled
+from muybridge.evaluate.witness import NUM_MOMENTS, moments
 from muybridge.request import Request
 
 if TYPE_CHECKING:
@@ -97,6 +98,28 @@ class Run:
         if share < MIN_SEEN:
             return Lips(np.zeros(len(frames_TYX3)), share)
         return Lips(self.witness.aperture(frames_TYX3, steadied(faces_T3)), share)
+
+    def faces(self, frames_TYX3: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """[T, 3] by MediaPipe, frame by frame; by the witness where that finds none. A finder must be there."""
+        assert self.finder is not None  # asked before
+        found_T3 = self.finder.find(frames_TYX3)
+        return np.where(np.isfinite(found_T3), found_T3, self.witness.single_faces(frames_TYX3))
+
+    def attributes(self, frames_TYX3: NDArray[np.uint8]) -> dict[str, str]:
+        """What the witness says of the clip."""
+        if self.finder is None:
+            return self.witness.attributes(frames_TYX3)
+        return self.witness.attributes(frames_TYX3, self.faces(moments(frames_TYX3)))
+
+    def moods(self, frames_TYX3: NDArray[np.uint8]) -> list[str]:
+        """The expression of every frame, as the witness sees it."""
+        return self.witness.moods(frames_TYX3, None if self.finder is None else self.faces(frames_TYX3))
+
+    def describe(self, frames_TYX3: NDArray[np.uint8], count: int = NUM_MOMENTS) -> NDArray[np.float64]:
+        """The person in numbers, as the witness sees them in `count` frames."""
+        if self.finder is None:
+            return self.witness.describe(frames_TYX3, count)
+        return self.witness.describe(frames_TYX3, count, self.faces(moments(frames_TYX3, count)))
 
     def close(self) -> None:
         """End what was started for looking."""
