@@ -62,13 +62,16 @@ class FaceFinder:
                 text=True,
             )
 
-    def find(self, frames_TYX3: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """[T, 3]: mouth (x, y) and face height in pixels of the witness's picture; NaN where no face is found."""
+    def find(self, frames_TYX3: NDArray[np.uint8], are_stills: bool = False) -> NDArray[np.float32]:
+        """[T, 3]: mouth (x, y) and face height in pixels of the witness's picture; NaN where no face is found.
+
+        Frames of a clip are followed from one to the next, stills are not.
+        """
         path = Path(self._folder.name) / "frames.npy"
         np.save(path, np.ascontiguousarray(frames_TYX3))
         assert self._process.stdin is not None and self._process.stdout is not None  # pipes, as asked for above
         with contextlib.suppress(BrokenPipeError):  # said below
-            self._process.stdin.write(f"{path}\n")
+            self._process.stdin.write(f"{'stills' if are_stills else 'clip'} {path}\n")
             self._process.stdin.flush()
         answer = self._process.stdout.readline().strip()
         if not answer:

@@ -1,6 +1,8 @@
 """Finds the face in frames with MediaPipe; a program by itself, run by whichever Python has it.
 
-    PYTHON face_mesh.py    reads a path of frames.npy (uint8 [T, Y, X, 3]) a line, answers with the path of faces.npy
+    PYTHON face_mesh.py    reads a line "clip PATH" or "stills PATH", answers with the path of faces.npy
+
+PATH is frames.npy, uint8 [T, Y, X, 3]; the frames of a clip are followed, stills are looked at one by one.
 
 faces.npy is float32 [T, 3]: the middle of the mouth's corners (x over width, y over height) and the distance from there
 to the middle of the brows over height; NaN where no face is found. Needs mediapipe 0.10.21, whose wheel carries its
@@ -20,15 +22,15 @@ CORNERS = (61, 291)  # of the mouth, by the mesh's numbers
 BROWS = (70, 63, 105, 66, 107, 336, 296, 334, 293, 300)
 
 
-def faces(frames_TYX3: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """[T, 3] of one clip, frames followed in order."""
+def faces(frames_TYX3: NDArray[np.uint8], are_stills: bool) -> NDArray[np.float32]:
+    """[T, 3] of one clip, or of pictures that have nothing to do with each other."""
     from mediapipe.python.solutions.face_mesh import (  # type: ignore[import-not-found, unused-ignore]  # only there
         FaceMesh,
     )
 
     high, wide = frames_TYX3.shape[1:3]
     found = np.full((len(frames_TYX3), 3), np.nan, np.float32)
-    with FaceMesh(refine_landmarks=True, min_detection_confidence=0.3) as mesh:
+    with FaceMesh(static_image_mode=are_stills, refine_landmarks=True, min_detection_confidence=0.3) as mesh:
         for at, frame in enumerate(frames_TYX3):
             seen = mesh.process(np.ascontiguousarray(frame)).multi_face_landmarks
             if seen:
@@ -41,9 +43,10 @@ def faces(frames_TYX3: NDArray[np.uint8]) -> NDArray[np.float32]:
 def main() -> None:
     """Answer line by line until the end of the input."""
     for line in sys.stdin:
-        path = Path(line.strip())
+        kind, _, name = line.strip().partition(" ")
+        path = Path(name)
         answer = path.with_name("faces.npy")
-        np.save(answer, faces(np.load(path)))
+        np.save(answer, faces(np.load(path), kind == "stills"))
         sys.stdout.write(f"{answer}\n")
         sys.stdout.flush()
 

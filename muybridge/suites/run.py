@@ -102,7 +102,7 @@ class Run:
     def faces(self, frames_TYX3: NDArray[np.uint8]) -> NDArray[np.float32]:
         """[T, 3] by MediaPipe, frame by frame; by the witness where that finds none. A finder must be there."""
         assert self.finder is not None  # asked before
-        found_T3 = self.finder.find(frames_TYX3)
+        found_T3 = self.finder.find(frames_TYX3, are_stills=True)
         return np.where(np.isfinite(found_T3), found_T3, self.witness.single_faces(frames_TYX3))
 
     def attributes(self, frames_TYX3: NDArray[np.uint8]) -> dict[str, str]:
