@@ -24,6 +24,7 @@ from model_samples import (
 from muybridge.config import FIFTEEN_B, ModelConfig
 from muybridge.engine import precision
 from muybridge.model import Transformer, tokens
+from muybridge.model.attention import plain_attention
 from muybridge.model.tokens import Packed, Role, Sample, pack
 
 TOLERANCE = 1e-5
@@ -190,6 +191,14 @@ def test_bf16_weights_stay_within_the_open_models_own_rounding() -> None:
     assert {n for n, _ in exact.named_parameters() if n.startswith(("adapter", "final"))} <= kept
     assert all(p.dtype == torch.float32 for n, p in rounded.named_parameters() if "norm" in n)
     assert all(p.dtype == torch.bfloat16 for n, p in rounded.named_parameters() if "linear_qkv" in n or "down_" in n)
+
+
+@given(length=st.integers(1, 40), heads=st.sampled_from([1, 4]), seed=st.integers(0, 99))
+def test_attention_by_two_products_equals_sdpa(length: int, heads: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    q, k, v = (torch.randn(2, 1, n, 16, generator=generator) for n in (length * heads, length, length))
+    expected = torch.nn.functional.scaled_dot_product_attention(q, k, v)
+    torch.testing.assert_close(plain_attention(q, k, v), expected, atol=1e-5, rtol=1e-5)
 
 
 def test_roles_are_neutral_at_initialisation() -> None:

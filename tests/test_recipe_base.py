@@ -48,6 +48,24 @@ def said(encoder: PhraseEncoder, one: Item) -> LookedUp:
     return LookedUp(encoder, [one.caption, one.instruction, *(b.pieces for b in one.beats)])
 
 
+def test_words_know_their_neighbours_in_their_own_text_alone() -> None:
+    encoder = PhraseEncoder()
+    torch.nn.init.normal_(encoder.neighbours.weight, std=0.02)
+
+    def pieces(*rows: int) -> TextPieces:
+        return TextPieces(torch.zeros(0, NUM_CHANNELS), torch.tensor(rows, dtype=torch.int64))
+
+    with torch.no_grad():
+        red_hair, red_coat = (encoder.features(pieces(7, row, 9)) for row in (1, 2))
+        assert not torch.allclose(red_hair[0], red_coat[0])
+        far = encoder.features(pieces(7, 3, 4, 1))[0], encoder.features(pieces(7, 3, 4, 2))[0]
+        assert torch.allclose(*far)  # three words away
+        texts = [pieces(7, 1, 9), pieces(), pieces(5), pieces(7, 2, 9)]
+        found = LookedUp(encoder, texts)
+        for text in texts:
+            assert torch.allclose(found.features(text), encoder.features(text), atol=1e-6)
+
+
 @pytest.mark.parametrize("name", sorted(TASKS))
 def test_each_task_has_its_tokens(name: str) -> None:
     one, encoder = item(1), PhraseEncoder()

@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
+from model_samples import SMALL, sample
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -16,6 +17,8 @@ from muybridge.errors import NotFound, UserError
 from muybridge.model.codecs import spatial_tiles
 from muybridge.model.fixed_codec import FixedAudioCodec, FixedVideoCodec
 from muybridge.model.tiny_video_codec import HALO, TinyCodecConfig, TinyVideoCodec, load_video_codec
+from muybridge.model.tokens import pack
+from muybridge.model.transformer import Transformer
 from muybridge.model.weights import load_transformer
 from muybridge.model.world_audio_codec import WorldAudioCodec
 from muybridge.recipes import base, few_step
@@ -23,6 +26,7 @@ from muybridge.recipes.base import Task as BaseTask
 from muybridge.recipes.base import channel_weights, loss_weights
 from muybridge.recipes.codec_video import export_module, principal_patches, to_tensor
 from muybridge.train import frames, latents, takes
+from muybridge.train.compiled import compile_layers
 from muybridge.train.cuts import anywhere, shortened, with_mouth
 from muybridge.train.items import Item
 from muybridge.train.muon import Muon, orthogonalise
@@ -109,6 +113,26 @@ def test_sound_keeps_its_pitch_and_level() -> None:
     spectrum = np.abs(np.fft.rfft(again_S[middle] * np.hanning(24000)))
     assert abs(int(spectrum[100:300].argmax()) + 100 - 180) <= 2  # 1 Hz a bin
     assert 20 * np.log10(again_S[middle].std() / wave_S[middle].std()) == pytest.approx(0, abs=1.5)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # torch's compiler warns of itself
+def test_compiled_layers_give_the_same_losses_and_gradients() -> None:
+    """Of a model in float32, fused and not; batches of other lengths compile nothing anew that fails."""
+    plain = Transformer(SMALL).initialise(1)
+    nn.init.normal_(plain.final_linear_video.weight, std=0.02)
+    fused = Transformer(SMALL)
+    fused.load_state_dict(plain.state_dict())
+    compile_layers(fused)
+    assert set(fused.state_dict()) == set(plain.state_dict())
+    for length in (2, 3, 5):
+        packed = pack([sample(SMALL, num_latents=length)])
+        for model in (plain, fused):
+            model(packed)[0].square().sum().backward()
+    for (name, a), b in zip(plain.named_parameters(), fused.parameters(), strict=True):
+        if a.grad is not None:
+            assert b.grad is not None, name
+            torch.testing.assert_close(b.grad, a.grad, atol=1e-4, rtol=1e-3)
 
 
 @pytest.mark.parametrize("shape", [(20, 50), (50, 20), (32, 32)])

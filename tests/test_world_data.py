@@ -262,12 +262,36 @@ def test_frame_cache_draws_batches_by_step(tmp_path: Path) -> None:
         frames.write_shard(tmp_path, name, rng.integers(0, 256, (24, 13, 8, 8, 3), np.uint8), [{"kind": "x"}] * 24)
     cache = frames.read(tmp_path)
     assert len(cache) == 48
-    assert np.array_equal(cache.batch(7, 5, 192), cache.batch(7, 5, 192))
-    assert not np.array_equal(cache.batch(7, 5, 192), cache.batch(8, 5, 192))
+    clips, mouths = cache.batch(7, 5, 192)
+    assert np.array_equal(clips, cache.batch(7, 5, 192)[0])
+    assert not np.array_equal(clips, cache.batch(8, 5, 192)[0])
+    assert mouths.shape == (5, 192, 192)
+    assert not mouths.any()  # none is known
     (tmp_path / "world-192-train-00000.json").unlink()  # not whole: not read
     assert len(frames.read(tmp_path)) == 24
     with pytest.raises(NotFound, match="muybridge world frames"):
         frames.read(tmp_path, "val")
+
+
+def test_mouths_are_mirrored_with_their_clips(tmp_path: Path) -> None:
+    """Every clip has one white pixel where its mouth is: the spot's highest place is that pixel."""
+    clips = np.zeros((24, 13, 192, 192, 3), np.uint8)
+    clips[:, :, 40, 60] = 255
+    frames.write_shard(tmp_path, "world-192-train-00000", clips, [{"mouth": [40.5, 60.5, 8.0]}] * 24)
+    drawn, mouths = frames.read(tmp_path).batch(3, 12, 192)
+    places = {np.unravel_index(int(mouth.argmax()), mouth.shape) for mouth in mouths}
+    assert places == {(40, 60), (40, 131)}
+    assert all(
+        clip[0][np.unravel_index(int(m.argmax()), m.shape)][0] == 255 for clip, m in zip(drawn, mouths, strict=True)
+    )
+    assert mouths.max() == pytest.approx(1.0)
+
+
+def test_a_mouth_over_two_tokens_lies_between_them() -> None:
+    mouth_YX = np.zeros((4, 7), np.int64)
+    mouth_YX[2, 3], mouth_YX[2, 4] = 100, 300
+    assert frames.mouth_in(mouth_YX, 10, 20) == pytest.approx([2.5 * 32 - 10, 4.25 * 32 - 20, 16.0])
+    assert frames.mouth_in(np.zeros((4, 7), np.int64), 0, 0) is None
 
 
 def test_what_the_bank_lacks_is_spoken_live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,9 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from muybridge.model.tokens import Layout
 
+# Up to here a CPU's bf16 matrix units do the whole table in half the time of SDPA's blocks (bench/training.py).
+PLAIN_TOKENS = 2048
+
 
 def attend(q_NHK: Tensor, k_NGK: Tensor, v_NGK: Tensor, layout: Layout, receptive_field: int | None = None) -> Tensor:
     """softmax(q k^T / sqrt(K)) v within each sample; with `receptive_field`, video sees +-field latent frames only.
@@ -42,7 +45,15 @@ def _sdpa(q_BLHK: Tensor, k_BLGK: Tensor, v_BLGK: Tensor) -> Tensor:
     if heads != groups and q_BLHK.device.type == "cpu":
         # The heads of a group as more queries of one head: the CPU's kernel then repeats no keys (bench/forward.py).
         q_BGPK = q_BLHK.unflatten(2, (groups, -1)).transpose(1, 2).flatten(2, 3)
-        folded = scaled_dot_product_attention(q_BGPK, k, v)
+        is_short = q_BLHK.shape[1] <= PLAIN_TOKENS and q_BLHK.dtype == torch.bfloat16
+        folded = plain_attention(q_BGPK, k, v) if is_short else scaled_dot_product_attention(q_BGPK, k, v)
         out_BLHK: Tensor = folded.unflatten(2, (q_BLHK.shape[1], -1)).transpose(1, 2).flatten(2, 3)
         return out_BLHK
     return scaled_dot_product_attention(q_BLHK.transpose(1, 2), k, v, enable_gqa=heads != groups).transpose(1, 2)
+
+
+def plain_attention(q_BGPK: Tensor, k_BGMK: Tensor, v_BGMK: Tensor) -> Tensor:
+    """Softmax attention as two matrix products with the whole table of weights between them."""
+    scores = (q_BGPK * k_BGMK.shape[-1] ** -0.5) @ k_BGMK.transpose(-1, -2)
+    out_BGPK: Tensor = scores.softmax(-1) @ v_BGMK
+    return out_BGPK

@@ -1,7 +1,9 @@
 """The tiny size's text encoder: frozen multilingual phrase vectors, trained word and phoneme tables.
 
 A phrase vector (Universal Sentence Encoder, 512 numbers, the same meaning in seven languages) says what is meant; word
-tokens, looked up by hash, say it exactly in the languages the tables were trained on. Phonemes have their own table.
+tokens, looked up by hash, say it exactly in the languages the tables were trained on. Scene text stands off the clock,
+so a word's token knows the two words to each side: whose the red is, the coat's or the hair's, would be lost else.
+Phonemes have their own table.
 
 Legend: N tokens, C channels.
 """
@@ -10,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
@@ -27,6 +29,7 @@ NUM_CHANNELS = 512
 NUM_WORDS = 4096  # rows of the hashed table; about 1,500 words of the captions' grammar share them
 NUM_SYMBOLS = 192
 MAX_WORDS = 320
+NEIGHBOURS = (-2, -1, 1, 2)  # the words that a word's token knows
 PHRASE_SCALE = NUM_CHANNELS**0.5  # unit vectors to unit variance per channel
 _PHRASE = re.compile(r"[^.;:!?。；：！？\n]+")
 _WORD = re.compile(r"\[?image \d\]?|character\d|[぀-ヿ一-鿿가-힯]|[^\W_]+", re.IGNORECASE)
@@ -51,6 +54,8 @@ class PhraseEncoder(nn.Module):
         self.symbols = nn.Embedding(NUM_SYMBOLS, NUM_CHANNELS)
         self.languages = nn.Embedding(len(LANGUAGES), NUM_CHANNELS)
         self.registers = nn.Embedding(len(REGISTERS), NUM_CHANNELS)
+        self.neighbours = nn.Linear(len(NEIGHBOURS) * NUM_CHANNELS, NUM_CHANNELS, bias=False)
+        nn.init.zeros_(self.neighbours.weight)
         for table in (self.words, self.symbols, self.languages, self.registers):
             nn.init.normal_(table.weight, std=1.0 if table in (self.words, self.symbols) else 0.1)
 
@@ -63,7 +68,21 @@ class PhraseEncoder(nn.Module):
         """[P + W, 512]; differentiable in the tables."""
         device = self.words.weight.device
         phrases = pieces.phrases_NC.to(device, self.words.weight.dtype) * PHRASE_SCALE
-        return torch.cat([phrases, self.words(pieces.words_N.to(device))])
+        return torch.cat([phrases, self.words_in_context(pieces)])
+
+    def words_in_context(self, pieces: TextPieces) -> Tensor:
+        """[W, 512] of one text."""
+        return self.in_context([self.words(pieces.words_N.to(self.words.weight.device))])
+
+    def in_context(self, texts_WC: Sequence[Tensor]) -> Tensor:
+        """Words of several texts [W1 + W2 + ..., 512], each with what its neighbours in its own text add to it."""
+        reach = NEIGHBOURS[-1]
+        padded_NC = F.pad(torch.cat([F.pad(text, (0, 0, reach, 0)) for text in texts_WC]), (0, 0, 0, reach))
+        is_word_N = torch.cat([torch.arange(-reach, len(text)) >= 0 for text in texts_WC])
+        places_N = is_word_N.nonzero()[:, 0].to(padded_NC.device)
+        around = torch.cat([padded_NC[places_N + shift] for shift in NEIGHBOURS], -1)
+        out_NC: Tensor = padded_NC[places_N] + self.neighbours(around)
+        return out_NC
 
     def encode_phonemes(self, ids: Sequence[Sequence[int]], language: str, register: str) -> Tensor:
         """[N, 512], one row per phone; `ids` are the alphabet's numbers of its letter and marks (speech/symbols.py)."""
@@ -84,18 +103,20 @@ class PhraseEncoder(nn.Module):
 class LookedUp:
     """A batch's words, looked up in one go: each look into a table is, going back, a gradient of the whole table."""
 
-    def __init__(self, text: PhraseEncoder, pieces: Iterable[TextPieces]) -> None:
+    def __init__(self, text: PhraseEncoder, pieces: Sequence[TextPieces]) -> None:
         self.text = text
-        self.rows_U = torch.cat([torch.zeros(1, dtype=torch.int64), *(p.words_N for p in pieces)]).unique()
-        self.words_UC: Tensor = text.words(self.rows_U.to(text.words.weight.device))
+        lengths = [len(p.words_N) for p in pieces]
+        rows_N = torch.cat([p.words_N for p in pieces]).to(text.words.weight.device)
+        words = text.in_context(text.words(rows_N).split(lengths)).split(lengths)
+        self.words = {id(p): found for p, found in zip(pieces, words, strict=True)}
 
     def features(self, pieces: TextPieces, has_words: bool = True) -> Tensor:
-        """As PhraseEncoder.features; without words, the phrases alone."""
-        phrases: Tensor = pieces.phrases_NC.to(self.words_UC.device, self.words_UC.dtype) * PHRASE_SCALE
-        if not has_words:
-            return phrases
-        places = torch.searchsorted(self.rows_U, pieces.words_N).to(self.words_UC.device)
-        return torch.cat([phrases, self.words_UC[places]])
+        """As PhraseEncoder.features; without words, the phrases alone. Pieces not of the batch are looked up now."""
+        words_WC = self.words.get(id(pieces))
+        if words_WC is None:
+            words_WC = self.text.words_in_context(pieces)
+        phrases: Tensor = pieces.phrases_NC.to(words_WC.device, words_WC.dtype) * PHRASE_SCALE
+        return torch.cat([phrases, words_WC]) if has_words else phrases
 
 
 def take_apart(text: str) -> TextPieces:

@@ -177,12 +177,15 @@ class FeedForward(nn.Module):
         self.down_proj = ModalLinear(inner, config.hidden_size, copies)
 
     def forward(self, x_ND: Tensor, splits: tuple[int, int, int]) -> Tensor:
+        chunks = row_chunks(splits, self.copies, x_ND.device)
+        return torch.cat([self.rows(x_ND[rows], copy) for rows, copy in chunks])
+
+    def rows(self, x_ND: Tensor, copy: int) -> Tensor:
+        """The network's output for rows of one modality, float32."""
         activation = swiglu7 if self.is_gated else gelu7
-        parts = []
-        for rows, copy in row_chunks(splits, self.copies, x_ND.device):
-            up = self.up_gate_proj(self.pre_norm(x_ND[rows], copy), copy).float()
-            parts.append(self.down_proj(activation(up), copy).float())
-        return torch.cat(parts)
+        up = self.up_gate_proj(self.pre_norm(x_ND, copy), copy).float()
+        out_ND: Tensor = self.down_proj(activation(up), copy).float()
+        return out_ND
 
 
 def row_chunks(splits: tuple[int, int, int], copies: int, device: torch.device) -> list[tuple[slice, int]]:

@@ -67,6 +67,7 @@ def recipe(
     quiet_stills: int = 0,
     scaled: bool = True,
     closest: float = 0.0,
+    compiled: bool = False,
     num_layers: int = TINY.num_layers,
     hidden_size: int = TINY.hidden_size,
     head_dim: int = TINY.head_dim,
@@ -77,6 +78,7 @@ def recipe(
     With `codec`, a latent channel weighs by what it moves in the picture.
     `scaled`: the network answers as flow/scaling.py says. `start` is the folder of an earlier run's export to begin
     with. Matrices inside of the blocks are trained by Muon with `muon`, at `inner_rate` times the learning rate.
+    `compiled`: the layers are fused first, a minute or two (train/compiled.py).
     """
     settings: dict[str, Any] = dict(locals())
     mixed = mix(latents, stills, num_stills, quiet_stills, longest, closest)
@@ -90,7 +92,8 @@ def recipe(
             shape = with_moments(config, mixed.caches) if scaled else config
             return {"base": Transformer(shape).initialise(), "text": PhraseEncoder()}
         base, text = load_export(Path(start))
-        base.config = with_moments(base.config, mixed.caches) if scaled else base.config
+        shape = replace(base.config, distilled=False)  # trained further, it is guided again
+        base.config = with_moments(shape, mixed.caches) if scaled else shape
         return {"base": base.train().requires_grad_(True), "text": text.requires_grad_(True)}
 
     def batch(step: int, device: torch.device) -> list[tuple[Item, Task]]:
@@ -130,6 +133,7 @@ def recipe(
         average_decay=average_decay,
         inner=("base",) if muon else (),
         inner_rate=inner_rate,
+        compiled=("base",) if compiled else (),
     )
 
 

@@ -1,8 +1,9 @@
 """Tiny's video codec: reconstruction of world clips, real pictures and textures; a latent that is small and smooth.
 
 Loss: L1 of pixels + L1 of their differences in space and time (edges and motion) + a pull of the latent to the origin;
-noise on the latent while training makes the decoder forgiving to what a denoiser leaves. Training starts from the best
-linear code, a projection on the principal patches of the data (Hotelling 1933), which the networks then improve.
+noise on the latent while training makes the decoder forgiving to what a denoiser leaves. Mouths weigh more: they are a
+few pixels and all of the lip sync. Training starts from the best linear code, a projection on the principal patches of
+the data (Hotelling 1933), or from an earlier codec; the networks then improve it.
 
 Legend: B samples, C channels, T frames, Y X rows/columns, P numbers of a patch.
 """
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from muybridge.media import write_image
-from muybridge.model.tiny_video_codec import TinyCodecConfig, TinyVideoCodec
+from muybridge.model.tiny_video_codec import TinyCodecConfig, TinyVideoCodec, load_video_codec
 from muybridge.model.weights import save
 from muybridge.shapes import LATENT_CHANNELS, STRIDE_T, STRIDE_Y
 from muybridge.train import frames as cache
@@ -34,22 +35,33 @@ def recipe(
     crop: int = 128,
     num_frames: int = 5,
     start_shards: int = 40,
-    deep_encoder: bool = False,
+    start: str = "",
+    mouth_weight: float = 4.0,
+    average_decay: float = 0.999,
+    deep_encoder: bool = True,
 ) -> Recipe:
-    """All settings; `frames` is what `muybridge world frames` wrote."""
+    """All settings; `frames` is what `muybridge world frames` and `cuts` wrote.
+
+    `start` is the weights file of an earlier codec: a base that was trained on its latents then knows most of the new.
+    """
     settings: dict[str, Any] = dict(locals())
     crops = cache.read(Path(frames))
 
-    def batch(step: int, device: torch.device) -> Tensor:
-        clips_BTYXC = crops.batch(step, batch_size, crop)
-        start = step * STRIDE_T % (clips_BTYXC.shape[1] - num_frames + 1)
-        return to_tensor(clips_BTYXC[:, start : start + num_frames]).to(device)
+    def batch(step: int, device: torch.device) -> tuple[Tensor, Tensor]:
+        clips_BTYXC, mouths_BYX = crops.batch(step, batch_size, crop)
+        first = step * STRIDE_T % (clips_BTYXC.shape[1] - num_frames + 1)
+        clips = to_tensor(clips_BTYXC[:, first : first + num_frames])
+        return clips.to(device), torch.from_numpy(mouths_BYX).to(device)
 
     def build() -> dict[str, nn.Module]:
         codec = TinyVideoCodec(TinyCodecConfig(deep_encoder=deep_encoder))
-        mean_P, basis_PC, scale_C = principal_patches(crops, start_shards)
-        codec.start_from(mean_P, basis_PC, scale_C)
-        codec.std_C.copy_(half_whitened(scale_C))
+        if start:
+            held = load_video_codec(Path(start)).state_dict()
+            codec.load_state_dict(codec.state_dict() | held)
+        else:
+            mean_P, basis_PC, scale_C = principal_patches(crops, start_shards)
+            codec.start_from(mean_P, basis_PC, scale_C)
+            codec.std_C.copy_(half_whitened(scale_C))
         if not deep_encoder:  # the latent stays what it is, so that the base may be trained beside its decoder
             codec.encode_straight.requires_grad_(False)
         for module in codec.modules():
@@ -57,24 +69,23 @@ def recipe(
                 module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
         return {"video_codec": codec}
 
-    def loss(modules: dict[str, nn.Module], frames_BCTYX: Tensor) -> Losses:
+    def loss(modules: dict[str, nn.Module], drawn: tuple[Tensor, Tensor]) -> Losses:
         codec = modules["video_codec"]
         assert isinstance(codec, TinyVideoCodec)
+        frames_BCTYX, mouths_BYX = drawn
         latent = codec.to_latent(frames_BCTYX)
         noisy = latent + latent_noise * torch.randn_like(latent)
-        return reconstruction_losses(codec.to_frames(noisy), frames_BCTYX, latent, edge_weight, latent_weight)
+        weight = 1 + mouth_weight * mouths_BYX[:, None, None]
+        again = codec.to_frames(noisy)
+        return reconstruction_losses(again, frames_BCTYX, latent, edge_weight, latent_weight, weight)
 
     def export(modules: dict[str, nn.Module], folder: Path) -> None:
-        codec = modules["video_codec"]
-        assert isinstance(codec, TinyVideoCodec)
-        if deep_encoder:  # a linear code is normalised from the start
-            measure_latent(codec, [to_tensor(crops.batch(10**9 + i, batch_size, crop)) for i in range(8)])
-        export_module(codec, folder / "video_codec.safetensors")
+        export_module(modules["video_codec"], folder / "video_codec.safetensors")
 
     def preview(modules: dict[str, nn.Module], folder: Path) -> None:
         codec = modules["video_codec"]
         assert isinstance(codec, TinyVideoCodec)
-        frames_BCTYX = to_tensor(crops.batch(10**9, 8, crop)).to(next(codec.parameters()).device)
+        frames_BCTYX = to_tensor(crops.batch(10**9, 8, crop)[0]).to(next(codec.parameters()).device)
         again = codec.to_frames(codec.to_latent(frames_BCTYX)).clamp(-1, 1)
         rows = torch.stack([frames_BCTYX[:, :, 0], again[:, :, 0], frames_BCTYX[:, :, -1], again[:, :, -1]], 1)
         sheet = rows.permute(1, 3, 0, 4, 2).flatten(2, 3).flatten(0, 1)
@@ -92,6 +103,7 @@ def recipe(
         learning_rate=learning_rate,
         betas=(0.9, 0.95),
         weight_decay=0.0,
+        average_decay=average_decay,
     )
 
 
@@ -138,12 +150,15 @@ def to_tensor(frames_BTYXC: cache.Bytes) -> Tensor:
     return torch.from_numpy(frames_BTYXC).permute(0, 4, 1, 2, 3).float() / 127.5 - 1
 
 
-def reconstruction_losses(again: Tensor, frames: Tensor, latent: Tensor, edge: float, pull: float) -> Losses:
-    """`loss` and its parts; also PSNR in dB over the batch (pixels in [-1, 1])."""
+def reconstruction_losses(
+    again: Tensor, frames: Tensor, latent: Tensor, edge: float, pull: float, weight: Tensor | float = 1.0
+) -> Losses:
+    """`loss` and its parts; also PSNR in dB over the batch (pixels in [-1, 1]). `weight` [B, 1, 1, Y, X] of pixels."""
     difference = again - frames
+    pixel_square = difference.detach().clamp(-2, 2).square().mean()
+    difference = difference * weight
     pixel = difference.abs().mean()
     edges = sum(difference.diff(dim=d).abs().mean() for d in ((2, 3, 4) if frames.shape[2] > 1 else (3, 4)))
-    pixel_square = difference.detach().clamp(-2, 2).square().mean()
     return {
         "loss": pixel + edge * edges + pull * latent.square().mean(),
         "pixel": pixel,
@@ -151,15 +166,6 @@ def reconstruction_losses(again: Tensor, frames: Tensor, latent: Tensor, edge: f
         "psnr": 10 * torch.log10(4 / pixel_square),
         "latent": latent.detach().square().mean().sqrt(),
     }
-
-
-@torch.no_grad()
-def measure_latent(codec: TinyVideoCodec, batches: list[Tensor]) -> None:
-    """Put each channel's mean and standard deviation over `batches` into the codec's buffers."""
-    device = next(codec.parameters()).device
-    latents = torch.cat([codec.to_latent(b.to(device)).transpose(0, 1).flatten(1) for b in batches], 1)
-    codec.mean_C.copy_(latents.mean(1))
-    codec.std_C.copy_(latents.std(1).clamp(min=1e-3))
 
 
 def export_module(module: nn.Module, path: Path) -> None:

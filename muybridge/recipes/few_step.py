@@ -59,6 +59,7 @@ def recipe(
     audio_guidance_scale: float = 1.0,
     shift: float = 16.0,
     mouth_weight: float = 8.0,
+    compiled: bool = False,
 ) -> Recipe:
     """All settings; `teacher` is what the base recipe exported, `shift` that of the schedule it will be sampled with.
 
@@ -124,6 +125,7 @@ def recipe(
         inner=("base",) if muon else (),
         inner_rate=inner_rate,
         frozen=("teacher", "text"),
+        compiled=("base", "teacher") if compiled else (),
     )
 
 

@@ -47,7 +47,7 @@ def recipe(
 
     def batch(step: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
         generator = torch.Generator().manual_seed(step)
-        large = to_tensor(crops.batch(step, batch_size, LARGE))
+        large = to_tensor(crops.batch(step, batch_size, LARGE)[0])
         side = SMALL[int(torch.randint(len(SMALL), (1,), generator=generator))]
         small = F.interpolate(large.transpose(1, 2).flatten(0, 1), size=(side, side), mode="area")
         small = small.unflatten(0, (batch_size, -1)).transpose(1, 2)

@@ -141,40 +141,73 @@ def _cuts_of_take(take: Take, size: int) -> Iterator[tuple[Bytes, dict[str, Any]
                 for at, limit, count in zip((token_y, token_x), (rows, cols), mouth_YX.shape, strict=True)
             )
         facts = {"kind": "take", "index": take.index, "frame": start, "y": y, "x": x}
+        facts["mouth"] = mouth_in(mouth_YX, y, x)
         yield take.frames_TYX3[start : start + NUM_FRAMES, y : y + size, x : x + size], facts
+
+
+def mouth_in(mouth_YX: NDArray[np.int64], y: int, x: int) -> list[float] | None:
+    """[row, column, radius] in pixels of a cut from (y, x), by the coverage 0..255 of tokens, summed over latents."""
+    from muybridge.train.takes import TOKEN
+
+    total = float(mouth_YX.sum())
+    if not total:
+        return None
+    rows, cols = np.indices(mouth_YX.shape)
+    row, col = (float((axis * mouth_YX).sum()) / total * TOKEN + TOKEN / 2 for axis in (rows, cols))
+    return [row - y, col - x, TOKEN / 2]
 
 
 @dataclass(frozen=True)
 class FrameCache:
-    """The shards of a folder by clip size, opened as memory maps [N, 13, Y, X, 3]."""
+    """The shards of a folder by clip size, opened as memory maps [N, 13, Y, X, 3], and where mouths are in them."""
 
     shards: dict[int, tuple[Bytes, ...]]
+    mouths: dict[int, tuple[tuple[list[float] | None, ...], ...]]  # per clip: see `mouth_in`
 
     def __len__(self) -> int:
         return sum(len(shard) for shards in self.shards.values() for shard in shards)
 
-    def batch(self, step: int, count: int, size: int, seed: int = 0) -> Bytes:
-        """[count, 13, size, size, 3] for a step: drawn with replacement, half of them mirrored; pure."""
+    def batch(self, step: int, count: int, size: int, seed: int = 0) -> tuple[Bytes, NDArray[np.float32]]:
+        """Clips [count, 13, size, size, 3] of a step, drawn with replacement, half of them mirrored; pure.
+
+        Beside them [count, size, size]: how much of a mouth a pixel is, 0 to 1; where one is known, a soft spot.
+        """
         rng = np.random.Generator(np.random.Philox(key=[seed, step]))
-        shards = self.shards[size]
-        clips = []
+        shards, mouths = self.shards[size], self.mouths[size]
+        clips, spots = [], []
         for _ in range(count):
-            shard = shards[int(rng.integers(len(shards)))]
-            clip = shard[int(rng.integers(len(shard)))]
-            clips.append(clip[:, :, ::-1] if rng.random() < 0.5 else clip)
-        return np.stack(clips)
+            number = int(rng.integers(len(shards)))
+            at = int(rng.integers(len(shards[number])))
+            clip, spot = shards[number][at], _spot(mouths[number][at], size)
+            mirrored = rng.random() < 0.5
+            clips.append(clip[:, :, ::-1] if mirrored else clip)
+            spots.append(spot[:, ::-1] if mirrored else spot)
+        return np.stack(clips), np.stack(spots)
+
+
+def _spot(mouth: list[float] | None, size: int) -> NDArray[np.float32]:
+    """[size, size]: a Gaussian at a mouth."""
+    if mouth is None:
+        return np.zeros((size, size), np.float32)
+    row, col, radius = mouth
+    line = np.arange(size, dtype=np.float32) + 0.5
+    down, across = (np.exp(-(((line - at) / radius) ** 2) / 2) for at in (row, col))
+    return (down[:, None] * across).astype(np.float32)
 
 
 def read(folder: Path, split: str = "train") -> FrameCache:
     """Open a folder's whole shards of a split. Raises NotFound when there are none."""
     shards: dict[int, tuple[Bytes, ...]] = {}
+    mouths: dict[int, tuple[tuple[list[float] | None, ...], ...]] = {}
     for size in SIZES:
         paths = sorted(p for p in folder.glob(f"*-{size}-{split}-*.npy") if p.with_suffix(".json").is_file())
         if paths:
             shards[size] = tuple(np.load(path, mmap_mode="r") for path in paths)
+            facts = [json.loads(path.with_suffix(".json").read_text()) for path in paths]
+            mouths[size] = tuple(tuple(clip.get("mouth") for clip in shard) for shard in facts)
     if not shards:
         raise NotFound(f"{folder} holds no {split} frames; build them: muybridge world frames --count 1500 -o {folder}")
-    return FrameCache(shards)
+    return FrameCache(shards, mouths)
 
 
 def world_cuts(index: int, size: int, split: str) -> Iterator[tuple[Bytes, dict[str, Any]]]:
@@ -202,6 +235,9 @@ def world_cuts(index: int, size: int, split: str) -> Iterator[tuple[Bytes, dict[
             y = int(np.clip(mark_y - size * rng.uniform(0.35, 0.75), 0, rows - size))
             x = int(np.clip(mark_x - size * rng.uniform(0.35, 0.65), 0, cols - size))
         facts = {"kind": "world", "index": index, "frame": start, "rows": rows, "y": y, "x": x, "place": scene.place}
+        if scene.people:
+            mark_x, mark_y = frames[NUM_FRAMES // 2].landmarks_PL3[0, LANDMARKS.index("lip_upper_inner"), :2]
+            facts["mouth"] = [float(mark_y) - y, float(mark_x) - x, rows / 16]
         yield pixels[:, y : y + size, x : x + size], facts
 
 

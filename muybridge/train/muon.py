@@ -1,8 +1,8 @@
-"""Muon: momentum whose matrices are made nearly orthogonal before they are applied, in float32.
+"""Muon: momentum whose matrices are made nearly orthogonal before they are applied.
 
 Jordan 2024, "Muon"; Liu et al. 2025 (arXiv 2502.16982) for the factor that lets AdamW's learning rates be used. For
 short runs it needs fewer samples than AdamW. torch.optim.Muon does its products in bfloat16, which CPUs without it
-emulate slowly; this one stays in the gradient's dtype.
+emulate slowly; this one does where bfloat16 is fast, and stays in the gradient's dtype elsewhere.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from muybridge.model.device import has_fast_bf16
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # the quintic's coefficients: steepest at 0, settles within [0.7, 1.2]
 RMS_OF_ADAMW = 0.2
@@ -23,10 +25,11 @@ def orthogonalise(gradient_MN: Tensor, num_steps: int = 5) -> Tensor:
     x: Tensor = gradient_MN / (gradient_MN.norm() + 1e-7)
     is_tall = x.shape[0] > x.shape[1]
     x = x.T if is_tall else x
+    x = x.bfloat16() if has_fast_bf16(x.device) else x
     for _ in range(num_steps):
         square = x @ x.T
         x = torch.addmm(x, torch.addmm(square, square, square, beta=b, alpha=c), x, beta=a)
-    return x.T if is_tall else x
+    return (x.T if is_tall else x).to(gradient_MN.dtype)
 
 
 class Muon(torch.optim.Optimizer):

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from muybridge.model.device import has_fast_bf16, pick_device
 from muybridge.train.checkpoint import Average, load_checkpoint, named_parameters, put_back, save_checkpoint
+from muybridge.train.compiled import compile_layers
 from muybridge.train.muon import Muon
 
 Losses = dict[str, Tensor]
@@ -51,6 +52,7 @@ class Recipe:
     average_decay: float = 0.999
     frozen: tuple[str, ...] = field(default=())  # modules that are used but not trained
     inner: tuple[str, ...] = field(default=())  # modules whose matrices inside `block.` are trained by Muon
+    compiled: tuple[str, ...] = field(default=())  # transformers whose layers are compiled: a minute, then faster
 
     @property
     def hash(self) -> str:
@@ -85,6 +87,8 @@ def train(
     modules = {name: module.to(place) for name, module in recipe.build().items()}
     for name in recipe.frozen:
         modules[name].requires_grad_(False)
+    for name in recipe.compiled:
+        compile_layers(modules[name])
     optimizers = _optimizers(recipe, modules)
     average = Average(modules, recipe.average_decay)
     (out / "export").mkdir(parents=True, exist_ok=True)
