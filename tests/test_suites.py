@@ -23,6 +23,7 @@ from muybridge.speech.phonemes import phonemes
 from muybridge.suites import adherence, drawings, evaluators, image, speech, sync, whisper
 from muybridge.suites.run import Run
 from muybridge.suites.table import Row, to_dict
+from muybridge.world.visemes import planned_opening
 
 RATE = 24_000
 
@@ -49,7 +50,7 @@ class Speaker:
 
     def generate(self, request: Request) -> Clip:
         planned = plan_request(request)
-        opening = sync.planned_opening([p for line in planned.lines for p in line.phones], request.num_frames)
+        opening = planned_opening([p for line in planned.lines for p in line.phones], request.num_frames)
         lips = np.zeros_like(opening) if self.still else np.concatenate([np.zeros(self.late), opening])[: len(opening)]
         frames = np.zeros((len(lips), 4, 4, 3), np.uint8)
         frames[:, 0, 0, 0] = lips / 0.7 * 255
@@ -60,7 +61,7 @@ def talking(_run: Run, _language: str) -> Iterator[sync.Drawn]:
     """One clip with lips on the words; its landmarks say nothing of them."""
     words = natural_durations(phonemes("My brother bought three big bottles of milk.", "en"), "en")
     phones = tuple(p.moved(0.3) for p in words)
-    opening = sync.planned_opening(phones, 100)
+    opening = planned_opening(phones, 100)
     frames = np.zeros((100, 4, 4, 3), np.uint8)
     frames[:, 0, 0, 0] = opening / 0.7 * 255
     marks = np.random.default_rng(0).normal(size=(100, 18, 3))

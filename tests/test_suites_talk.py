@@ -16,8 +16,8 @@ from muybridge.errors import NotInstalled
 from muybridge.speech.pacing import plan_request
 from muybridge.suites import evaluators, pair, programme, speech
 from muybridge.suites.run import LANGUAGES, Run
-from muybridge.suites.sync import planned_opening
 from muybridge.suites.table import Row
+from muybridge.world.visemes import planned_opening
 
 Floats = NDArray[np.float64]
 

@@ -43,7 +43,7 @@ def generate(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Make a clip with its sound; beside it a contact sheet and word-timed subtitles.
+    """Make a clip with its sound; beside it a contact sheet, what is said over the sound, and word-timed subtitles.
 
     A killed --script run goes on when the same command is given again, and ends in the same bytes.
     """
@@ -75,6 +75,7 @@ def generate(
 
 def _line(result: dict[str, Any]) -> str:
     words = f", words in {result['subtitles'][1]}" if result.get("subtitles") else ""
+    words += f", words over sound in {result['sync_sheet']}" if result.get("sync_sheet") else ""
     return (
         f"{result['clip']}  {result['width']}x{result['height']}, {result['seconds']:g} s, "
         f"made in {result['wall_s']:.1f} s; frames on {result['contact_sheet']}{words}"

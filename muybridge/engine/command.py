@@ -23,6 +23,7 @@ from muybridge.config import EngineConfig
 from muybridge.engine.engine import Progress as StepProgress
 from muybridge.engine.loading import load, weights_identity
 from muybridge.engine.programme_file import Programme, make_file
+from muybridge.engine.sync_sheet import write_sync_sheet
 from muybridge.errors import MediaInvalid
 from muybridge.request import Request
 from muybridge.shapes import FPS
@@ -56,10 +57,12 @@ def make_clip(
         bar.update(task, completed=1.0, description="write")
     clip.save(output)
     sheet = clip.contact_sheet(output.with_suffix(".sheet.png"))
+    spoken = None if plan is None else write_sync_sheet(output.with_suffix(".sync.png"), clip, plan)
     size = request.pixel_size
     return {
         "clip": str(output),
         "contact_sheet": str(sheet),
+        "sync_sheet": None if spoken is None else str(spoken),
         "task": request.task.value,
         "model": model,
         "width": size.width,

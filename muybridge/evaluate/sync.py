@@ -21,6 +21,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from muybridge.shapes import FPS
+
 Floats = NDArray[np.float64]
 
 RATE = 200  # Hz of both signals: 5 ms
@@ -68,6 +70,14 @@ def envelope(waveform_S: NDArray[np.floating], sample_rate: int) -> Floats:
     floor = max(float(energy.max(initial=0.0)) * 1e-5, 1e-12)
     levels: Floats = np.log(np.maximum(energy, floor))
     return levels
+
+
+def frame_levels(waveform_S: NDArray[np.floating], sample_rate: int, num_frames: int) -> Floats:
+    """`envelope` at each frame's moment."""
+    levels = envelope(waveform_S, sample_rate)
+    at = np.minimum((np.arange(num_frames) / FPS * RATE).astype(int), len(levels) - 1)
+    found: Floats = levels[at]
+    return found
 
 
 def voice_level(waveform_S: NDArray[np.floating], sample_rate: int) -> Floats:

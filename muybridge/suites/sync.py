@@ -72,26 +72,13 @@ def _lag_ms(first_T: Floats, second_T: Floats) -> float:
     return lag * 1000 / sync.RATE
 
 
-def planned_opening(phones: Sequence[Phone], num_frames: int) -> Floats:
-    """The jaw's opening that the phones ask for, per frame."""
-    from muybridge.world.visemes import viseme_tracks
-
-    return np.asarray(viseme_tracks(phones, num_frames)["jawOpen"], np.float64)
-
-
-def loudness(waveform_S: NDArray[np.floating], sample_rate: int, num_frames: int) -> Floats:
-    """Log energy around each frame's moment."""
-    levels = sync.envelope(waveform_S, sample_rate)
-    at = np.minimum((np.arange(num_frames) / FPS * sync.RATE).astype(int), len(levels) - 1)
-    found: Floats = levels[at]
-    return found
-
-
 def talk(seen_T: Floats, phones: Sequence[Phone], waveform_CS: NDArray[np.floating], sample_rate: int) -> Talk:
     """The signals of one clip."""
     closed = tuple((p.start_s + p.end_s) / 2 for p in phones if p.base in "pbm")
+    from muybridge.world.visemes import planned_opening
+
     planned_T = planned_opening(phones, len(seen_T))
-    return Talk(seen_T, planned_T, loudness(waveform_CS.mean(0), sample_rate, len(seen_T)), closed)
+    return Talk(seen_T, planned_T, sync.frame_levels(waveform_CS.mean(0), sample_rate, len(seen_T)), closed)
 
 
 def evaluate(run: Run) -> list[Row]:

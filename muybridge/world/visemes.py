@@ -68,6 +68,11 @@ def mouth_shape(letter: str) -> dict[str, float]:
     return {}
 
 
+def planned_opening(phones: Sequence[Phone], num_frames: int) -> npt.NDArray[np.float64]:
+    """The jaw's opening (F,) that the phones ask for."""
+    return np.asarray(viseme_tracks(phones, num_frames)["jawOpen"], np.float64)
+
+
 def viseme_tracks(
     phones: Sequence[Phone],
     num_frames: int,
