@@ -20,7 +20,7 @@ from muybridge.engine import precision
 from muybridge.engine.loading import SHIPPED
 from muybridge.engine.placement import place
 from muybridge.errors import DoesNotFit
-from muybridge.model.device import has_fast_bf16, pick_device
+from muybridge.model.device import pick_device
 from muybridge.request import Request
 from muybridge.shapes import Machine, cost
 
@@ -129,11 +129,15 @@ def matrix_rate(device: torch.device, dtype: torch.dtype, budget_s: float = 0.5)
 
 
 def features(device: torch.device) -> tuple[str, ...]:
-    """What matters of the processor: AMX, AVX-512, or the GPU's generation and fp8."""
+    """What matters of the processor: AMX, AVX-512 and its BF16, or the GPU's generation and fp8."""
     if device.type == "cuda":
         major, minor = torch.cuda.get_device_capability(device)
         return (f"sm_{major}{minor}", "bf16", *(("fp8",) if major >= 9 else ()))
-    found = [("AMX", has_fast_bf16(device)), ("AVX-512", torch.cpu._is_avx512_supported())]
+    found = [
+        ("AMX", torch.cpu._is_amx_tile_supported()),
+        ("AVX-512 BF16", torch.cpu._is_avx512_bf16_supported()),
+        ("AVX-512", torch.cpu._is_avx512_supported()),
+    ]
     return tuple(name for name, is_there in found if is_there)
 
 

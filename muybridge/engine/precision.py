@@ -41,8 +41,8 @@ def choose(device: torch.device, asked: Precision = "auto") -> Choice:
     if asked != "auto":
         return Choice(asked, "asked for")
     if has_fast_bf16(device):
-        return Choice("bf16", "this CPU multiplies bf16 in hardware (AMX)")
-    return Choice("fp32", "this CPU has no AMX: bf16 would be emulated")
+        return Choice("bf16", "this CPU multiplies bf16 in hardware (AMX or AVX-512 BF16)")
+    return Choice("fp32", "this CPU has neither AMX nor AVX-512 BF16: bf16 would be emulated")
 
 
 def apply(model: Transformer, precision: Precision) -> Transformer:
