@@ -11,4 +11,4 @@ else
     echo "This copy has no weights for tiny (docs/how/train.md makes them); showing the world it learns from."
 fi
 "$bin/muybridge" world preview -o out/world.png --count 4
-echo "Look at out/"
+echo "Look at out/: demo.mp4; demo.sheet.png, its frames; demo.sync.png, the words over the sound; world.png."
