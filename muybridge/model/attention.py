@@ -13,7 +13,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from muybridge.model.tokens import Layout
 
-# Up to here a CPU's bf16 matrix units do the whole table in half the time of SDPA's blocks (bench/training.py).
+# Up to here a CPU with bf16 units does the whole table sooner than SDPA its blocks (bench/training.py).
 PLAIN_TOKENS = 2048
 
 

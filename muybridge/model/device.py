@@ -23,6 +23,6 @@ def pick_device(asked: str = "auto") -> torch.device:
 def has_fast_bf16(device: torch.device) -> bool:
     """Whether bf16 matrix products are faster than float32: on GPUs, on CPUs with AMX tiles or AVX-512 BF16.
 
-    Measured by bench/forward.py: five times as fast with AVX-512 BF16 (EPYC, two cores).
+    With AVX-512 BF16 they are about five times as fast (bench/forward.py; docs/bench/README.md).
     """
     return device.type == "cuda" or bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
