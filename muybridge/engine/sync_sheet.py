@@ -1,14 +1,13 @@
 """A picture of what was said and when: planned opening of the lips, level of the sound, the frames at the words.
 
-Nobody looks at the lips here (`muybridge evaluate sync` does, with a face finder): the frames are for the reader's
-eyes, the number says how late the sound is behind the plan. Drawn without a plotting library.
+For the reader's eyes. It prints no lag: over one sentence, level and opening agree too loosely for a number to mean
+anything; `muybridge evaluate sync` measures, with a face finder. Drawn without a plotting library.
 
 Legend: T frames, Y X rows and columns.
 """
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -25,12 +24,11 @@ from muybridge.speech.pacing import Plan
 Bytes = NDArray[np.uint8]
 COLUMNS, TILE = 8, 160  # frames shown, pixels across each
 HEIGHT, PAPER, INK = 72, 20, {"LIPS PLANNED": (240, 180, 60), "SOUND": (110, 200, 120)}
-MAX_LAG_S = 0.3
 
 
 def write_sync_sheet(path: Path, clip: Clip, plan: Plan) -> Path | None:
     """Write the PNG; None where nothing is said or nothing is heard."""
-    # Here, because the first use of the mouth's tables reads a file that most commands never need.
+    # Here: commands that make no clip do without the world.
     from muybridge.world.visemes import planned_opening
 
     if clip.waveform_CS is None or not plan.lines:
@@ -50,7 +48,6 @@ def write_sync_sheet(path: Path, clip: Clip, plan: Plan) -> Path | None:
     width = frames.shape[1]
     ticks = [(frame + 0.5) / num_frames for frame in picked]
     signals = curves({"LIPS PLANNED": planned_T, "SOUND": heard_T}, width)
-    draw_text(signals, f"SOUND BEHIND PLAN: {sound_lag_ms(planned_T, heard_T):+.0f} MS", 16, 4)
     sound = waveform_strip(clip.waveform_CS[:1], width, ticks=ticks)
     return write_image(path, np.concatenate([frames, signals, sound]))
 
@@ -60,14 +57,6 @@ def spoken_frames(plan: Plan, num_frames: int) -> list[int]:
     middles = [(p.start_s + p.end_s) / 2 for line in plan.lines for p in line.phones if not p.is_pause]
     places = np.linspace(0, len(middles) - 1, COLUMNS).round().astype(int)
     return [min(num_frames - 1, int(middles[k] * FPS)) for k in places]
-
-
-def sound_lag_ms(planned_T: NDArray[np.float64], heard_T: NDArray[np.float64]) -> float:
-    """How late the sound's level is behind the planned opening, by cross-correlation; 0 where no peak is found."""
-    count = int(len(planned_T) / FPS * sync.RATE)
-    planned, heard = (sync.resample(values, FPS, count) for values in (planned_T, heard_T))
-    lag, _ = sync.lag_of(planned, heard, int(MAX_LAG_S * sync.RATE))
-    return 0.0 if math.isnan(lag) else lag * 1000 / sync.RATE
 
 
 def curves(signals_T: dict[str, NDArray[np.float64]], width: int) -> Bytes:
