@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -70,3 +72,20 @@ def test_a_flat_signal_is_a_flat_line() -> None:
     lit = (strip[14:] > 20).any(-1)  # below the name
     assert lit.any(0).all()
     assert lit.any(1).sum() <= 3
+
+
+def test_the_sheet_needs_none_of_the_worlds_packages(tmp_path: Path) -> None:
+    """Who installs `muybridge[local]` has no Pillow and no renderer, and generates all the same."""
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(('PIL', 'moderngl', 'onnxruntime', 'matplotlib')));"
+        "import numpy as np;"
+        "from pathlib import Path;"
+        "from muybridge.engine.clip import Clip;"
+        "from muybridge.engine.sync_sheet import write_sync_sheet;"
+        "from muybridge.request import Request;"
+        "from muybridge.speech.pacing import plan_request;"
+        "clip = Clip(np.zeros((101, 64, 96, 3), np.uint8), np.zeros((1, 96960), np.float32), 24000);"
+        "plan = plan_request(Request('She says: \"Good morning.\"', seconds=4));"
+        f"assert write_sync_sheet(Path({str(tmp_path / 'a.png')!r}), clip, plan).is_file()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from muybridge.errors import NotInstalled
 
@@ -148,6 +147,8 @@ def _read_bones(root: Path, num_vertices: int) -> tuple[Ints, Floats, dict[str, 
 
 def _regions(root: Path, uv_K2: Floats) -> Floats:
     """White = region; row = (1 - v) * height. Valid for the body only: proxies share the atlas."""
+    from PIL import Image  # of the extra `world`; the names of face units above need none of it
+
     columns = []
     for name in ("lips", "inside-mouth", "face", "eyelids", "ears"):
         picture = Image.open(io.BytesIO((root / f"textures/mpfb_{name}.jpg").read_bytes())).convert("L")
