@@ -71,9 +71,6 @@ def curves(signals_T: dict[str, NDArray[np.float64]], width: int) -> Bytes:
             strip[min(here, before) : max(here, before) + 2, x] = INK[name]
         label = np.full((12, 8 * len(name), 3), PAPER, np.uint8)
         draw_text(label, name, 1, 0)
-        shown = label[..., :1] > PAPER
-        strip[2:14, left : left + label.shape[1]] = np.where(
-            shown, INK[name], strip[2:14, left : left + label.shape[1]]
-        )
+        strip[2:14, left : left + label.shape[1]][label[..., 0] > PAPER] = INK[name]
         left += label.shape[1] + 16
     return strip

@@ -74,9 +74,9 @@ def _lag_ms(first_T: Floats, second_T: Floats) -> float:
 
 def talk(seen_T: Floats, phones: Sequence[Phone], waveform_CS: NDArray[np.floating], sample_rate: int) -> Talk:
     """The signals of one clip."""
-    closed = tuple((p.start_s + p.end_s) / 2 for p in phones if p.base in "pbm")
     from muybridge.world.visemes import planned_opening
 
+    closed = tuple((p.start_s + p.end_s) / 2 for p in phones if p.base in "pbm")
     planned_T = planned_opening(phones, len(seen_T))
     return Talk(seen_T, planned_T, sync.frame_levels(waveform_CS.mean(0), sample_rate, len(seen_T)), closed)
 

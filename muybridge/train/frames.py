@@ -140,8 +140,8 @@ def _cuts_of_take(take: Take, size: int) -> Iterator[tuple[Bytes, dict[str, Any]
                 int(np.clip(int(at) * limit // count + rng.integers(-size * 3 // 4, -size // 4), 0, limit - size))
                 for at, limit, count in zip((token_y, token_x), (rows, cols), mouth_YX.shape, strict=True)
             )
-        facts = {"kind": "take", "index": take.index, "frame": start, "y": y, "x": x}
-        facts["mouth"] = mouth_in(mouth_YX, y, x)
+        mouth = mouth_in(mouth_YX, y, x)
+        facts = {"kind": "take", "index": take.index, "frame": start, "y": y, "x": x, "mouth": mouth}
         yield take.frames_TYX3[start : start + NUM_FRAMES, y : y + size, x : x + size], facts
 
 
@@ -228,15 +228,15 @@ def world_cuts(index: int, size: int, split: str) -> Iterator[tuple[Bytes, dict[
     finally:
         drawn.release()
     pixels = np.stack([f.pixels_YX3 for f in frames])
+    if scene.people:
+        mark_x, mark_y = frames[NUM_FRAMES // 2].landmarks_PL3[0, LANDMARKS.index("lip_upper_inner"), :2]
     for cut in range(CUTS):
         y, x = (int(rng.integers(0, limit - size + 1)) for limit in (rows, cols))
         if cut == 0 and scene.people:
-            mark_x, mark_y = frames[NUM_FRAMES // 2].landmarks_PL3[0, LANDMARKS.index("lip_upper_inner"), :2]
             y = int(np.clip(mark_y - size * rng.uniform(0.35, 0.75), 0, rows - size))
             x = int(np.clip(mark_x - size * rng.uniform(0.35, 0.65), 0, cols - size))
         facts = {"kind": "world", "index": index, "frame": start, "rows": rows, "y": y, "x": x, "place": scene.place}
         if scene.people:
-            mark_x, mark_y = frames[NUM_FRAMES // 2].landmarks_PL3[0, LANDMARKS.index("lip_upper_inner"), :2]
             facts["mouth"] = [float(mark_y) - y, float(mark_x) - x, rows / 16]
         yield pixels[:, y : y + size, x : x + size], facts
 
