@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 import muybridge
-from muybridge.engine.engine import Progress
+from muybridge.engine.meter import Progress
 
 PROMPT = 'A woman with red hair stands in a kitchen in the morning. She says: "Good morning, the coffee is ready."'
 

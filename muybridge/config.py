@@ -40,6 +40,9 @@ class ModelConfig:
     time_scale: float = 1.0  # clock units (160 ms) per unit of rotary position; finer for small models
     video_moments: tuple[float, ...] = ()  # mean square of each latent channel: see flow/scaling.py; none: velocities
     audio_moments: tuple[float, ...] = ()
+    rest_moments: tuple[float, ...] = ()  # of an upscaler: mean square of what the enlarged picture lacks
+    rest_products: tuple[float, ...] = ()  # and its mean product with the latent
+    start_noise: float = 1.0  # how strong the noise of its start is
     distilled: bool = False  # of the tiny size: eight steps without guidance (recipes/few_step.py)
 
     @property
@@ -100,11 +103,12 @@ TINY = ModelConfig(
 TINY_UPSCALER = replace(
     TINY,
     name="tiny-upscaler",
-    num_layers=4,
+    num_layers=8,
     hidden_size=256,
-    mm_layers=(0, 3),
-    local_layers=(0, 1, 2, 3),
-    frame_receptive_field=1,
+    head_dim=64,
+    mm_layers=(0, 7),
+    local_layers=tuple(range(8)),
+    frame_receptive_field=2,
 )
 
 SIZES: dict[str, ModelConfig] = {c.name: c for c in (TINY, TINY_UPSCALER, FIFTEEN_B, FIFTEEN_B_1080P)}

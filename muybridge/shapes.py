@@ -25,6 +25,8 @@ GRID = STRIDE_Y * PATCH  # rendered sizes are multiples of this many pixels
 BASE_AREA = 448 * 256  # pixels of the base stage, at any aspect ratio
 # Of sizes that were trained on other pictures than the open 15B's.
 BASE_AREAS = {"tiny": 224 * 128, "tiny-base": 224 * 128}
+# Pixels up to which a size's upscaler was trained; larger pictures are interpolated from it.
+UPSCALE_AREAS = {"tiny": 448 * 256, "tiny-base": 448 * 256}
 
 SMALL_UPSCALE_AREA = 1024 * 576  # pixels up to which the open 15B upscales with full attention
 
@@ -292,7 +294,9 @@ def plan_stages(request: Request, size: str, num_text_tokens: int = 300) -> tupl
     stages = [StagePlan("base", base, ticks, num_text_tokens, extra, steps, passes)]
     if is_large:
         steps = 5 if size.startswith("15b") else 4
-        stages.append(StagePlan("upscaler", out.on_grid, ticks, num_text_tokens, 0, steps, 1))
+        most = UPSCALE_AREAS.get(size, out.width * out.height)
+        large = base_size(out.width, out.height, most) if out.width * out.height > most else out.on_grid
+        stages.append(StagePlan("upscaler", large, ticks, num_text_tokens, 0, steps, 1))
     return tuple(stages)
 
 
@@ -319,12 +323,17 @@ def cost(request: Request, size: str, machine: Machine = H100) -> Cost:
         )
     linear = sum(s.linear_flops for s in stages)
     attention = sum(s.attention_flops for s in stages)
-    out = request.pixel_size.on_grid
-    pixels = clock(request.seconds).num_decoded_frames * out.width * out.height
-    decode = pixels * DECODE_FLOPS_PER_PIXEL["tiny" if size.startswith("tiny") else "15b"] / machine.linear_flops_per_s
+    decode = decode_flops(request, size) / machine.linear_flops_per_s
     seconds = linear / machine.linear_flops_per_s + attention / machine.attention_flops_per_s + decode
     peak = max(s.weight_bytes + s.activation_bytes for s in stages)
     return Cost(linear + attention, peak, seconds, tuple(stages))
+
+
+def decode_flops(request: Request, size: str) -> float:
+    """Operations from latents to the frames of the last stage, of the size's own codec."""
+    made = plan_stages(request, size)[-1].size
+    pixels = clock(request.seconds).num_decoded_frames * made.width * made.height
+    return pixels * DECODE_FLOPS_PER_PIXEL["tiny" if size.startswith("tiny") else "15b"]
 
 
 def _stage_size(size: str, plan: StagePlan) -> str:

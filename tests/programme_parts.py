@@ -13,7 +13,7 @@ from engine_parts import SHAPE
 from torch import Tensor
 
 from muybridge.engine import Engine, random_components
-from muybridge.engine.engine import Progress
+from muybridge.engine.meter import Progress
 from muybridge.engine.programme_file import Made, Programme, make_file
 from muybridge.request import LANGUAGES, REGISTERS, Request
 from muybridge.speech.programme import beats_of, plan_programme, scene_of

@@ -20,8 +20,8 @@ from rich.progress import (
 
 from muybridge import media
 from muybridge.config import EngineConfig
-from muybridge.engine.engine import Progress as StepProgress
 from muybridge.engine.loading import load, weights_identity
+from muybridge.engine.meter import Progress as StepProgress
 from muybridge.engine.programme_file import Programme, make_file
 from muybridge.engine.sync_sheet import write_sync_sheet
 from muybridge.errors import MediaInvalid

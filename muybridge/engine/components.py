@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from muybridge.flow.scaling import NO_MOMENTS, Moments
 from muybridge.model.codecs import AudioCodec, OnTile, SpatialTile, TextEncoder, VideoCodec
 from muybridge.model.tokens import Packed
 from muybridge.request import Request
@@ -76,8 +77,9 @@ class Components:
     has_roles: bool = False  # whether the checkpoint knows references, sources and beats
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     aligned_corners: bool = True  # as its upscaler was probably trained
-    enlarges_pixels: bool = False  # without an upscaler, larger pictures are the base's, interpolated
-    moments: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # of the base's answers: flow/scaling.py
+    enlarges_pixels: bool = False  # larger pictures are interpolated ones: an upscaler's start, or what is delivered
+    moments: Mapping[str, Moments] = field(default_factory=dict)  # of the base's answers: flow/scaling.py
+    upscaler_moments: Moments = NO_MOMENTS  # and of the upscaler's, with the noise of its start
     small_upscaler: Denoiser | None = None  # for outputs up to 1024x576, where the size has another one for them
     format_prompt: Callable[[Request], str] = _as_written
     negative_prompt: str = " "  # where the request gives none

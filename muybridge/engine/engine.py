@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from muybridge.engine import pipeline
 from muybridge.engine.clip import Clip
 from muybridge.engine.components import Components
+from muybridge.engine.meter import Meter, Progress
 from muybridge.engine.offload import leave
 from muybridge.engine.state import GenerationState
 from muybridge.request import Request
@@ -25,17 +25,6 @@ from muybridge.shapes import Cost, Window, cost
 
 if TYPE_CHECKING:
     from muybridge.speech.pacing import Plan
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a generation stands after a step. `fraction` is of all the work, counted in operations."""
-
-    stage: str
-    step: int
-    num_steps: int
-    fraction: float
-    eta_s: float | None  # None before the first step was timed
 
 
 OnStep = Callable[[Progress], None]
@@ -62,7 +51,7 @@ class Engine:
 
     def denoise(self, state: GenerationState, between_steps: BetweenSteps | None = None) -> GenerationState:
         """Run a state through what is left of its stages, up to decoding."""
-        meter = _Meter(self.parts, state.request)
+        meter = Meter(self.parts)
         while state.stage != "done":
             if state.step == self.num_steps(state):
                 state = self.upscale(state)
@@ -122,23 +111,3 @@ class Engine:
 
         plan = plan_request(request)
         return plan if plan.lines else None
-
-
-class _Meter:
-    """Progress in operations and an ETA from the measured rate of the steps so far."""
-
-    def __init__(self, parts: Components, request: Request) -> None:
-        names = {stage.name for stage in pipeline.stages_of(parts, request)}
-        stages = (s for s in cost(request, parts.size).stages if s.name in names)
-        self.flops = {s.name: s.linear_flops + s.attention_flops for s in stages}
-        self.total = sum(self.flops.values()) * 1.1  # decoding is about a tenth of the wall time
-        self.rate: float | None = None
-
-    def after_step(self, state: GenerationState, num_steps: int, seconds: float) -> Progress:
-        per_step = self.flops[state.stage] / num_steps
-        # The mean of the newest rate and the ones before: the first step warms up caches.
-        newest = per_step / max(seconds, 1e-9)
-        self.rate = newest if self.rate is None else (self.rate + newest) / 2
-        before = 0.0 if state.stage == "base" else self.flops["base"]
-        done = before + per_step * state.step
-        return Progress(state.stage, state.step, num_steps, done / self.total, (self.total - done) / self.rate)

@@ -19,17 +19,17 @@ from torch import Tensor
 
 from muybridge.engine.clip import Clip
 from muybridge.engine.components import Components, Denoiser
-from muybridge.engine.conditions import encode_conditions
+from muybridge.engine.conditions import encode_conditions, frames_to_tensor
 from muybridge.engine.sampling import Sampling, base_sampling, upscaler_sampling
 from muybridge.engine.state import STREAMS, Conditions, GenerationState
 from muybridge.errors import InvalidRequest
 from muybridge.flow.conditioning import CleanLatents, keyframes
 from muybridge.flow.guidance import FULL, TEXT, guide
 from muybridge.flow.noise import noise
-from muybridge.flow.scaling import velocity_of
+from muybridge.flow.scaling import NO_MOMENTS, Moments, velocity_of
 from muybridge.flow.schedule import Schedule
 from muybridge.flow.solver import SolverState, distilled_step, euler_step, unipc_step
-from muybridge.flow.upscale_start import audio_context, upscale_start
+from muybridge.flow.upscale_start import audio_context, near_start, upscale_start
 from muybridge.model import tokens
 from muybridge.model.codecs import SpatialTile, VideoCodec
 from muybridge.model.tokens import Packed, Role, Sample, TextTokens, pack
@@ -91,10 +91,23 @@ def upscale(parts: Components, state: GenerationState) -> GenerationState:
     shape = (*base.shape[:3], rows, cols)
     key = f"upscaler@{state.window.start_unit}"
     draw = noise(state.request.seed, key, START, "video", shape)
-    start = upscale_start(base.cpu(), draw, align_corners=parts.aligned_corners)
+    if parts.enlarges_pixels:
+        start = near_start(enlarged_latent(parts, base, stages[1].size), draw, parts.upscaler_moments.noise)
+    else:
+        start = upscale_start(base.cpu(), draw, align_corners=parts.aligned_corners)
     latents = {"video": start, "audio": state.latents["audio"]}
     state = replace(state, stage="upscaler", step=0, latents=latents, solvers=_solvers())
     return replace(state, latents=_keep_clean(state, latents))
+
+
+@torch.inference_mode()
+def enlarged_latent(parts: Components, latent_BCTYX: Tensor, size: PixelSize) -> Tensor:
+    """The latent of the base's picture at `size`: decoded, interpolated and encoded again. On the CPU."""
+    rows, cols = (n * s for n, s in zip(latent_BCTYX.shape[3:], parts.video_codec.stride[1:], strict=True))
+    num_frames = parts.video_codec.stride[0] * (latent_BCTYX.shape[2] - 1) + 1
+    frames = decode_frames(parts.video_codec, latent_BCTYX.to(parts.device), PixelSize(cols, rows), num_frames)
+    large = frames_to_tensor(enlarge(frames, size)).to(parts.device)
+    return parts.video_codec.encode(large).cpu()
 
 
 @torch.inference_mode()
@@ -152,7 +165,7 @@ class Prepared:
     num_target: int
     rows: int
     cols: int
-    moments: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    moments: Mapping[str, Moments] = field(default_factory=dict)
 
 
 def prepare(parts: Components, state: GenerationState) -> Prepared:
@@ -171,7 +184,7 @@ def prepare(parts: Components, state: GenerationState) -> Prepared:
     names = dict.fromkeys(name for t in schedule.timesteps for name in sampling.guidance.passes(t))
     packed = {name: pack([_sample(parts, state, plan, name)]) for name in names}
     rows, cols = plan.size.latent
-    moments = parts.moments if state.stage == "base" else {}
+    moments = parts.moments if state.stage == "base" else {"video": parts.upscaler_moments}
     return Prepared(model, sampling, schedule, packed, moving, sound, plan.num_video_tokens, rows, cols, moments)
 
 
@@ -260,8 +273,8 @@ def _velocity(prepared: Prepared, state: GenerationState) -> dict[str, Tensor]:
         found = tokens.unpatchify(video[: prepared.num_target], prepared.rows, prepared.cols)[None]
         heard, moments = audio[None, : len(audio_NC)], prepared.moments
         passes[name] = {
-            "video": velocity_of(found, video_BCTYX, sigma, moments.get("video", ()), 1),
-            "audio": velocity_of(heard, audio_NC[None], sigma, moments.get("audio", ()), 2),
+            "video": velocity_of(found, video_BCTYX, sigma, moments.get("video", NO_MOMENTS), 1),
+            "audio": velocity_of(heard, audio_NC[None], sigma, moments.get("audio", NO_MOMENTS), 2),
         }
     return guide(prepared.sampling.guidance, timestep, passes)
 

@@ -24,7 +24,8 @@ from muybridge.engine.anchor import Anchor, anchored, remember
 from muybridge.engine.clip import Clip
 from muybridge.engine.components import Components
 from muybridge.engine.conditions import frames_to_tensor
-from muybridge.engine.engine import Engine, Progress
+from muybridge.engine.engine import Engine
+from muybridge.engine.meter import Progress
 from muybridge.engine.state import GenerationState
 from muybridge.engine.windows import plan_windows
 from muybridge.request import MAX_PROMPT_CHARS, Beat, Request, timed_beats

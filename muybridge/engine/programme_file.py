@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 
 from muybridge import media
 from muybridge.engine.conditions import sound_rate
-from muybridge.engine.engine import Engine, Progress
+from muybridge.engine.engine import Engine
+from muybridge.engine.meter import Progress
 from muybridge.engine.programme import generate_programme, windows_of
 from muybridge.engine.state import STREAMS, GenerationState
 from muybridge.engine.windows import owned_frames

@@ -9,9 +9,10 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from muybridge.config import Precision
+from muybridge.config import ModelConfig, Precision
 from muybridge.engine import precision
 from muybridge.engine.components import Components
+from muybridge.flow.scaling import NO_MOMENTS, Moments, from_noise
 from muybridge.model.phrase_encoder import PhraseEncoder
 from muybridge.model.tiny_video_codec import load_video_codec
 from muybridge.model.weights import load_into, load_transformer
@@ -41,9 +42,15 @@ def load_tiny(folder: Path, device: torch.device, asked: Precision = "auto") -> 
         has_roles=True,
         device=device,
         aligned_corners=False,
-        enlarges_pixels=upscaler is None,
-        moments={"video": base.config.video_moments, "audio": base.config.audio_moments},
+        enlarges_pixels=True,
+        moments={"video": from_noise(base.config.video_moments), "audio": from_noise(base.config.audio_moments)},
+        upscaler_moments=NO_MOMENTS if upscaler is None else upscaler_moments(upscaler.config),
     )
+
+
+def upscaler_moments(config: ModelConfig) -> Moments:
+    """What the upscaler's answers are scaled by."""
+    return Moments(config.video_moments, config.rest_moments, config.rest_products, config.start_noise)
 
 
 def load_audio_codec(folder: Path) -> WorldAudioCodec:

@@ -1,27 +1,54 @@
 """What a network of `tiny` answers with, as a velocity: only what a channel-by-channel guess cannot know is learned.
 
-A latent's channels differ in strength by two orders of magnitude. Of the velocity v = noise - x_0, the best guess that
-is linear in a channel's own x_t is k x_t with k = (sigma - (1 - sigma) m) / var, var = (1 - sigma)^2 m + sigma^2, where
-m is the channel's mean square; what is left has the size b = sqrt(m / var). A network that answers in units of b,
-beside k x_t, starts at that guess, and need not carry noise through its narrow trunk. Karras et al. 2022 (arXiv
-2206.00364, table 1) for another noise scale. The open 15B answers with the velocity itself: it has no moments.
+A latent's channels differ in strength by two orders of magnitude. Of the velocity v = start - x_0, the best guess that
+is linear in a channel's own x_t is k x_t with k = E[v x_t] / E[x_t^2]; what is left has the size b, b^2 = E[v^2] -
+k^2 E[x_t^2]. A network that answers in units of b, beside k x_t, starts at that guess, and need not carry noise through
+its narrow trunk. Karras et al. 2022 (arXiv 2206.00364, table 1) for another noise scale. The open 15B answers with the
+velocity itself: it has no moments.
+
+The base starts at noise. The upscaler starts at the enlarged picture with some noise on it: start = x_0 - rest + n e,
+where the rest is what enlarging does not know. With m = E[x_0^2], r = E[rest^2], p = E[x_0 rest] of a channel,
+E[v^2] = n^2 + r, E[v x_t] = sigma E[v^2] - p, and E[x_t^2] = m - 2 sigma p + sigma^2 E[v^2]. Noise alone is r = p = m.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 
-def velocity_of(answer: Tensor, x_t: Tensor, sigma: float, moments_C: Sequence[float], dim: int) -> Tensor:
-    """Velocity, shaped like `x_t`, of a network's `answer`; `moments_C` along `dim`, none: the answer is it already."""
-    if not moments_C:
+class Moments(NamedTuple):
+    """Mean squares of a stream's channels: of the latent, of the rest, and their mean product; `noise` of the start."""
+
+    latent_C: Sequence[float] = ()
+    rest_C: Sequence[float] = ()
+    product_C: Sequence[float] = ()
+    noise: float = 1.0
+
+
+NO_MOMENTS = Moments()
+
+
+def from_noise(latent_C: Sequence[float]) -> Moments:
+    """The moments of a stream that starts at noise alone."""
+    return Moments(latent_C, latent_C, latent_C)
+
+
+def velocity_of(answer: Tensor, x_t: Tensor, sigma: float, moments: Moments, dim: int) -> Tensor:
+    """Velocity, shaped like `x_t`, of a network's `answer`; channels along `dim`; no moments: the answer is it."""
+    if not moments.latent_C:
         return answer
     shape = [1] * x_t.ndim
-    shape[dim] = len(moments_C)
-    moments = torch.tensor(moments_C, dtype=torch.float32, device=x_t.device).reshape(shape)
-    variance = (1 - sigma) ** 2 * moments + sigma**2
+    shape[dim] = len(moments.latent_C)
+    latent, rest, product = (
+        torch.tensor(values, dtype=torch.float64, device=x_t.device).reshape(shape) for values in moments[:3]
+    )
+    velocity = moments.noise**2 + rest
+    both = sigma * velocity - product
+    variance = latent - 2 * sigma * product + sigma**2 * velocity
     variance = variance.clamp(min=1e-12)  # sigma 0 with a channel that is never anything
-    return (sigma - (1 - sigma) * moments) / variance * x_t + (moments / variance).sqrt() * answer
+    unit = (velocity - both**2 / variance).clamp(min=0).sqrt()
+    return (both / variance).to(x_t.dtype) * x_t + unit.to(x_t.dtype) * answer

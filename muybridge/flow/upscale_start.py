@@ -56,6 +56,11 @@ def upscale_start(
     return enlarged * signal + noise_BCTYX * noise_scale
 
 
+def near_start(enlarged_BCTYX: Tensor, noise_BCTYX: Tensor, noise_scale: float) -> Tensor:
+    """x at the first step of an upscaler that starts at the enlarged picture's own latent, whole, and some noise."""
+    return enlarged_BCTYX + noise_scale * noise_BCTYX
+
+
 def audio_context(audio_BTC: Tensor, noise_BTC: Tensor, noise_scale: float = AUDIO_NOISE_SCALE) -> Tensor:
     """The sound as the upscaler hears it, fixed for all its steps: 0.7 * noise + 0.3 * base audio latent."""
     return noise_BTC * noise_scale + audio_BTC * (1.0 - noise_scale)

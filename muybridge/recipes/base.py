@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from muybridge.config import TINY, ModelConfig
 from muybridge.flow.objective import flow_matching_loss, interpolate, sample_sigma, velocity_target
-from muybridge.flow.scaling import velocity_of
+from muybridge.flow.scaling import from_noise, velocity_of
 from muybridge.model import tokens
 from muybridge.model.phrase_encoder import LookedUp, PhraseEncoder, TextPieces, take_apart
 from muybridge.model.tiny_video_codec import TinyVideoCodec, load_video_codec
@@ -235,8 +235,8 @@ def velocities(
         answer = unpatchify(video[: frames * (rows // 2) * (cols // 2)], rows, cols)
         out.append(
             (
-                velocity_of(answer, x[0], task.sigma, base.config.video_moments, 0),
-                velocity_of(audio[: len(item.audio)], x[1], task.sigma, base.config.audio_moments, 1),
+                velocity_of(answer, x[0], task.sigma, from_noise(base.config.video_moments), 0),
+                velocity_of(audio[: len(item.audio)], x[1], task.sigma, from_noise(base.config.audio_moments), 1),
             )
         )
     return out
