@@ -18,7 +18,7 @@ import torch
 
 from muybridge.config import ModelConfig
 from muybridge.flow.objective import interpolate, velocity_target
-from muybridge.flow.scaling import velocity_of
+from muybridge.flow.scaling import from_noise, velocity_of
 from muybridge.recipes.base import Task, load_export, recipe, velocities, with_moments
 from muybridge.train.cuts import heard, shortened
 from muybridge.train.items import Item
@@ -46,7 +46,7 @@ def guesses(config: ModelConfig, items: list[Item]) -> list[float]:
     found = []
     for sigma in SIGMAS:
         noisy, noises = noised(items, sigma)
-        made = [velocity_of(torch.zeros_like(x), x, sigma, config.video_moments, 0) for x in noisy]
+        made = [velocity_of(torch.zeros_like(x), x, sigma, from_noise(config.video_moments), 0) for x in noisy]
         found.append(mean_error(made, items, noises))
     return found
 
