@@ -12,7 +12,6 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 import torch
 
@@ -22,7 +21,6 @@ from muybridge.model.device import has_fast_bf16
 from muybridge.model.tokens import Packed, Role, pack
 from muybridge.train.compiled import compile_layers
 
-SHAPE = replace(TINY, num_layers=8, hidden_size=256, head_dim=64, mm_layers=(0, 7))
 NUM_LATENTS, NUM_TEXT, PLAIN = 16, 110, attention.PLAIN_TOKENS
 
 
@@ -31,7 +29,7 @@ def batch(num_clips: int, seed: int) -> Packed:
     torch.manual_seed(seed)
     samples = []
     for k in range(num_clips):
-        words = torch.randn(NUM_TEXT - 3 * k % 40, SHAPE.text_in_channels)
+        words = torch.randn(NUM_TEXT - 3 * k % 40, TINY.text_in_channels)
         text = tokens.text_tokens(words, tokens.scene_coords(len(words)), Role.SCENE)
         samples.append(tokens.sequence(text, torch.randn(48, NUM_LATENTS, 8, 14), torch.randn(4 * NUM_LATENTS - 3, 64)))
     return pack(samples)
@@ -53,7 +51,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=12)
     parser.add_argument("--steps", type=int, default=4)
     asked = parser.parse_args()
-    plain, fused = Transformer(SHAPE).initialise(), Transformer(SHAPE).initialise()
+    plain, fused = Transformer(TINY).initialise(), Transformer(TINY).initialise()
     compile_layers(fused)
 
     def run(model: Transformer, longest: int) -> Callable[[Packed], float]:

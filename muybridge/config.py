@@ -91,11 +91,12 @@ FIFTEEN_B_1080P = replace(
 )
 TINY = ModelConfig(
     name="tiny",
-    num_layers=10,
-    hidden_size=384,
+    num_layers=8,
+    hidden_size=256,
+    head_dim=64,
     num_heads_kv=1,
     text_in_channels=512,
-    mm_layers=(0, 9),
+    mm_layers=(0, 7),
     gelu7_layers=(0,),
     num_roles=8,
     time_scale=4.0,
@@ -103,10 +104,6 @@ TINY = ModelConfig(
 TINY_UPSCALER = replace(
     TINY,
     name="tiny-upscaler",
-    num_layers=8,
-    hidden_size=256,
-    head_dim=64,
-    mm_layers=(0, 7),
     local_layers=tuple(range(8)),
     frame_receptive_field=2,
 )

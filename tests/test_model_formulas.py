@@ -217,7 +217,7 @@ def test_config_numbers_follow_from_each_other(config: object) -> None:
     assert isinstance(config, type(TINY))
     assert config.num_heads_q * config.head_dim == config.hidden_size
     assert config.num_heads_q % config.num_heads_kv == 0
-    assert config.num_bands == 16
+    assert 8 * config.num_bands == config.head_dim
     assert type(config).from_json(config.to_json()) == config
 
 
