@@ -12,6 +12,7 @@ from muybridge.model.phrase_encoder import NUM_CHANNELS, LookedUp, PhraseEncoder
 from muybridge.model.tokens import Role
 from muybridge.model.transformer import Transformer
 from muybridge.recipes.base import TASKS, Task, draw_task, flow_losses, sequence_of
+from muybridge.train.cuts import shortened
 from muybridge.train.items import Item, ItemBeat, ItemLine
 
 SMALL = replace(TINY, num_layers=2, hidden_size=128, head_dim=64, mm_layers=(0, 1))
@@ -90,6 +91,17 @@ def test_items_without_references_or_source_never_take_those_tasks() -> None:
     generator = torch.Generator().manual_seed(0)
     names = {draw_task(bare, 0.5, generator).name for _ in range(60)}
     assert names == {"t2v", "i2v", "a2v"}
+
+
+def test_given_items_are_used_for_what_they_are_given() -> None:
+    generator = torch.Generator().manual_seed(0)
+    still = shortened(item(1), 1)
+    assert still.source is not None
+    assert still.source.shape == still.video.shape == (48, 1, 4, 4)
+    names = {draw_task(still, 0.5, generator, is_given=True).name for _ in range(60)}
+    assert names == {"r2v", "edit"}
+    only = replace(still, source=None)
+    assert {draw_task(only, 0.5, generator, is_given=True).name for _ in range(20)} == {"r2v"}
 
 
 def test_a_given_first_frame_and_a_given_voice_weigh_nothing() -> None:

@@ -288,7 +288,8 @@ def test_base_and_few_step_train_from_a_cache(tmp_path: Path) -> None:
     for name in ("takes", "stills"):
         (tmp_path / name).mkdir()
     for index in range(3):
-        takes.write(tmp_path / "takes", painted(index))
+        references = painted(7).frames_TYX3[:2] if index else None
+        takes.write(tmp_path / "takes", painted(index, references_RYX3=references))
         takes.write(tmp_path / "stills", replace(painted(index), frames_TYX3=painted(index).frames_TYX3[:1],
                                                  mouth_LYX=painted(index).mouth_LYX[2:3]))  # fmt: skip
     codec, sound = FixedVideoCodec(), FixedAudioCodec()
@@ -296,14 +297,16 @@ def test_base_and_few_step_train_from_a_cache(tmp_path: Path) -> None:
         latents.build(tmp_path / name, tmp_path / f"{name}_latents", codec, sound, quiet=True)
     export_module(TinyVideoCodec(), tmp_path / "codec.safetensors")
     settings: dict[str, Any] = {
-        "latents": str(tmp_path / "takes_latents"), "stills": str(tmp_path / "stills_latents"), "batch_size": 3,
+        "latents": str(tmp_path / "takes_latents"), "stills": str(tmp_path / "stills_latents"), "batch_size": 4,
         "num_stills": 2, "longest": 2, "codec": str(tmp_path / "codec.safetensors"), "muon": True, "num_steps": 2,
         "num_layers": 2, "hidden_size": 64, "head_dim": 64,
     }  # fmt: skip
     train(base.recipe(**settings), tmp_path / "first", device="cpu", quiet=True)
     start = str(tmp_path / "first" / "export")
-    train(base.recipe(**settings, start=start, closest=0.01), tmp_path / "second", device="cpu", quiet=True)
-    few = few_step.recipe(settings["latents"], start, batch_size=2, num_steps=2, num_inference_steps=4, substeps=1)
+    train(
+        base.recipe(**settings, start=start, closest=0.01, num_given=1), tmp_path / "second", device="cpu", quiet=True
+    )
+    few = few_step.recipe(settings["latents"], start, batch_size=2, num_given=1, num_steps=2, num_inference_steps=4)
     train(few, tmp_path / "few", device="cpu", quiet=True)
     before = load_transformer(Path(start) / "base.safetensors", matrix_dtype=torch.float32).state_dict()
     for name in ("second", "few"):

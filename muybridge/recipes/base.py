@@ -67,6 +67,7 @@ def recipe(
     quiet_stills: int = 0,
     scaled: bool = True,
     closest: float = 0.0,
+    num_given: int = 0,
     compiled: bool = False,
     num_layers: int = TINY.num_layers,
     hidden_size: int = TINY.hidden_size,
@@ -81,7 +82,7 @@ def recipe(
     `compiled`: the layers are fused first, a minute or two (train/compiled.py).
     """
     settings: dict[str, Any] = dict(locals())
-    mixed = mix(latents, stills, num_stills, quiet_stills, longest, closest)
+    mixed = mix(latents, stills, num_stills, quiet_stills, longest, closest, num_given)
     weight_C = channel_weights(load_video_codec(Path(codec))) if codec else None
     config = replace(
         TINY, num_layers=num_layers, hidden_size=hidden_size, head_dim=head_dim, mm_layers=(0, num_layers - 1)
@@ -100,9 +101,10 @@ def recipe(
         generator = torch.Generator().manual_seed(step)
         sigmas = sample_sigma(batch_size, shift=shift, generator=generator)
         drawn = mixed.batch(step, batch_size, generator)
+        first_given = batch_size - num_given
         return [
-            (item.to(device), draw_task(item, float(sigma), generator, drop_words))
-            for item, sigma in zip(drawn, sigmas, strict=True)
+            (item.to(device), draw_task(item, float(sigma), generator, drop_words, is_given=k >= first_given))
+            for k, (item, sigma) in enumerate(zip(drawn, sigmas, strict=True))
         ]
 
     def loss(modules: dict[str, nn.Module], pairs: list[tuple[Item, Task]]) -> Losses:
@@ -160,11 +162,14 @@ def with_moments(config: ModelConfig, caches: Sequence[LatentCache], most: int =
     return replace(config, video_moments=tuple(video.tolist()), audio_moments=tuple(audio.tolist()))
 
 
-def draw_task(item: Item, sigma: float, generator: torch.Generator, drop_words: float = 0.0) -> Task:
-    """A task that the item has the data for, and what is dropped. Pure in the generator's state."""
+def draw_task(
+    item: Item, sigma: float, generator: torch.Generator, drop_words: float = 0.0, is_given: bool = False
+) -> Task:
+    """A task that the item has the data for, and what is dropped; `is_given`: one that uses what is given. Pure."""
     is_still = item.video.shape[1] == 1
     able = {"t2v"} | (set() if is_still else {"i2v", "a2v"}) | ({"r2v"} if item.references is not None else set())
     able |= {"edit"} if item.source is not None else set()
+    able = able & {"r2v", "edit"} if is_given else able
     names = sorted(able)
     weights = torch.tensor([TASKS[n] for n in names])
     name = names[int(torch.multinomial(weights, 1, generator=generator))]

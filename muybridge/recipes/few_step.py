@@ -59,6 +59,7 @@ def recipe(
     audio_guidance_scale: float = 1.0,
     shift: float = 16.0,
     mouth_weight: float = 8.0,
+    num_given: int = 0,
     compiled: bool = False,
 ) -> Recipe:
     """All settings; `teacher` is what the base recipe exported, `shift` that of the schedule it will be sampled with.
@@ -66,7 +67,7 @@ def recipe(
     What a batch is mixed of says train/cuts.py (`mix`). Defaults fit engine/sampling.py.
     """
     settings: dict[str, Any] = dict(locals())
-    mixed = mix(latents, stills, num_stills, quiet_stills, longest)
+    mixed = mix(latents, stills, num_stills, quiet_stills, longest, num_given=num_given)
     levels = shifted(num_inference_steps, shift).sigmas.tolist()
     scales = (guidance_scale, audio_guidance_scale)
 
@@ -82,9 +83,10 @@ def recipe(
         drawn = [item.to(device) for item in mixed.batch(step, batch_size, generator)]
         at = torch.randint(num_inference_steps, (batch_size,), generator=generator).tolist()
         # The student is never guided, so it never sees a dropped condition.
-        pairs = [
-            (i, replace(draw_task(i, levels[k], generator), drops=frozenset())) for i, k in zip(drawn, at, strict=True)
-        ]
+        pairs = []
+        for number, (item, k) in enumerate(zip(drawn, at, strict=True)):
+            task = draw_task(item, levels[k], generator, is_given=number >= batch_size - num_given)
+            pairs.append((item, replace(task, drops=frozenset())))
         return pairs, [(levels[k], levels[k + 1]) for k in at]
 
     def loss(modules: dict[str, nn.Module], drawn: tuple[Pairs, Levels]) -> Losses:

@@ -27,16 +27,20 @@ class Mix:
     num_stills: int
     quiet_stills: int
     longest: int
+    given: LatentCache | None = None
+    num_given: int = 0
 
     def batch(self, step: int, size: int, generator: torch.Generator) -> list[Item]:
-        """`size` items of a step, clips first. Pure in the step and the generator's state."""
+        """`size` items of a step: clips, stills, given ones. Pure in the step and the generator's state."""
         clips, stills = (self.clips, self.stills) if step % 4 == 0 else self.near
-        drawn = clips.batch(step, size - self.num_stills)
+        drawn = clips.batch(step, size - self.num_stills - self.num_given)
         if self.longest and step % 8:
             drawn = [anywhere(item, self.longest, generator) for item in drawn]
         if stills is not None:
             found = stills.batch(step, self.num_stills)
             drawn += [heard(item, 0 if k >= self.quiet_stills else 1) for k, item in enumerate(found)]
+        if self.given is not None:
+            drawn += [shortened(item, 1) for item in self.given.batch(step, self.num_given)]
         return drawn
 
     @property
@@ -46,24 +50,38 @@ class Mix:
 
 
 def mix(
-    clips: str, stills: str = "", num_stills: int = 0, quiet_stills: int = 0, longest: int = 0, closest: float = 0.0
+    clips: str,
+    stills: str = "",
+    num_stills: int = 0,
+    quiet_stills: int = 0,
+    longest: int = 0,
+    closest: float = 0.0,
+    num_given: int = 0,
 ) -> Mix:
     """The folders of both, read. Raises NotFound.
 
     `num_stills` of a batch's items come from the latents of `stills`, `quiet_stills` of them without sound; clips are
     cut to `longest` latents (0: never) seven times in eight, half of them from the middle. Three steps in four draw
-    only items whose mouth covers at least `closest` of a token (0: all are drawn alike).
+    only items whose mouth covers at least `closest` of a token (0: all are drawn alike). `num_given` are first latents
+    of clips that have references or a source: to copy a person or to change one thing is learned on them for little.
     """
     moving = latents.read(Path(clips))
     still = latents.read(Path(stills)) if num_stills else None
     near_clips, near_stills = (c.only(with_mouth(c, closest)) if closest and c else c for c in (moving, still))
     assert near_clips is not None  # as `moving` is
-    return Mix(moving, still, (near_clips, near_stills), num_stills, quiet_stills, longest)
+    given = moving.only(with_given(moving)) if num_given else None
+    return Mix(moving, still, (near_clips, near_stills), num_stills, quiet_stills, longest, given, num_given)
 
 
 def with_mouth(cache: LatentCache, least: float) -> list[int]:
     """The numbers of the items in which a mouth covers at least `least` of a token in some latent."""
     return [k for k in range(len(cache)) if float(cache.item(k).mouth_TYX.sum((1, 2)).max()) >= least]
+
+
+def with_given(cache: LatentCache) -> list[int]:
+    """The numbers of the items that have references or a source."""
+    items = ((k, cache.item(k)) for k in range(len(cache)))
+    return [k for k, item in items if item.references is not None or item.source is not None]
 
 
 def heard(still: Item, count: int) -> Item:
