@@ -17,6 +17,7 @@ from muybridge.engine.clip import Clip
 from muybridge.errors import InvalidRequest, NotInstalled, UserError
 from muybridge.evaluate import fitting, witness
 from muybridge.request import Request
+from muybridge.shapes import PixelSize
 from muybridge.speech.durations import natural_durations
 from muybridge.speech.pacing import plan_request
 from muybridge.speech.phonemes import phonemes
@@ -179,8 +180,8 @@ def test_scenes_of_the_splits_are_others() -> None:
 
 
 def test_photos_are_those_that_no_recipe_trains_on() -> None:
-    for still, prompt, _ in image._photos():
-        assert still.shape == (128, 224, 3)
+    for still, prompt, _ in image._photos(PixelSize(448, 256)):
+        assert still.shape == (256, 448, 3)
         assert prompt
 
 
@@ -291,10 +292,10 @@ class Guess:
         return np.concatenate([colour, [count * 0.0]])
 
 
-def plain_pixels(scene: Any, count: int | None = 9) -> NDArray[np.uint8]:
+def plain_pixels(scene: Any, count: int | None = 9, size: PixelSize = drawings.SMALL) -> NDArray[np.uint8]:
     """A picture of its own for each scene, without drawing it."""
     rng = np.random.default_rng(scene.people[0].identity.seed if scene.people else 0)
-    shape = (scene.num_frames if count is None else count, 128, 224, 3)
+    shape = (scene.num_frames if count is None else count, size.height, size.width, 3)
     return np.broadcast_to(rng.integers(0, 255, 3, dtype=np.uint8), shape).copy()
 
 
@@ -311,11 +312,15 @@ def test_suites_run_an_engine(suite: str, tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(drawings, "pixels", plain_pixels)
     monkeypatch.setattr(
-        drawings, "frames_at", lambda scene, at: [SimpleNamespace(pixels_YX3=p) for p in plain_pixels(scene, len(at))]
+        drawings,
+        "frames_at",
+        lambda scene, at, size=drawings.SMALL: [
+            SimpleNamespace(pixels_YX3=p) for p in plain_pixels(scene, len(at), size)
+        ],
     )
     monkeypatch.setattr(identity, "GALLERY", 3)
     monkeypatch.setattr(identity, "REFERENCES", (1, 2))
-    monkeypatch.setattr(image, "_photos", lambda: iter(()))
+    monkeypatch.setattr(image, "_photos", lambda _: iter(()))
     monkeypatch.setattr(Run, "ask", lambda *a, _ask=Run.ask, **k: _ask(*a, **k).replace(num_inference_steps=1))
     run = Run(engine(), 1, 0, tmp_path, True, known_witness=Guess())  # type: ignore[arg-type]  # a stand-in
     rows = importlib.import_module(f"muybridge.suites.{suite}").evaluate(run)

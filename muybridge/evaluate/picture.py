@@ -20,6 +20,14 @@ def psnr(a_TYXC: Frames, b_TYXC: Frames, mask_TYX: NDArray[np.bool_] | None = No
     return math.inf if mean == 0 else 10 * math.log10(255**2 / mean)
 
 
+def shrunk(frames_TYXC: Frames, rows: int, cols: int) -> Frames:
+    """Means over whole blocks of pixels: `frames_TYXC` must be a multiple of rows x cols, or is them already."""
+    count, high, wide, colours = frames_TYXC.shape
+    blocks = frames_TYXC.reshape(count, rows, high // rows, cols, wide // cols, colours)
+    means: Frames = blocks.mean((2, 4)).round().astype(np.uint8)
+    return means
+
+
 def motion(frames_TYXC: Frames) -> float:
     """Mean absolute change from frame to frame, in grey levels: 0 for a still."""
     return float(np.abs(np.diff(frames_TYXC.astype(np.int16), axis=0)).mean()) if len(frames_TYXC) > 1 else 0.0

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from muybridge.evaluate import picture
 from muybridge.evaluate.choices import share
 from muybridge.evaluate.fitting import NONE
 from muybridge.suites import drawings
@@ -96,6 +97,6 @@ def pairs(run: Run, sheet: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]) ->
     """`adherence.png`: the scene that the prompt tells of over the model's middle frame, the first twelve of them."""
     from muybridge import media
 
-    columns = [np.concatenate([a, b]) for a, b in sheet[:12]]
+    columns = [np.concatenate([a, picture.shrunk(b[None], *a.shape[:2])[0]]) for a, b in sheet[:12]]
     rows = [np.concatenate(columns[k : k + 4], 1) for k in range(0, len(columns) // 4 * 4, 4)]
     media.write_image(run.plot("adherence.png"), np.concatenate(rows or [np.concatenate(columns, 1)]))

@@ -19,8 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muybridge.evaluate.fitting import NONE, Drawings
+from muybridge.shapes import PixelSize
 
-HEIGHT, WIDTH = 128, 224
+SMALL = PixelSize(224, 128)
+HEIGHT, WIDTH = SMALL.height, SMALL.width
 MOMENTS = 9  # frames of a scene
 SHARD = 20  # scenes
 CASTS = ("person", "pair", "thing")
@@ -97,13 +99,18 @@ def scene_of(index: int, split: str) -> tuple[Any, np.random.Generator]:
     return scene, rng
 
 
-def frames_at(scene: Any, frames: NDArray[np.integer], units: Sequence[Any] = ()) -> list[Any]:  # noqa: ANN401  (Scene)
-    """The renderer's frames of these numbers, small."""
+def frames_at(
+    scene: Any,  # noqa: ANN401  (a Scene)
+    frames: NDArray[np.integer],
+    units: Sequence[Any] = (),
+    size: PixelSize = SMALL,
+) -> list[Any]:
+    """The renderer's frames of these numbers, small unless a size is asked for."""
     from muybridge.world import render
 
     drawn = render.Set(scene, units)
     try:
-        return [drawn.draw(int(k), HEIGHT, WIDTH, masks=False) for k in frames]
+        return [drawn.draw(int(k), size.height, size.width, masks=False) for k in frames]
     finally:
         drawn.release()
 

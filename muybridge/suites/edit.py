@@ -44,7 +44,8 @@ def evaluate(run: Run) -> list[Row]:
             source = run.plot("edit-source.mp4")
             media.write_clip(source, before, None, poster=False)
             clip = run.engine.generate(run.ask(pair.instruction, len(before) / 25, number, video=source))
-            _score(run, hits["made"], kept["made"], clip.frames_TYXC, before, outside, FACTORS[factor], wanted)
+            small = picture.shrunk(clip.frames_TYXC, *before.shape[1:3])
+            _score(run, hits["made"], kept["made"], small, before, outside, FACTORS[factor], wanted)
     made = run.engine is not None
     return [
         Row("asked change made", share(hits["made"]).value if made else None, share(hits["truth"]).value, ">= 0.85",

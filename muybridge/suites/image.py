@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from muybridge import media
 from muybridge.evaluate import picture
+from muybridge.shapes import PixelSize
 from muybridge.suites import drawings
 from muybridge.suites.codec import through
-from muybridge.suites.run import HEIGHT, WIDTH, Run
+from muybridge.suites.run import Run
 from muybridge.suites.table import Row
 
 SECONDS = 3.0
@@ -21,7 +22,7 @@ LEAST_MOTION = 0.3  # grey levels a frame; a still that was coded has less
 def evaluate(run: Run) -> list[Row]:
     """PSNR of the first frame against the codec's own picture of it; share of clips that move."""
     rows = []
-    for kind, cases in (("world", _world(run)), ("photos", _photos())):
+    for kind, cases in (("world", _world(run)), ("photos", _photos(run.size))):
         close, codec, moves, true_moves = [], [], [], []
         for number, (still, prompt, motion) in enumerate(cases):
             if motion is not None:
@@ -54,11 +55,11 @@ def _world(run: Run) -> Iterator[tuple[NDArray[np.uint8], str, float | None]]:
 
     for index in run.track(range(run.first, run.first + run.count), "world"):
         scene, _ = drawings.scene_of(index, "test")
-        first, after = (frame.pixels_YX3 for frame in drawings.frames_at(scene, np.array([10, 11])))
+        first, after = (frame.pixels_YX3 for frame in drawings.frames_at(scene, np.array([10, 11]), size=run.size))
         yield first, captions.caption(scene, scene.seed, "test"), picture.motion(np.stack([first, after]))
 
 
-def _photos() -> Iterator[tuple[NDArray[np.uint8], str, float | None]]:
+def _photos(size: PixelSize) -> Iterator[tuple[NDArray[np.uint8], str, float | None]]:
     """Real pictures that no recipe trains on, as far as the packages that carry them are installed."""
     from muybridge.train.frames import HELD_OUT, picture_path
 
@@ -70,4 +71,4 @@ def _photos() -> Iterator[tuple[NDArray[np.uint8], str, float | None]]:
     for name in HELD_OUT:
         path = picture_path(name)
         if path is not None:
-            yield media.condition_image(media.read_image(path), HEIGHT, WIDTH), words[name], None
+            yield media.condition_image(media.read_image(path), size.height, size.width), words[name], None

@@ -17,6 +17,7 @@ from muybridge.engine.clip import Clip
 from muybridge.errors import NotInstalled
 from muybridge.evaluate.witness import NUM_MOMENTS, moments
 from muybridge.request import Request
+from muybridge.shapes import PixelSize
 
 if TYPE_CHECKING:
     from muybridge.engine.engine import Engine
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 SHIPPED = Path(__file__).parent.parent / "shipped" / "tiny"
 LANGUAGES = ("en", "zh", "yue", "ja", "ko", "de", "fr")
-SIZE, HEIGHT, WIDTH = "224x128", 128, 224  # the base stage alone: what the weights were trained at
+BASE, LARGE = PixelSize(224, 128), PixelSize(448, 256)  # the base stage's picture, and the upscaler's
 SECONDS = 4.0
 Item = TypeVar("Item")
 Maker = Callable[[Request], Clip]
@@ -62,9 +63,16 @@ class Run:
         """The model's clip, or None where nothing is trained."""
         return None if self.engine is None else self.engine.generate(request)
 
+    @property
+    def size(self) -> PixelSize:
+        """What the weights draw themselves: the upscaler's size where there is one."""
+        parts = getattr(self.engine, "parts", None)
+        return LARGE if getattr(parts, "upscaler", None) is not None else BASE
+
     def ask(self, prompt: str, seconds: float = SECONDS, number: int = 0, **fields: object) -> Request:
         """A request at the size that is measured; its noise differs from item to item and is the same in every run."""
-        return Request(prompt, size=SIZE, seconds=seconds, seed=self.first + number, **fields)  # type: ignore[arg-type]  # Request checks them
+        fields.setdefault("size", str(self.size))
+        return Request(prompt, seconds=seconds, seed=self.first + number, **fields)  # type: ignore[arg-type]  # Request checks them
 
     @cached_property
     def witness(self) -> Witness:

@@ -17,7 +17,7 @@ from muybridge.config import settings
 from muybridge.evaluate.words import error_rate
 from muybridge.model.codecs import AudioCodec
 from muybridge.suites import evaluators, whisper
-from muybridge.suites.run import SHIPPED, Run
+from muybridge.suites.run import BASE, SHIPPED, Run
 from muybridge.suites.table import Row
 
 MIN_SECONDS, MAX_SECONDS = 3.0, 6.0
@@ -68,7 +68,7 @@ def _spoken(run: Run, language: str, codec: AudioCodec, folder: Path) -> list[di
         voice = through(codec, speak(text, language).waveform_S)
         items.append(write(folder, f"{language}-{number}-truth.wav", voice, SAMPLE_RATE, language, text))
         prompt = f'A woman stands in a studio, close-up. The woman says in {NAME_OF[language]}: "{text}"'
-        clip = run.make(run.ask(prompt, _seconds(prompt), number))
+        clip = run.make(run.ask(prompt, _seconds(prompt), number, size=str(BASE)))
         if clip is not None and clip.waveform_CS is not None:
             sound = clip.waveform_CS.mean(0)
             items.append(write(folder, f"{language}-{number}-made.wav", sound, clip.sample_rate, language, text))
