@@ -313,3 +313,17 @@ def test_base_and_few_step_train_from_a_cache(tmp_path: Path) -> None:
         after = load_transformer(tmp_path / name / "export" / "base.safetensors", matrix_dtype=torch.float32)
         moved = [n for n, t in after.state_dict().items() if n.startswith("block.") and not torch.equal(t, before[n])]
         assert len(moved) > 4, name
+
+
+@pytest.mark.parametrize("count", [1, 6, 7, 20])
+def test_the_codec_tells_how_many_latents_decoding_reads(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    codec, seen = TinyVideoCodec().eval(), []
+    real = codec.to_frames
+
+    def watched(latent: torch.Tensor) -> torch.Tensor:
+        seen.append(latent.shape[2])
+        return real(latent)
+
+    monkeypatch.setattr(codec, "to_frames", watched)
+    codec.decode(torch.zeros(1, 48, count, 2, 2))
+    assert sum(seen) == codec.latents_read(count)

@@ -58,8 +58,8 @@ class Engine:
                 continue
             started = time.perf_counter()
             state = self.step(state)
-            progress = meter.after_step(state, self.num_steps(state), time.perf_counter() - started)
-            if between_steps is not None:
+            if between_steps is not None:  # else nobody looks
+                progress = meter.after_step(state, self.num_steps(state), time.perf_counter() - started)
                 between_steps(state, progress)
         return state
 

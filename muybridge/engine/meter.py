@@ -8,17 +8,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
+import numpy as np
 import torch
-from torch import Tensor
 
 from muybridge.engine import pipeline
 from muybridge.engine.components import Components
+from muybridge.engine.conditions import frames_to_tensor
 from muybridge.engine.state import GenerationState
 from muybridge.request import AudioMode
-from muybridge.shapes import STRIDE_T, PixelSize, StagePlan, cost, decode_flops
+from muybridge.shapes import STRIDE_T, StagePlan, cost, decode_flops
 
-SAMPLE = 7  # latents that are timed: more than what the tiny codec decodes at a time
+SAMPLE = 3  # latents that are timed
 
 
 @dataclass(frozen=True)
@@ -66,42 +68,36 @@ class Meter:
 
 
 def seconds_after(parts: Components, state: GenerationState, stages: tuple[StagePlan, ...]) -> dict[str, float]:
-    """Seconds between each stage and what follows it, from a run of the same code on the first latents.
+    """Seconds between each stage and what follows it, from a run of the same code on a few latents.
 
     Between stages the picture is decoded, enlarged and encoded; at the end it is decoded, with the sound, and enlarged
     where more is asked for. The second of two runs counts.
     """
     ticks, size = state.window.clock, state.request.pixel_size
-    count = min(SAMPLE, ticks.num_video_latents)
-    share = ticks.num_video_latents / count
-    latents = {s.name: torch.zeros(1, parts.video_codec.num_channels, count, *s.size.latent) for s in stages}
+    count, total = min(SAMPLE, ticks.num_video_latents), ticks.num_video_latents
+    num_frames, codec = STRIDE_T * (count - 1) + 1, parts.video_codec
+    reads = getattr(codec, "latents_read", int)  # codecs that decode in pieces read some latents twice
+    latents = [torch.zeros(1, codec.num_channels, count, *s.size.latent, device=parts.device) for s in stages]
+    pictures = [np.zeros((num_frames, s.size.height, s.size.width, 3), np.uint8) for s in stages]
+
+    def seconds_of(work: Callable[[], object], repeats: float) -> float:
+        with torch.inference_mode():
+            work()
+            started = time.perf_counter()
+            work()
+        return repeats * (time.perf_counter() - started)
+
     out = {}
-    if len(stages) > 1:
-        large = stages[1].size
-        out[stages[0].name] = share * _second_run_s(
-            lambda: pipeline.enlarged_latent(parts, latents[stages[0].name], large)
-        )
-    last = stages[-1]
-    sound = state.latents["audio"].transpose(1, 2)[:, :, : STRIDE_T * (count - 1) + 1]
-
-    def finish() -> None:
-        _deliver(parts, latents[last.name], last, size, STRIDE_T * (count - 1) + 1)
-        if state.request.audio_mode is not AudioMode.NONE and state.conditions.voice_CS is None:
-            parts.audio_codec.decode(torch.zeros_like(sound).to(parts.device))
-
-    out[last.name] = share * _second_run_s(finish)
+    for stage, latent, picture in zip(stages, latents, pictures, strict=True):
+        decoding = partial(pipeline.decode_frames, codec, latent, stage.size, num_frames)
+        out[stage.name] = seconds_of(decoding, reads(total) / reads(count))
+        following = stages[1].size if stage is not stages[-1] else size
+        if following != stage.size:
+            out[stage.name] += seconds_of(partial(pipeline.enlarge, picture, following), total / count)
+        if stage is not stages[-1]:
+            frames = frames_to_tensor(pictures[1]).to(parts.device)
+            out[stage.name] += seconds_of(partial(codec.encode, frames), total / count)
+    if state.request.audio_mode is not AudioMode.NONE and state.conditions.voice_CS is None:
+        sound = torch.zeros_like(state.latents["audio"][:, :num_frames]).transpose(1, 2).to(parts.device)
+        out[stages[-1].name] += seconds_of(partial(parts.audio_codec.decode, sound), total / count)
     return out
-
-
-def _deliver(parts: Components, latent_BCTYX: Tensor, made: StagePlan, size: PixelSize, num_frames: int) -> None:
-    frames = pipeline.decode_frames(parts.video_codec, latent_BCTYX.to(parts.device), made.size, num_frames)
-    if made.size.width < size.width or made.size.height < size.height:
-        pipeline.enlarge(frames, size)
-
-
-def _second_run_s(work: Callable[[], object]) -> float:
-    with torch.inference_mode():
-        work()
-        started = time.perf_counter()
-        work()
-    return time.perf_counter() - started

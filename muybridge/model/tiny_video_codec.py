@@ -200,6 +200,11 @@ class TinyVideoCodec(nn.Module):
                 fresh = frames[:, :, (start - first) * STRIDE_T - (STRIDE_T - 1) :] if start else frames
                 yield max(0, STRIDE_T * start - STRIDE_T + 1), tile, tile.crop(fresh, STRIDE_Y).clamp(-1, 1)
 
+    def latents_read(self, num_latents: int) -> int:
+        """How many latents `decode` reads for so many: those of history count again. For estimates of time."""
+        reach = len(self.decode_blocks)
+        return sum(min(CHUNK, num_latents - s) + min(s, reach) for s in range(0, num_latents, CHUNK))
+
     def _wide(self, values_C: Tensor) -> Tensor:
         return values_C[:, None, None, None]
 
