@@ -21,6 +21,7 @@ from muybridge.engine.loading import pick_device
 from muybridge.engine.placement import RESERVE, attempts, place
 from muybridge.errors import DoesNotFit, InvalidRequest, UserError
 from muybridge.model.device import has_fast_bf16
+from muybridge.model.tiny_video_codec import TinyCodecConfig, TinyVideoCodec
 from muybridge.model.tokens import pack
 from muybridge.request import Request
 
@@ -127,6 +128,27 @@ def test_on_a_cpu_there_is_nowhere_else() -> None:
     assert len(attempts(LARGE, "15b", "bf16", can_move=False)) == 1
     with pytest.raises(DoesNotFit):
         place(LARGE, "15b", "bf16", 60 * GB, can_move=False)
+
+
+def test_a_codec_in_bf16_shows_what_it_shows_in_float32() -> None:
+    """Within a grey level or two; what goes in and comes out stays float32."""
+    torch.manual_seed(0)
+    codec = TinyVideoCodec(TinyCodecConfig(deep_encoder=True)).eval()
+    with torch.no_grad():
+        for layer in codec.modules():
+            if isinstance(layer, torch.nn.Conv2d):
+                torch.nn.init.normal_(layer.weight, std=0.5 / layer.weight[0].numel() ** 0.5)
+    frames = torch.rand(1, 3, 5, 64, 64) * 2 - 1
+    latent = codec.encode(frames)
+    shown = codec.decode(latent)
+    precision.apply_to_codec(codec, "fp32")
+    assert torch.equal(codec.encode(frames), latent)
+    precision.apply_to_codec(codec, "bf16")
+    close = codec.encode(frames)
+    assert close.dtype == torch.float32
+    assert not torch.equal(close, latent)
+    assert float((close - latent).square().mean().sqrt()) < 0.02 * float(latent.square().mean().sqrt())
+    assert float((codec.decode(latent) - shown).square().mean().sqrt()) < 1.5 / 127.5
 
 
 def test_precision_is_what_the_device_can() -> None:

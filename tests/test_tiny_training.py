@@ -315,6 +315,17 @@ def test_base_and_few_step_train_from_a_cache(tmp_path: Path) -> None:
         assert len(moved) > 4, name
 
 
+@pytest.mark.parametrize("deep", [False, True])
+def test_clips_encoded_in_pieces_are_those_encoded_whole(deep: bool) -> None:
+    torch.manual_seed(0)
+    codec = TinyVideoCodec(TinyCodecConfig(deep_encoder=deep)).eval()
+    if deep:
+        torch.nn.init.normal_(codec.encode_out.weight, std=0.1)
+    frames = torch.rand(1, 3, 4 * 19 + 1, 32, 48) * 2 - 1
+    with torch.no_grad():
+        torch.testing.assert_close(codec.encode(frames), codec.to_latent(frames), atol=1e-5, rtol=0)
+
+
 @pytest.mark.parametrize("count", [1, 6, 7, 20])
 def test_the_codec_tells_how_many_latents_decoding_reads(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     codec, seen = TinyVideoCodec().eval(), []

@@ -97,7 +97,7 @@ def _scene(parts: Components, prompt: str) -> TextTokens:
 
 def frames_to_tensor(frames_TYXC: np.ndarray) -> Tensor:
     """uint8 frames to [1, 3, T, Y, X] float32 in [-1, 1]."""
-    return torch.from_numpy(frames_TYXC).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
+    return torch.from_numpy(frames_TYXC).permute(3, 0, 1, 2)[None].float().div_(127.5).sub_(1)
 
 
 def _image_latent(parts: Components, path: Path, size: PixelSize, is_first: bool = True) -> Tensor:

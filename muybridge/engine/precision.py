@@ -6,6 +6,7 @@ two-dimensional weights of the blocks change, and with them the dtype of matrix 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple, get_args
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from muybridge.config import Precision
 from muybridge.errors import UserError
 from muybridge.model.device import has_fast_bf16
+from muybridge.model.tiny_video_codec import TinyVideoCodec
 from muybridge.model.transformer import ModalLinear, Transformer
 
 FP8 = torch.float8_e4m3fn
@@ -58,6 +60,22 @@ def apply(model: Transformer, precision: Precision) -> Transformer:
         if isinstance(module, ModalLinear):
             module.weight.data = module.weight.data.to(dtype)
     return model
+
+
+def apply_to_codec(codec: TinyVideoCodec, precision: Precision) -> TinyVideoCodec:
+    """Let the codec's convolutions run in bf16, but for fp32; latents and frames stay float32. Returns the codec."""
+    if precision != "fp32":
+        codec.to_latent = _in_bf16(codec.to_latent)  # type: ignore[method-assign, assignment]  # applied from outside
+        codec.to_frames = _in_bf16(codec.to_frames)  # type: ignore[method-assign, assignment]  # as above
+    return codec
+
+
+def _in_bf16(work: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    def run(x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, torch.bfloat16):
+            return work(x).float()
+
+    return run
 
 
 class Fp8Linear(nn.Module):

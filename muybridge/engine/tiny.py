@@ -35,7 +35,7 @@ def load_tiny(folder: Path, device: torch.device, asked: Precision = "auto") -> 
         "tiny" if base.config.distilled else "tiny-base",
         precision.apply(base, chosen).to(device),
         None if upscaler is None else precision.apply(upscaler, chosen).to(device),
-        load_video_codec(folder / f"{VIDEO_CODEC}.safetensors").to(device),
+        precision.apply_to_codec(load_video_codec(folder / f"{VIDEO_CODEC}.safetensors").to(device), chosen),
         load_audio_codec(folder),
         text,
         phoneme_encoder=text,

@@ -170,7 +170,15 @@ class TinyVideoCodec(nn.Module):
     def encode(self, frames_BCTYX: Tensor) -> Tensor:
         """Normalised latent, float32; raises InvalidRequest for sizes off the grid or counts that are not 4k+1."""
         check_frames(frames_BCTYX, self.stride)
-        raw = self.to_latent(frames_BCTYX)
+        groups = (frames_BCTYX.shape[2] - 1) // STRIDE_T + 1
+        # A piece's own first group counts as a clip's first, four times one frame: it is one more group of history.
+        before = len(self.encode_blocks) + 1 if self.config.deep_encoder else 1
+        pieces = []
+        for start in range(0, groups, CHUNK):
+            first, end = max(0, start - before), min(groups, start + CHUNK)
+            piece = self.to_latent(frames_BCTYX[:, :, STRIDE_T * first : STRIDE_T * (end - 1) + 1])
+            pieces.append(piece[:, :, start - first :])
+        raw = torch.cat(pieces, 2)
         return (raw - self._wide(self.mean_C)) / self._wide(self.std_C)
 
     @torch.no_grad()
