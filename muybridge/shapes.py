@@ -293,7 +293,7 @@ def plan_stages(request: Request, size: str, num_text_tokens: int = 300) -> tupl
     steps = request.num_inference_steps or steps
     stages = [StagePlan("base", base, ticks, num_text_tokens, extra, steps, passes)]
     if is_large:
-        steps = 5 if size.startswith("15b") else 4
+        steps = 5 if size.startswith("15b") else 2
         most = UPSCALE_AREAS.get(size, out.width * out.height)
         large = base_size(out.width, out.height, most) if out.width * out.height > most else out.on_grid
         stages.append(StagePlan("upscaler", large, ticks, num_text_tokens, 0, steps, 1))
