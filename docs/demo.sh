@@ -5,7 +5,7 @@ set -euo pipefail
 bin=$1
 mkdir -p out
 if [ -f muybridge/shipped/tiny/base.safetensors ]; then
-    "$bin/muybridge" generate 'A woman with long dark hair in a green sweater stands in a kitchen and says: "Good morning, everyone."' \
+    "$bin/muybridge" generate 'Close-up of a man with a beard in a library. He says: "Good morning, everyone."' \
         -o out/demo.mp4
 else
     echo "This copy has no weights for tiny (docs/how/train.md makes them); showing the world it learns from."
