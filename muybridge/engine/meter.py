@@ -93,7 +93,8 @@ def seconds_after(parts: Components, state: GenerationState, stages: tuple[Stage
         out[stage.name] = seconds_of(decoding, reads(total) / reads(count))
         following = stages[1].size if stage is not stages[-1] else size
         if following != stage.size:
-            out[stage.name] += seconds_of(partial(pipeline.enlarge, picture, following), total / count)
+            repeats = ticks.num_decoded_frames / num_frames
+            out[stage.name] += seconds_of(partial(pipeline.enlarge, picture, following), repeats)
         if stage is not stages[-1]:
             frames = frames_to_tensor(pictures[1]).to(parts.device)
             out[stage.name] += seconds_of(partial(codec.encode, frames), total / count)
