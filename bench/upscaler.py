@@ -12,6 +12,7 @@ reach. `PSNR` against the truth; `detail` is the mean step between neighbouring 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -63,17 +64,22 @@ def detail(frames_TYX3: Frames, face_TYX: NDArray[np.bool_]) -> float:
     return float(steps[face_TYX[:, :-1, :-1]].mean()) if face_TYX.any() else float("nan")
 
 
-def pictures(folder: Path, path: Path) -> tuple[takes.Take, dict[str, Frames]]:
-    """The take, and its picture in all ways."""
+def loader(folder: Path) -> Callable[[Path], tuple[takes.Take, dict[str, Frames]]]:
+    """Reads the weights once; the function then gives a take and its picture in all ways."""
     codec: TinyVideoCodec = load_video_codec(folder / "video_codec.safetensors")
     base, text = load_export(folder)
     model = load_transformer(folder / "upscaler.safetensors", matrix_dtype=torch.float32)
-    take = takes.load(path)
-    item = encode_clip(take, codec, load_audio_codec(folder))
-    generator = torch.Generator().manual_seed(take.index)
-    start = starts.guess(take.frames_TYX3, item, codec, base, text, generator)
-    latents = {"start": start, "upscaled": upscaled(model, text, item, start), "codec": item.video}
-    return take, {name: to_uint8(codec.decode(latent[None])[0]) for name, latent in latents.items()}
+    sound = load_audio_codec(folder)
+
+    def pictures(path: Path) -> tuple[takes.Take, dict[str, Frames]]:
+        take = takes.load(path)
+        item = encode_clip(take, codec, sound)
+        generator = torch.Generator().manual_seed(take.index)
+        start = starts.guess(take.frames_TYX3, item, codec, base, text, generator)
+        latents = {"start": start, "upscaled": upscaled(model, text, item, start), "codec": item.video}
+        return take, {name: to_uint8(codec.decode(latent[None])[0]) for name, latent in latents.items()}
+
+    return pictures
 
 
 def main() -> None:
@@ -87,8 +93,9 @@ def main() -> None:
     run = Run(None, quiet=True, evaluators=asked.evaluators)
     found: dict[str, list[tuple[float, float, float]]] = {"start": [], "upscaled": [], "codec": []}
     columns = []
+    pictures = loader(asked.weights)
     for path in track(list(takes.stored(asked.takes, "val")), "upscaling"):
-        take, made = pictures(asked.weights, path)
+        take, made = pictures(path)
         true = take.frames_TYX3
         face = np.repeat(np.repeat(take.face_LYX > 127, takes.TOKEN, 1), takes.TOKEN, 2)
         face = np.concatenate([face[:1], np.repeat(face[1:], 4, 0)])

@@ -149,12 +149,9 @@ def test_the_enlarged_latent_is_that_of_the_enlarged_picture(tmp_path: Path) -> 
     codec.start_from(torch.zeros(3072), torch.eye(3072)[:, :48], torch.ones(48))
     export_module(codec, tmp_path / "linear.safetensors")
 
-    class Parts:
-        video_codec = load_video_codec(tmp_path / "linear.safetensors")
-        device = torch.device("cpu")
-
+    linear = load_video_codec(tmp_path / "linear.safetensors")
     latent = torch.zeros(1, 48, 2, 4, 6)
-    large = enlarged_latent(Parts(), latent, PixelSize(160, 128))  # type: ignore[arg-type]  # two parts of Components
+    large = enlarged_latent(linear, latent, PixelSize(160, 128))
     assert large.shape == (1, 48, 2, 8, 10)
-    grey = Parts.video_codec.encode(torch.full((1, 3, 5, 128, 160), round(127.5) / 127.5 - 1))
+    grey = linear.encode(torch.full((1, 3, 5, 128, 160), round(127.5) / 127.5 - 1))
     torch.testing.assert_close(large, grey, atol=1e-4, rtol=0)

@@ -92,7 +92,11 @@ def upscale(parts: Components, state: GenerationState) -> GenerationState:
     key = f"upscaler@{state.window.start_unit}"
     draw = noise(state.request.seed, key, START, "video", shape)
     if parts.enlarges_pixels:
-        start = near_start(enlarged_latent(parts, base, stages[1].size), draw, parts.upscaler_moments.noise)
+        start = near_start(
+            enlarged_latent(parts.video_codec, base.to(parts.device), stages[1].size),
+            draw,
+            parts.upscaler_moments.noise,
+        )
     else:
         start = upscale_start(base.cpu(), draw, align_corners=parts.aligned_corners)
     latents = {"video": start, "audio": state.latents["audio"]}
@@ -101,13 +105,12 @@ def upscale(parts: Components, state: GenerationState) -> GenerationState:
 
 
 @torch.inference_mode()
-def enlarged_latent(parts: Components, latent_BCTYX: Tensor, size: PixelSize) -> Tensor:
+def enlarged_latent(codec: VideoCodec, latent_BCTYX: Tensor, size: PixelSize) -> Tensor:
     """The latent of the base's picture at `size`: decoded, interpolated and encoded again. On the CPU."""
-    rows, cols = (n * s for n, s in zip(latent_BCTYX.shape[3:], parts.video_codec.stride[1:], strict=True))
-    num_frames = parts.video_codec.stride[0] * (latent_BCTYX.shape[2] - 1) + 1
-    frames = decode_frames(parts.video_codec, latent_BCTYX.to(parts.device), PixelSize(cols, rows), num_frames)
-    large = frames_to_tensor(enlarge(frames, size)).to(parts.device)
-    return parts.video_codec.encode(large).cpu()
+    rows, cols = (n * s for n, s in zip(latent_BCTYX.shape[3:], codec.stride[1:], strict=True))
+    num_frames = codec.stride[0] * (latent_BCTYX.shape[2] - 1) + 1
+    frames = decode_frames(codec, latent_BCTYX, PixelSize(cols, rows), num_frames)
+    return codec.encode(frames_to_tensor(enlarge(frames, size)).to(latent_BCTYX.device)).cpu()
 
 
 @torch.inference_mode()

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (the field's name for it)
 
-from muybridge.engine.pipeline import enlarge, to_uint8
+from muybridge.engine.pipeline import enlarged_latent
 from muybridge.errors import InvalidRequest
 from muybridge.model.phrase_encoder import PhraseEncoder
 from muybridge.model.tiny_video_codec import TinyVideoCodec
@@ -90,8 +90,7 @@ def guess(
     latent = codec.encode(small.transpose(0, 1)[None])[0]
     sigma = LOWEST + (HIGHEST - LOWEST) * float(torch.rand(1, generator=generator))
     (guessed,) = estimates(base, text, [_with_video(item, latent)], sigma, generator)
-    large = enlarge(to_uint8(codec.decode(guessed[None])[0]), PixelSize(width, height))
-    return codec.encode(to_tensor(large[None]))[0]
+    return enlarged_latent(codec, guessed[None], PixelSize(width, height))[0]
 
 
 def _with_video(item: Item, latent: Tensor) -> Item:
