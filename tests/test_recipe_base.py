@@ -11,7 +11,7 @@ from muybridge.config import TINY
 from muybridge.model.phrase_encoder import NUM_CHANNELS, LookedUp, PhraseEncoder, TextPieces
 from muybridge.model.tokens import Role
 from muybridge.model.transformer import Transformer
-from muybridge.recipes.base import TASKS, Task, draw_task, flow_losses, sequence_of
+from muybridge.recipes.base import LIPS_FROM, TASKS, Task, draw_task, flow_losses, lip_loss, sequence_of
 from muybridge.train.cuts import shortened
 from muybridge.train.items import Item, ItemBeat, ItemLine
 
@@ -133,6 +133,43 @@ def test_the_mouth_weighs_more() -> None:
         pair = (replace(one, video=loud, mouth_TYX=mouth), Task("t2v", 0.5, frozenset()))
         losses.append(float(flow_losses(base, encoder, [pair], weight, 1.0)["video"].detach()))
     assert losses[1] > 2 * losses[0]
+
+
+def test_lips_are_the_error_along_their_ways() -> None:
+    """An error along a lip direction of length a weighs a^2 / (a^2 + LIPS_FROM^2); one across it weighs nothing."""
+    one = item(1)
+    lips_KCYX = torch.zeros(2, 48, 4, 4)
+    lips_KCYX[0, 5, :2, :2] = 1.0  # token (0, 0): length 2
+    one = replace(one, lips_KCYX=lips_KCYX)
+    audio = torch.zeros(9, 64)
+    along, across = torch.zeros_like(one.video), torch.zeros_like(one.video)
+    along[5, :, :2, :2] = 1.5  # 1.5 times the direction of length 2: an error of 3
+    across[6] = 9.0
+    across[5, :, 2:] = 9.0  # the same channel where lips are not
+
+    def loss(made: torch.Tensor, task: str = "t2v") -> float:
+        pairs = [(one, Task(task, 0.5, frozenset()))]
+        found = lip_loss(pairs, [(made, audio)], [(torch.zeros_like(made), audio)])
+        assert found is not None
+        return float(found)
+
+    assert loss(along) == pytest.approx(9.0)
+    assert loss(across) == 0
+    first = torch.zeros_like(along)
+    first[:, 0] = along[:, 0]
+    assert loss(first) == pytest.approx(3.0)  # one latent of three
+    assert loss(first, "i2v") == 0  # which is given
+    weak = replace(one, lips_KCYX=lips_KCYX * LIPS_FROM / 2)
+    both = lip_loss(
+        [(weak, Task("t2v", 0.5, frozenset())), (one, Task("t2v", 0.5, frozenset()))],
+        [(along, audio), (across, audio)],
+        [(torch.zeros_like(along), audio)] * 2,
+    )
+    strong = 4 / (4 + LIPS_FROM**2)
+    assert both is not None
+    assert float(both) == pytest.approx(9.0 * 0.5 / (0.5 + strong), rel=1e-5)
+    plain = replace(one, lips_KCYX=None)
+    assert lip_loss([(plain, Task("t2v", 0.5, frozenset()))], [(along, audio)], [(along, audio)]) is None
 
 
 def test_training_learns_two_items_of_different_tasks_at_once() -> None:

@@ -17,8 +17,10 @@ import torch
 from muybridge.errors import NotFound, UserError
 from muybridge.model.fixed_codec import FixedAudioCodec, FixedVideoCodec
 from muybridge.model.phrase_encoder import take_apart
+from muybridge.model.tokens import patchify
 from muybridge.train import latents, takes
 from muybridge.train.takes import Take
+from muybridge.world import talking
 from muybridge.world.grammar import sample_scene
 from tests.test_world_data import Hum
 
@@ -47,7 +49,7 @@ def test_takes_survive_their_files(tmp_path: Path) -> None:
     still = painted(5).frames_TYX3[:2]
     take = painted(
         3, references_RYX3=still, source_TYX3=painted(4).frames_TYX3, edited_LYX=np.full((4, 2, 2), 9, np.uint8),
-        facts={"instruction": "Make the hair red."},
+        mute_TYX3=painted(6).frames_TYX3, facts={"instruction": "Make the hair red."},
     )  # fmt: skip
     again = takes.load(takes.write(tmp_path, take))
     error = (again.frames_TYX3.astype(float) - take.frames_TYX3) ** 2
@@ -59,6 +61,8 @@ def test_takes_survive_their_files(tmp_path: Path) -> None:
     assert np.array_equal(again.references_RYX3, still)
     assert again.source_TYX3 is not None
     assert again.source_TYX3.shape == take.frames_TYX3.shape
+    assert again.mute_TYX3 is not None
+    assert again.mute_TYX3.shape == take.frames_TYX3.shape
     assert np.array_equal(again.mouth_LYX, take.mouth_LYX)
     with pytest.raises(NotFound, match="muybridge world takes"):
         takes.load(tmp_path / "take-train-0000099.safetensors")
@@ -241,3 +245,30 @@ def test_drawn_takes_have_edits_and_references() -> None:
         if len(seen) == 2:
             break
     assert seen == {"edit", "r2v"}
+
+
+def test_lip_directions_of_one_motion_are_that_motion() -> None:
+    generator = torch.Generator().manual_seed(3)
+    way_CYX, strength_T = torch.randn(6, 4, 6, generator=generator), torch.randn(9, generator=generator)
+    lips_KCYX = latents.lip_directions(way_CYX[:, None] * strength_T[:, None, None])
+    assert lips_KCYX.shape == (2, 6, 4, 6)
+    way_ND, found_ND = patchify(way_CYX[:, None]), patchify(lips_KCYX[:1].transpose(0, 1))
+    rms = strength_T.square().mean().sqrt()
+    assert torch.allclose(found_ND.norm(dim=1), way_ND.norm(dim=1) * rms, rtol=1e-4)
+    assert torch.allclose(torch.cosine_similarity(found_ND, way_ND).abs(), torch.ones(6), atol=1e-5)
+    assert float(lips_KCYX[1].abs().max()) < 1e-5
+
+
+def test_a_mute_twin_differs_at_the_mouth_alone() -> None:
+    fields = {"cast": "person", "framing": takes.LIPS_FRAMING, "weather": "clear", "language": "en"}
+    spoken = next(k for k in range(9) if talking.plan(k, "train", 1.5, Hum(), **fields).lines)
+    take = takes.shoot(spoken, "train", 128, 128, 1.5, Hum(), **fields)
+    assert take.mute_TYX3 is not None
+    moved_TYX = np.abs(take.frames_TYX3.astype(int) - take.mute_TYX3).max(-1)
+    changed_Y = (moved_TYX > takes.CHANGED).sum((0, 2))
+    assert changed_Y[64:].sum() > 500
+    assert changed_Y[:48].sum() < 0.05 * changed_Y[48:].sum()  # lips and jaw lie below the middle of the face
+    item = latents.encode_clip(take, FixedVideoCodec(), FixedAudioCodec())
+    assert item.lips_KCYX is not None
+    assert item.lips_KCYX.shape == (2, *item.video.shape[:1], *item.video.shape[2:])
+    assert takes.shoot(spoken, "train", 64, 64, 1.5, Hum(), **{**fields, "framing": "close-up"}).mute_TYX3 is None

@@ -273,6 +273,15 @@ def test_camera_moves_are_continuous(move: str, t_s: float, aspect: float) -> No
         assert np.array_equal(a.eye, b.eye)
 
 
+def test_nothing_turns_a_face_out_of_an_extreme_close_up() -> None:
+    for seed in range(40):
+        scene = grammar.sample_scene(seed, "train", 4.0, cast="person", framing="extreme close-up")
+        assert scene.people[0].gestures == ()
+        assert scene.camera.move in {"static", "handheld", "push in", "pull out"}
+        assert "extreme close-up" in scenes.FRAMINGS
+        assert grammar.sample_scene(seed, "train", 4.0, cast="person").framing != "extreme close-up"
+
+
 def test_wobble_is_smooth_and_keyed() -> None:
     assert np.array_equal(wobble(3, 1.0), wobble(3, 1.0))
     assert not np.array_equal(wobble(3, 1.0), wobble(4, 1.0))

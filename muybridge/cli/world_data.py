@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -59,6 +59,7 @@ def takes(
     split: Annotated[str, typer.Option(help="train, val or test.")] = "train",
     stride: Annotated[int, typer.Option(min=1, help="Number of processes that share the work.")] = 1,
     first: Annotated[int, typer.Option(min=0, help="Which of them this is, from 0.")] = 0,
+    framing: Annotated[str, typer.Option(help="One framing and one person for all; default: drawn.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print what was made as JSON.")] = False,
 ) -> None:
     """Draw talking clips with their truth and keep them small; latents are made from them."""
@@ -66,7 +67,7 @@ def takes(
     from muybridge.train.takes import build
 
     folder = output or settings().home / "takes"
-    made = build(folder, count, split, _sides(size), seconds, stride, first, quiet=as_json)
+    made = build(folder, count, split, _sides(size), seconds, stride, first, quiet=as_json, **_framed(framing))
     typer.echo(json.dumps({"output": str(folder), "takes": made}) if as_json else f"{made} new takes in {folder}")
 
 
@@ -77,6 +78,7 @@ def stills(
     split: Annotated[str, typer.Option(help="train, val or test.")] = "train",
     stride: Annotated[int, typer.Option(min=1, help="Number of processes that share the work.")] = 1,
     first: Annotated[int, typer.Option(min=0, help="Which of them this is, from 0.")] = 0,
+    framing: Annotated[str, typer.Option(help="One framing and one person for all; default: drawn.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print what was made as JSON.")] = False,
 ) -> None:
     """Draw the first frames of talking clips and keep all their sound: cheap pictures and speech to train on."""
@@ -84,7 +86,9 @@ def stills(
     from muybridge.train.takes import build
 
     folder = output or settings().home / "stills"
-    made = build(folder, count, split, _sides(size), None, stride, first, quiet=as_json, stills=True)
+    made = build(
+        folder, count, split, _sides(size), None, stride, first, quiet=as_json, stills=True, **_framed(framing)
+    )
     typer.echo(json.dumps({"output": str(folder), "stills": made}) if as_json else f"{made} new stills in {folder}")
 
 
@@ -104,6 +108,16 @@ def cuts(
     folder = output or home / "frames"
     made = cut_takes(source or home / "takes", folder, split=split, quiet=as_json)
     typer.echo(json.dumps({"output": str(folder), "shards": made}) if as_json else f"{made} new shards in {folder}")
+
+
+def _framed(framing: str) -> dict[str, Any]:
+    """The fields of scenes that all have one framing; none for an empty word. Raises InvalidRequest."""
+    from muybridge.errors import InvalidRequest
+    from muybridge.world.scene import FRAMINGS
+
+    if framing and framing not in FRAMINGS:
+        raise InvalidRequest(f"There is no framing {framing!r}; choose one of {', '.join(FRAMINGS)}.", "framing")
+    return {"framing": framing, "cast": "person"} if framing else {}
 
 
 def _sides(size: str) -> tuple[int, int]:

@@ -21,11 +21,12 @@ from muybridge.flow.scaling import from_noise, velocity_of
 from muybridge.model import tokens
 from muybridge.model.phrase_encoder import LookedUp, PhraseEncoder, TextPieces, take_apart
 from muybridge.model.tiny_video_codec import TinyVideoCodec, load_video_codec
-from muybridge.model.tokens import Role, Sample, TextTokens, pack, unpatchify
+from muybridge.model.tokens import Role, Sample, TextTokens, pack, patchify, unpatchify
 from muybridge.model.transformer import Transformer
 from muybridge.model.weights import load_into, load_transformer, save
 from muybridge.recipes.codec_video import export_module
 from muybridge.request import reference_name
+from muybridge.shapes import PATCH
 from muybridge.train.cuts import mix
 from muybridge.train.items import EMPTY_TEXT, Item
 from muybridge.train.latents import LatentCache
@@ -59,6 +60,7 @@ def recipe(
     shift: float = 3.0,
     mouth_weight: float = 8.0,
     audio_weight: float = 1.0,
+    lip_weight: float = 0.0,
     still_weight: float = 1.0,
     average_decay: float = 0.9995,
     muon: bool = False,
@@ -68,6 +70,8 @@ def recipe(
     scaled: bool = True,
     closest: float = 0.0,
     num_given: int = 0,
+    lips: str = "",
+    num_lips: int = 0,
     compiled: bool = False,
     num_layers: int = TINY.num_layers,
     hidden_size: int = TINY.hidden_size,
@@ -77,12 +81,13 @@ def recipe(
 
     What a batch is mixed of says train/cuts.py (`mix`). Words are left out, and phrases kept, of a share `drop_words`.
     With `codec`, a latent channel weighs by what it moves in the picture.
+    `lip_weight`: that of errors in what lips do (`lip_loss`), of clips that were drawn with a mouth at rest, too.
     `scaled`: the network answers as flow/scaling.py says. `start` is the folder of an earlier run's export to begin
     with. Matrices inside of the blocks are trained by Muon with `muon`, at `inner_rate` times the learning rate.
     `compiled`: the layers are fused first, a minute or two (train/compiled.py).
     """
     settings: dict[str, Any] = dict(locals())
-    mixed = mix(latents, stills, num_stills, quiet_stills, longest, closest, num_given)
+    mixed = mix(latents, stills, num_stills, quiet_stills, longest, closest, num_given, lips, num_lips)
     weight_C = channel_weights(load_video_codec(Path(codec))) if codec else None
     config = replace(
         TINY, num_layers=num_layers, hidden_size=hidden_size, head_dim=head_dim, mm_layers=(0, num_layers - 1)
@@ -111,7 +116,7 @@ def recipe(
         base, text = modules["base"], modules["text"]
         assert isinstance(base, Transformer)
         assert isinstance(text, PhraseEncoder)
-        return flow_losses(base, text, pairs, mouth_weight, audio_weight, weight_C, still_weight)
+        return flow_losses(base, text, pairs, mouth_weight, audio_weight, weight_C, still_weight, lip_weight)
 
     def export(modules: dict[str, nn.Module], folder: Path) -> None:
         base = modules["base"]
@@ -304,6 +309,7 @@ def flow_losses(
     audio_weight: float,
     weight_C: Tensor | None = None,
     still_weight: float = 1.0,
+    lip_weight: float = 0.0,
 ) -> Losses:
     """Velocity errors of video and audio over a batch; clean latents weigh nothing, mouths weigh more."""
     noisy, wanted = [], []
@@ -313,4 +319,34 @@ def flow_losses(
         wanted.append((velocity_target(item.video, noises[0]), velocity_target(item.audio, noises[1])))
     predicted = velocities(base, text, pairs, noisy)
     weights = [loss_weights(item, task, mouth_weight, weight_C, still_weight) for item, task in pairs]
-    return weighted_losses(predicted, wanted, weights, audio_weight)
+    losses = weighted_losses(predicted, wanted, weights, audio_weight)
+    lips = lip_loss(pairs, predicted, wanted) if lip_weight else None
+    return losses if lips is None else losses | {"loss": losses["loss"] + lip_weight * lips, "lips": lips}
+
+
+LIPS_FROM = 1.0  # root mean square of what is a motion, in a latent's units; coding alone makes a tenth of it
+
+
+def lip_loss(
+    pairs: list[tuple[Item, Task]], predicted: list[tuple[Tensor, Tensor]], wanted: list[tuple[Tensor, Tensor]]
+) -> Tensor | None:
+    """Mean squared error along the directions in which lips move a token's latent; None where no item has any.
+
+    Head, light and camera move a mouth's tokens more than its lips do, and the plain error is made of them. Strong
+    directions weigh one, those near `LIPS_FROM` a half; a first latent that is given weighs nothing.
+    """
+    errors, weights = [], []
+    for (item, task), made, true in zip(pairs, predicted, wanted, strict=True):
+        if item.lips_KCYX is None or item.video.shape[1] == 1:
+            continue
+        num_tokens = item.video.shape[2] * item.video.shape[3] // PATCH**2
+        ways_KND = patchify(item.lips_KCYX.transpose(0, 1)).unflatten(0, (-1, num_tokens))
+        length_KN = ways_KND.norm(dim=2)
+        unit_KND = ways_KND / length_KN.clamp(min=1e-6)[..., None]
+        error_TND = patchify(made[0] - true[0]).unflatten(0, (-1, num_tokens))[task.name == "i2v" :]
+        along_TKN = torch.einsum("tnd,knd->tkn", error_TND, unit_KND)
+        square_KN = length_KN.square()
+        weight_KN = square_KN / (square_KN + LIPS_FROM**2)
+        errors.append((along_TKN.square() * weight_KN).sum())
+        weights.append(weight_KN.sum() * len(error_TND))
+    return torch.stack(errors).sum() / torch.stack(weights).sum() if errors else None

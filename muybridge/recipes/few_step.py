@@ -25,6 +25,7 @@ from muybridge.recipes.base import (
     Task,
     draw_task,
     keep_clean,
+    lip_loss,
     load_export,
     loss_weights,
     velocities,
@@ -60,6 +61,9 @@ def recipe(
     shift: float = 16.0,
     mouth_weight: float = 8.0,
     num_given: int = 0,
+    lips: str = "",
+    num_lips: int = 0,
+    lip_weight: float = 0.0,
     compiled: bool = False,
 ) -> Recipe:
     """All settings; `teacher` is what the base recipe exported, `shift` that of the schedule it will be sampled with.
@@ -67,7 +71,7 @@ def recipe(
     What a batch is mixed of says train/cuts.py (`mix`). Defaults fit engine/sampling.py.
     """
     settings: dict[str, Any] = dict(locals())
-    mixed = mix(latents, stills, num_stills, quiet_stills, longest, num_given=num_given)
+    mixed = mix(latents, stills, num_stills, quiet_stills, longest, num_given=num_given, lips=lips, num_lips=num_lips)
     levels = shifted(num_inference_steps, shift).sigmas.tolist()
     scales = (guidance_scale, audio_guidance_scale)
 
@@ -103,7 +107,10 @@ def recipe(
             for a, b, span in zip(x, end, spans, strict=True)
         ]
         weights = [loss_weights(item, task, mouth_weight) for item, task in pairs]
-        return weighted_losses(velocities(student, text, pairs, x), wanted, weights, 1.0)
+        made = velocities(student, text, pairs, x)
+        losses = weighted_losses(made, wanted, weights, 1.0)
+        lost = lip_loss(pairs, made, wanted) if lip_weight else None
+        return losses if lost is None else losses | {"loss": losses["loss"] + lip_weight * lost, "lips": lost}
 
     def export(modules: dict[str, nn.Module], folder: Path) -> None:
         student = modules["base"]

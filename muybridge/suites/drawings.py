@@ -95,7 +95,7 @@ def scene_of(index: int, split: str) -> tuple[Any, np.random.Generator]:
     cast = str(rng.choice(CASTS, p=CAST_ODDS))
     scene = sample_scene(seed_of(index + OFFSET, split), split, float(rng.choice((3.0, 4.0, 5.0))), cast=cast)
     if cast == "person":
-        scene = scene.replace(framing=str(rng.choice(FRAMINGS, p=FRAMING_ODDS)))
+        scene = scene.replace(framing=str(rng.choice(FRAMINGS[:4], p=FRAMING_ODDS)))
     return scene, rng
 
 
@@ -143,7 +143,7 @@ def _portrait(index: int, split: str) -> dict[str, Any]:
     mood = str(rng.choice(EXPRESSIONS))
     spans = () if mood == EXPRESSIONS[0] else (Span(-1.0, scene.seconds + 1.0, mood),)
     who = dataclasses.replace(scene.people[0], expressions=spans)
-    scene = scene.replace(people=(who,), framing=str(rng.choice(FRAMINGS, p=FRAMING_ODDS)))
+    scene = scene.replace(people=(who,), framing=str(rng.choice(FRAMINGS[:4], p=FRAMING_ODDS)))
     return _looked_at(scene, rng.integers(scene.num_frames, size=1), rng)
 
 

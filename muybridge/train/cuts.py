@@ -29,11 +29,15 @@ class Mix:
     longest: int
     given: LatentCache | None = None
     num_given: int = 0
+    lips: LatentCache | None = None
+    num_lips: int = 0
 
     def batch(self, step: int, size: int, generator: torch.Generator) -> list[Item]:
         """`size` items of a step: clips, stills, given ones. Pure in the step and the generator's state."""
         clips, stills = (self.clips, self.stills) if step % 4 == 0 else self.near
-        drawn = clips.batch(step, size - self.num_stills - self.num_given)
+        drawn = clips.batch(step, size - self.num_stills - self.num_given - self.num_lips)
+        if self.lips is not None:
+            drawn += self.lips.batch(step, self.num_lips)
         if self.longest and step % 8:
             drawn = [anywhere(item, self.longest, generator) for item in drawn]
         if stills is not None:
@@ -46,7 +50,7 @@ class Mix:
     @property
     def caches(self) -> Sequence[LatentCache]:
         """What there is."""
-        return [self.clips] if self.stills is None else [self.clips, self.stills]
+        return [cache for cache in (self.clips, self.stills, self.lips) if cache is not None]
 
 
 def mix(
@@ -57,6 +61,8 @@ def mix(
     longest: int = 0,
     closest: float = 0.0,
     num_given: int = 0,
+    lips: str = "",
+    num_lips: int = 0,
 ) -> Mix:
     """The folders of both, read. Raises NotFound.
 
@@ -64,13 +70,16 @@ def mix(
     cut to `longest` latents (0: never) seven times in eight, half of them from the middle. Three steps in four draw
     only items whose mouth covers at least `closest` of a token (0: all are drawn alike). `num_given` are first latents
     of clips that have references or a source: to copy a person or to change one thing is learned on them for little.
+    `num_lips` are clips from the latents of `lips`, faces that speak and fill the picture, cut as the others are.
     """
     moving = latents.read(Path(clips))
     still = latents.read(Path(stills)) if num_stills else None
     near_clips, near_stills = (c.only(with_mouth(c, closest)) if closest and c else c for c in (moving, still))
     assert near_clips is not None  # as `moving` is
     given = moving.only(with_given(moving)) if num_given else None
-    return Mix(moving, still, (near_clips, near_stills), num_stills, quiet_stills, longest, given, num_given)
+    near = (near_clips, near_stills)
+    faces = latents.read(Path(lips)) if num_lips else None
+    return Mix(moving, still, near, num_stills, quiet_stills, longest, given, num_given, faces, num_lips)
 
 
 def with_mouth(cache: LatentCache, least: float) -> list[int]:

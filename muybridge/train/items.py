@@ -39,7 +39,8 @@ class Item:
     """One clip. `video` [C, T, Y, X] and `audio` [A, C] are normalised latents; `mouth_TYX` is coverage per token.
 
     `references` [R, C, 1, Y, X] are other pictures of the same person; `source` is the clip before the edit that
-    `instruction` asks for, and `edited_TYX` says where the two differ.
+    `instruction` asks for, and `edited_TYX` says where the two differ. `lips_KCYX` are, for the tokens that hold the
+    mouth, the two directions in which speaking moves a token's latent most, each as long as the motion is strong.
     """
 
     index: int
@@ -53,12 +54,13 @@ class Item:
     source: Tensor | None = None
     instruction: TextPieces | None = None
     edited_TYX: Tensor | None = None
+    lips_KCYX: Tensor | None = None
 
     def to(self, device: torch.device) -> Item:
         """The same item with its latents on `device` in float32; text follows the tables later."""
         moved = {
             name: value.to(device, torch.float32)
-            for name in ("video", "audio", "mouth_TYX", "references", "source", "edited_TYX")
+            for name in ("video", "audio", "mouth_TYX", "references", "source", "edited_TYX", "lips_KCYX")
             if (value := getattr(self, name)) is not None
         }
         return replace(self, **moved)

@@ -31,8 +31,10 @@ from muybridge.model.codecs import AudioCodec, VideoCodec
 from muybridge.model.device import pick_device
 from muybridge.model.phrase_encoder import TextPieces, take_apart
 from muybridge.model.tiny_video_codec import load_video_codec
+from muybridge.model.tokens import patchify
 from muybridge.model.world_audio_codec import WorldAudioCodec
 from muybridge.request import timed_beats
+from muybridge.shapes import PATCH
 from muybridge.train import takes
 from muybridge.train.items import Item, ItemBeat, ItemLine
 from muybridge.train.takes import Take
@@ -57,9 +59,10 @@ def encode_clip(take: Take, video_codec: VideoCodec, audio_codec: AudioCodec) ->
     sound = torch.from_numpy(take.waveform_S)[None, None].expand(1, 2, -1)
     edited = take.edited_LYX
     beats = [(b.text, b.start_s, b.end_s) for b in timed_beats(facts["prompt"])] or facts["beats"]
+    video = _latent(video_codec, take.frames_TYX3)
     return Item(
         index=take.index,
-        video=_latent(video_codec, take.frames_TYX3),
+        video=video,
         audio=audio_codec.encode(sound)[0].T.float().cpu().contiguous(),
         mouth_TYX=_share(take.mouth_LYX),
         caption=take_apart(facts["prompt"]),
@@ -71,7 +74,22 @@ def encode_clip(take: Take, video_codec: VideoCodec, audio_codec: AudioCodec) ->
         source=None if take.source_TYX3 is None else _latent(video_codec, take.source_TYX3),
         instruction=None if facts["instruction"] is None else take_apart(facts["instruction"]),
         edited_TYX=None if edited is None else _share(edited),
+        lips_KCYX=None if take.mute_TYX3 is None else lip_directions(video - _latent(video_codec, take.mute_TYX3)),
     )
+
+
+def lip_directions(moved_CTYX: Tensor, count: int = 2) -> Tensor:
+    """[K, C, Y, X]: of each token the `count` directions that hold most of what speaking moves, in root mean square.
+
+    Singular vectors over time; a token is 2 x 2 cells of all channels.
+    """
+    channels, length, rows, cols = moved_CTYX.shape
+    tokens_NTD = patchify(moved_CTYX).unflatten(0, (length, -1)).transpose(0, 1)
+    _, strength_NK, ways_NKD = torch.linalg.svd(tokens_NTD.float(), full_matrices=False)
+    kept_NKD = ways_NKD[:, :count] * (strength_NK[:, :count, None] / length**0.5)
+    cells = kept_NKD.transpose(0, 1).unflatten(1, (rows // PATCH, cols // PATCH)).unflatten(3, (channels, PATCH, PATCH))
+    lips_KCYX: Tensor = cells.permute(0, 3, 1, 4, 2, 5).reshape(-1, channels, rows, cols)
+    return lips_KCYX.contiguous()
 
 
 def _latent(codec: VideoCodec, frames_TYX3: takes.Bytes) -> Tensor:
@@ -161,7 +179,7 @@ def write_shard(path: Path, items: list[tuple[Item, Take]], names: list[str]) ->
 def _tensors(item: Item) -> dict[str, Tensor]:
     out = {
         "video": item.video, "audio": item.audio, "mouth": item.mouth_TYX, "caption": item.caption.phrases_NC,
-        "references": item.references, "source": item.source, "edited": item.edited_TYX,
+        "references": item.references, "source": item.source, "edited": item.edited_TYX, "lips": item.lips_KCYX,
     }  # fmt: skip
     texts = {f"beat {k}": beat.pieces for k, beat in enumerate(item.beats)}
     if item.instruction is not None:
@@ -218,6 +236,7 @@ class _Shard:
             source=get("source"),
             instruction=pieces("instruction") if f"{k}/instruction" in self.names else None,
             edited_TYX=get("edited"),
+            lips_KCYX=get("lips"),
         )
 
 

@@ -40,6 +40,7 @@ Bytes = NDArray[np.uint8]
 TOKEN = 2 * STRIDE_Y  # pixels a side of one token: a patch of 2 x 2 latent cells
 EDIT_SHARE, REFERENCE_SHARE = 0.2, 0.45  # of clips with one person and nothing else
 MAX_REFERENCES = 3
+LIPS_FRAMING = "extreme close-up"
 STILL_OFFSET = 1 << 24  # stills are other scenes than clips
 CHANGED = 10  # a pixel differs when one of its colours does by more than this
 QUALITY = "14"  # x264 constant rate factor
@@ -50,7 +51,7 @@ class Take:
     """One drawn clip. `facts` is plain JSON: caption, prompts, lines, beats, events, attributes, instruction, ...
 
     frames_TYX3 and source_TYX3 (before an edit) uint8; waveform_S float32 at 24 kHz; references_RYX3 uint8;
-    mouth_LYX, face_LYX, edited_LYX: coverage 0..255 of each token.
+    mouth_LYX, face_LYX, edited_LYX: coverage 0..255 of each token. mute_TYX3: the same pictures with a mouth at rest.
     """
 
     index: int
@@ -64,6 +65,7 @@ class Take:
     references_RYX3: Bytes | None = None
     source_TYX3: Bytes | None = None
     edited_LYX: Bytes | None = None
+    mute_TYX3: Bytes | None = None
 
 
 def shoot(
@@ -105,13 +107,21 @@ def shoot(
         references_RYX3=references,
         source_TYX3=before_TYX3,
         edited_LYX=edited,
+        mute_TYX3=_mute(planned, height, width),
     )
 
 
-def shoot_still(index: int, split: str, height: int, width: int, source: Source | None = None) -> Take:
+def shoot_still(
+    index: int,
+    split: str,
+    height: int,
+    width: int,
+    source: Source | None = None,
+    **fields: Any,  # noqa: ANN401  (each field of Scene has its own type)
+) -> Take:
     """The first frame of a talking clip with all its sound: looks and speech for a fiftieth of a clip's drawing."""
     rng = np.random.default_rng([0x7A6F, SPLITS.index(split), index])
-    planned = talking.plan(STILL_OFFSET + index, split, None, source)
+    planned = talking.plan(STILL_OFFSET + index, split, None, source, **fields)
     clip = talking.draw(planned, STILL_OFFSET + index, split, height, width, num_frames=1)
     return Take(
         index=index,
@@ -135,6 +145,14 @@ def _edit(scene: Scene, rng: np.random.Generator) -> edits.Edit:
         scene = scene.replace(people=(bare,))
     after, instruction, masks = edits.FACTORS[factor](scene, rng, scene.people[0].look)
     return edits.Edit(factor, scene, after, instruction, masks)
+
+
+def _mute(planned: talking.Plan, height: int, width: int) -> Bytes | None:
+    """The clip again with its mouth at rest, where lips are large: their motion is what the two differ in."""
+    if not planned.lines or planned.scene.framing != LIPS_FRAMING:
+        return None
+    drawn = render.frames(planned.scene, height, width, False, talking.tracks(planned), is_mute=True)
+    return np.stack([frame.pixels_YX3 for frame in drawn])
 
 
 def _references(scene: Scene, count: int, index: int, split: str, height: int, width: int) -> Bytes:
@@ -213,10 +231,11 @@ def build(
     first: int = 0,
     quiet: bool = False,
     stills: bool = False,
+    **fields: Any,  # noqa: ANN401  (each field of Scene has its own type)
 ) -> int:
     """Draw takes (or stills) 0..count-1 that are not there yet; returns how many it made.
 
-    `stride` processes that pass `first` 0..stride-1 share the work.
+    `stride` processes that pass `first` 0..stride-1 share the work. `fields` hold for all clips, see `shoot`.
     """
     from rich.progress import Progress
 
@@ -226,7 +245,10 @@ def build(
     wanted = [index for index in range(first, count, stride) if not path_of(folder, index, split).is_file()]
     with Progress(disable=quiet) as bar:
         for index in bar.track(wanted, description="drawing takes"):
-            take = shoot_still(index, split, *size, source) if stills else shoot(index, split, *size, seconds, source)
+            if stills:
+                take = shoot_still(index, split, *size, source, **fields)
+            else:
+                take = shoot(index, split, *size, seconds, source, **fields)
             write(folder, take)
     return len(wanted)
 
@@ -244,6 +266,8 @@ def write(folder: Path, take: Take) -> Path:
             tensors[f"reference {k}"] = np.frombuffer(encode_image(still, "png"), np.uint8)
     if take.source_TYX3 is not None and take.edited_LYX is not None:
         tensors |= {"source": _h264(take.source_TYX3), "edited": take.edited_LYX}
+    if take.mute_TYX3 is not None:
+        tensors["mute"] = _h264(take.mute_TYX3)
     about = {"index": take.index, "split": take.split, "scene": to_json(take.scene), "facts": take.facts}
     data = save(tensors, {"take": json.dumps(about, ensure_ascii=False)})
     path = path_of(folder, take.index, take.split)
@@ -278,6 +302,7 @@ def load(path: Path) -> Take:
         references_RYX3=np.stack(stills) if stills else None,
         source_TYX3=_pictures(tensors["source"]) if "source" in tensors else None,
         edited_LYX=tensors.get("edited"),
+        mute_TYX3=_pictures(tensors["mute"]) if "mute" in tensors else None,
     )
 
 

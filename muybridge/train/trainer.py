@@ -25,6 +25,7 @@ from muybridge.model.device import has_fast_bf16, pick_device
 from muybridge.train.checkpoint import Average, load_checkpoint, named_parameters, put_back, save_checkpoint
 from muybridge.train.compiled import compile_layers
 from muybridge.train.muon import Muon
+from muybridge.train.together import Team, join
 
 Losses = dict[str, Tensor]
 Optimizers = list[torch.optim.Optimizer]
@@ -81,9 +82,12 @@ def train(
 ) -> Path:
     """Run a recipe to its end or for `minutes`; a second call with the same `out` goes on. Returns the folder.
 
-    Leaves `latest.pt` (everything), `export/` (averaged weights), `loss.jsonl`, `loss.png` and sample sheets.
+    Leaves `latest.pt` (everything), `export/` (averaged weights), `loss.jsonl`, `loss.png` and sample sheets. Under
+    torchrun the processes share each step (train/together.py).
     """
     place = pick_device(device)
+    team = join(place)
+    is_first = team.number == 0
     modules = {name: module.to(place) for name, module in recipe.build().items()}
     for name in recipe.frozen:
         modules[name].requires_grad_(False)
@@ -95,49 +99,61 @@ def train(
     start, losses = _resume(recipe, out, modules, optimizers, average)
     deadline = math.inf if minutes is None else time.monotonic() + 60 * minutes
     saved = previewed = time.monotonic()
-    with _progress(quiet) as bar:
+    with _progress(quiet or not is_first) as bar:
         task = bar.add_task(recipe.name, total=recipe.num_steps, completed=start)
-        step = start
-        while step < recipe.num_steps and time.monotonic() < deadline:
-            shown = _one_step(recipe, modules, optimizers, step, place)
+        step, is_over = start, time.monotonic() >= deadline
+        while step < recipe.num_steps and not is_over:
+            shown, is_over = _one_step(recipe, modules, optimizers, step, place, team, deadline)
             average.update(modules)
             step += 1
             losses.append({"step": step, **shown})
             bar.update(task, completed=step, description=f"{recipe.name} loss {_recent(losses):.4f}")
             now = time.monotonic()
-            if now - saved > save_every_s:
+            if is_first and now - saved > save_every_s:
                 _save(recipe, out, modules, optimizers, average, step, losses)
                 saved = now
-            if recipe.preview is not None and now - previewed > preview_every_s:
+            if is_first and recipe.preview is not None and now - previewed > preview_every_s:
                 _preview(recipe, out, modules, average)
                 previewed = time.monotonic()
-    _save(recipe, out, modules, optimizers, average, step, losses)
-    if recipe.preview is not None:
+    if is_first:
+        _save(recipe, out, modules, optimizers, average, step, losses)
+    if is_first and recipe.preview is not None:
         _preview(recipe, out, modules, average)
+    team.leave()
     return out
 
 
 def _one_step(
-    recipe: Recipe, modules: dict[str, nn.Module], optimizers: Optimizers, step: int, device: torch.device
-) -> dict[str, float]:
+    recipe: Recipe,
+    modules: dict[str, nn.Module],
+    optimizers: Optimizers,
+    step: int,
+    device: torch.device,
+    team: Team,
+    deadline: float,
+) -> tuple[dict[str, float], bool]:
+    """What the losses were, and whether the time is over; one process alone and several do the same."""
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate_at(recipe, step) * (recipe.inner_rate if isinstance(optimizer, Muon) else 1.0)
-    torch.manual_seed(step)  # a resumed run draws what an uninterrupted one would have drawn
+    turn = step * team.size + team.number
+    torch.manual_seed(turn)  # a resumed run draws what an uninterrupted one would have drawn
     shown: dict[str, float] = {}
     for micro in range(recipe.accumulate):
-        batch = recipe.batch(step * recipe.accumulate + micro, device)
+        batch = recipe.batch(turn * recipe.accumulate + micro, device)
         with _autocast(device):
             losses = recipe.loss(modules, batch)
         (losses["loss"] / recipe.accumulate).backward()
         for name, value in losses.items():
             shown[name] = shown.get(name, 0.0) + float(value.detach()) / recipe.accumulate
-    norm = nn.utils.clip_grad_norm_([p for _, p in named_parameters(modules)], recipe.clip_norm)
+    trained = [p for _, p in named_parameters(modules)]
+    is_over = team.share(trained, time.monotonic() >= deadline)
+    norm = nn.utils.clip_grad_norm_(trained, recipe.clip_norm)
     for optimizer in optimizers:
         if math.isfinite(float(norm)):
             optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-    return shown | {"norm": float(norm)}
+    return team.mean(shown) | {"norm": float(norm)}, is_over
 
 
 def _optimizers(recipe: Recipe, modules: dict[str, nn.Module]) -> Optimizers:

@@ -48,6 +48,7 @@ WHERE: dict[str, tuple[str, ...]] = {
     "door": ("living room", "office", "library", "kitchen"),
 }
 # strides, bounces, waves, ... per second
+NEAR_MOVES = ("static", "handheld", "push in", "pull out")
 PACES: dict[str, tuple[float, float]] = {
     "horse": (1.7, 2.4), "ball": (1.3, 2.3), "waves": (0.24, 0.4), "car": (0.7, 1.5), "bell": (0.8, 1.4),
     "metronome": (1.0, 3.0),
@@ -268,12 +269,17 @@ def _draw(seed: int, split: str, seconds: float, cast: str, kind: str, fields: d
         people = (sample_human(seed, split, seconds, 0.0 if cast == "person" else -2.2),)
     elif cast == "pair":
         people = (sample_human(seed, split, seconds, -1.75, 0), sample_human(seed, split, seconds, 1.75, 1))
-    framing = str(_stream(seed, "framing").choice(FRAMINGS, p=(0.34, 0.36, 0.20, 0.10)))
+    framing = str(_stream(seed, "framing").choice(FRAMINGS[:4], p=(0.34, 0.36, 0.20, 0.10)))
     if cast in ("pair", "both"):
-        framing = str(_stream(seed, "framing").choice(FRAMINGS[1:]))
+        framing = str(_stream(seed, "framing").choice(FRAMINGS[1:4]))
     framing = str(fields.get("framing", framing))
-    if framing in FRAMINGS[:2]:
+    if "close-up" in framing:
         people = tuple(_without_wave(human) for human in people)
+    camera = _camera(_stream(seed, "camera"), seconds)
+    if framing == "extreme close-up":  # a head that turns would leave it, and lips are what it shows
+        people = tuple(dataclasses.replace(human, gestures=()) for human in people)
+        move = camera.move if camera.move in NEAR_MOVES else "static"
+        camera = dataclasses.replace(camera, move=move, azimuth_deg=round(camera.azimuth_deg / 2, 1))
     scene = Scene(
         seed=seed,
         seconds=seconds,
@@ -283,7 +289,7 @@ def _draw(seed: int, split: str, seconds: float, cast: str, kind: str, fields: d
         weather=_weather(_stream(seed, "weather"), place, hour),
         framing=framing,
         light=_light(_stream(seed, "light"), seconds, place not in OUTDOOR),
-        camera=_camera(_stream(seed, "camera"), seconds),
+        camera=camera,
         people=people,
         things=(sample_thing(seed, kind, seconds),) if kind else (),
         wind=round(float(_stream(seed, "wind").uniform(0.1, 1.2)), 2),

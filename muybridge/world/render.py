@@ -159,7 +159,7 @@ def _bytes(matrix: Floats) -> bytes:
 class Set:
     """A scene with its buffers on the device. Draw its frames in any order with `draw`; `release` when done."""
 
-    def __init__(self, scene: Scene, speech_units: Sequence[Floats | None] = ()) -> None:
+    def __init__(self, scene: Scene, speech_units: Sequence[Floats | None] = (), is_mute: bool = False) -> None:
         self.scene = check(scene)
         self.place: Place = landscapes.build(scene.place, scene.place_seed, scene.hour == "night")
         self.ground = _SolidArray(self.place.vertices_N14, self.place.faces_F3)
@@ -169,6 +169,8 @@ class Set:
         self.units = [
             face_units(h, scene.seconds, scene.num_frames, s) for h, s in zip(scene.people, spoken, strict=True)
         ]
+        if is_mute:  # heads go on as if they spoke: the mouth is all that differs
+            self.units = [u if s is None else np.clip(u - s, 0, 1) for u, s in zip(self.units, spoken, strict=True)]
         self.water = self._water() if self.place.water else None
         feet = [float(p.rest_V3[:13380, 1].min()) for p in self.people]
         self.eye_heights = [p.eye_height - foot for p, foot in zip(self.people, feet, strict=True)]
@@ -414,10 +416,18 @@ def _masks(canvas: _Canvas) -> dict[str, Bytes]:
 
 
 def frames(
-    scene: Scene, height: int, width: int, masks: bool = True, speech_units: Sequence[Floats | None] = ()
+    scene: Scene,
+    height: int,
+    width: int,
+    masks: bool = True,
+    speech_units: Sequence[Floats | None] = (),
+    is_mute: bool = False,
 ) -> Iterator[Frame]:
-    """Stream the scene's frames in order; `speech_units` holds one [T, 52] viseme track (or None) per person."""
-    built = Set(scene, speech_units)
+    """Stream the scene's frames in order; `speech_units` holds one [T, 52] viseme track (or None) per person.
+
+    `is_mute`: the same clip with mouths that stay as they are between words.
+    """
+    built = Set(scene, speech_units, is_mute)
     try:
         for frame in range(scene.num_frames):
             yield built.draw(frame, height, width, masks)

@@ -20,7 +20,7 @@ from .characters import Identity, Look
 FPS = 25
 HOURS = ("day", "overcast", "sunset", "night")
 WEATHERS = ("clear", "rain", "snow", "fog")
-FRAMINGS = ("close-up", "medium close-up", "medium shot", "half body")
+FRAMINGS = ("close-up", "medium close-up", "medium shot", "half body", "extreme close-up")
 MOVES = (
     "static",
     "pan left",

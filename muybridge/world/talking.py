@@ -113,7 +113,7 @@ def plan(index: int, split: str, seconds: float | None = None, source: Source | 
     scene = sample_scene(seed, split, seconds, **fields)
     if "framing" not in fields and scene.people and not scene.things:
         odds = FRAMING_ODDS if len(scene.people) == 1 else PAIR_FRAMING_ODDS
-        scene = scene.replace(framing=str(rng.choice(FRAMINGS, p=odds)))
+        scene = scene.replace(framing=str(rng.choice(FRAMINGS[:4], p=odds)))
     if not scene.people or rng.random() < SILENT:
         return Plan(scene, (), ())
     pairs = _lay_out(scene, language, split, source or default_source(), rng)

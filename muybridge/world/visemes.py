@@ -26,6 +26,8 @@ UNITS = (
     "mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft", "mouthUpperUpRight", "mouthRollLower",
     "mouthStretchLeft", "mouthStretchRight",
 )  # fmt: skip
+ARTICULATION = 1.6  # smoothing takes the peaks of openings; without this they are a few pixels of a face
+OPENINGS = ("jawOpen", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft", "mouthUpperUpRight")
 CLOSURES = frozenset("pbm")
 Track = npt.NDArray[np.float32]
 
@@ -94,8 +96,8 @@ def viseme_tracks(
         axis=1,
     )
     loud_G = np.full(num_grid, 1.0) if waveform_S is None else _loudness(waveform_S, sample_rate, num_grid, rate)
-    jaw = UNITS.index("jawOpen")
-    smooth[:, jaw] *= loud_G * effort
+    smooth[:, [UNITS.index(unit) for unit in OPENINGS]] *= ARTICULATION
+    smooth[:, UNITS.index("jawOpen")] *= loud_G * effort
     smooth[:, [UNITS.index(f"mouthSmile{side}") for side in ("Left", "Right")]] *= effort**0.5
     _close(smooth, phones, rate)
     tracks = np.clip(smooth[::OVERSAMPLING], 0.0, 1.0).astype(np.float32)

@@ -132,6 +132,7 @@ FRAMINGS: dict[str, tuple[str, ...]] = {
     "close-up": ("close-up", "tight close-up", "close shot of the face", "facial close-up"),
     "medium close-up": ("medium close-up", "head-and-shoulders shot", "bust shot", "portrait shot"),
     "medium shot": ("medium shot", "chest-up shot", "mid shot", "waist-up portrait"),
+    "extreme close-up": ("extreme close-up", "full-face shot", "shot filled by the face", "very near shot of the face"),
     "half body": ("half-body shot", "half-length shot", "wider half-body view", "shot down to the hips"),
 }
 MOVES: dict[str, tuple[str, ...]] = {
