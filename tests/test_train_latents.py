@@ -22,6 +22,7 @@ from muybridge.train import latents, takes
 from muybridge.train.takes import Take
 from muybridge.world import talking
 from muybridge.world.grammar import sample_scene
+from muybridge.world.scene import NEAREST_FRAMING
 from tests.test_world_data import Hum
 
 SIDE, FRAMES = 64, 13
@@ -260,7 +261,7 @@ def test_lip_directions_of_one_motion_are_that_motion() -> None:
 
 
 def test_a_mute_twin_differs_at_the_mouth_alone() -> None:
-    fields = {"cast": "person", "framing": takes.LIPS_FRAMING, "weather": "clear", "language": "en"}
+    fields = {"cast": "person", "framing": NEAREST_FRAMING, "weather": "clear", "language": "en"}
     spoken = next(k for k in range(9) if talking.plan(k, "train", 1.5, Hum(), **fields).lines)
     take = takes.shoot(spoken, "train", 128, 128, 1.5, Hum(), **fields)
     assert take.mute_TYX3 is not None

@@ -1,4 +1,4 @@
-"""`muybridge world frames, speech, takes, stills, cuts, latents`: build what training reads, in this order."""
+"""`muybridge world frames, speech, takes, stills, puppets, cuts, latents`: build what training reads, in this order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 
 def register(group: typer.Typer) -> None:
     """Add the verbs to the `world` group."""
-    for verb in (frames, speech, takes, stills, cuts, latents):
+    for verb in (frames, speech, takes, stills, puppets, cuts, latents):
         group.command()(verb)
 
 
@@ -92,6 +92,26 @@ def stills(
     typer.echo(json.dumps({"output": str(folder), "stills": made}) if as_json else f"{made} new stills in {folder}")
 
 
+def puppets(
+    people: Annotated[int, typer.Option(min=1, help="Number of people.")] = 128,
+    lines: Annotated[int, typer.Option(min=1, help="What each of them says, a clip each.")] = 8,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder; default: in the cache.")] = None,
+    size: Annotated[str, typer.Option(help="WIDTHxHEIGHT, multiples of 32.")] = "224x128",
+    seconds: Annotated[float, typer.Option(min=0.7, help="Length of each clip.")] = 2.6,
+    split: Annotated[str, typer.Option(help="train, val or test.")] = "train",
+    stride: Annotated[int, typer.Option(min=1, help="Number of processes that share the work.")] = 1,
+    first: Annotated[int, typer.Option(min=0, help="Which of them this is, from 0.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was made as JSON.")] = False,
+) -> None:
+    """Draw faces that fill the picture, each of which says many things, blended from forty mouths: lips for little."""
+    from muybridge.config import settings
+    from muybridge.train.puppets import build
+
+    folder = output or settings().home / "puppets"
+    made = build(folder, people, lines, split, _sides(size), seconds, stride, first, quiet=as_json)
+    typer.echo(json.dumps({"output": str(folder), "takes": made}) if as_json else f"{made} new takes in {folder}")
+
+
 def cuts(
     source: Annotated[Path | None, typer.Option("--takes", help="Folder of takes; default: in the cache.")] = None,
     output: Annotated[
@@ -144,8 +164,12 @@ def latents(
 ) -> None:
     """Encode takes with the trained codecs into the cache that the base recipe reads."""
     from muybridge.config import settings
+    from muybridge.engine.precision import apply_to_codec
+    from muybridge.model.device import has_fast_bf16, pick_device
     from muybridge.train.latents import build, load_codecs
 
     video, audio = load_codecs(codecs, device)
+    place = pick_device(device)
+    apply_to_codec(video, "bf16" if has_fast_bf16(place) else "fp32")
     made = build(source or settings().home / "takes", output, video, audio, split, stride, first, quiet=as_json)
     typer.echo(json.dumps({"output": str(output), "shards": made}) if as_json else f"{made} new shards in {output}")

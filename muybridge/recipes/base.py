@@ -32,7 +32,7 @@ from muybridge.train.items import EMPTY_TEXT, Item
 from muybridge.train.latents import LatentCache
 from muybridge.train.trainer import Losses, Recipe
 
-TASKS = {"t2v": 0.5, "i2v": 0.15, "r2v": 0.15, "edit": 0.1, "a2v": 0.1}
+TASKS = {"t2v": 0.4, "i2v": 0.3, "r2v": 0.15, "edit": 0.1, "a2v": 0.1}
 DROP_TEXT, DROP_SPEECH, DROP_REFERENCE = 0.1, 0.1, 0.1
 HELD_OUT_STEP = 10**9  # batches from here on are for previews and validation only
 

@@ -31,7 +31,7 @@ SECONDS = 60.0
 EDGE_S = 12.0  # of talk at either end: what its words and its person are compared by
 MARGIN_S = 0.1
 OFFSET = 1 << 36  # these scenes are other draws than those of other suites
-PROMPT = "A woman stands in a studio and talks to the camera, close-up"
+PROMPT = "A woman stands in a studio and talks to the camera, extreme close-up"
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,19 +89,19 @@ def drawn(run: Run, language: str, number: int) -> Talk:
 
 
 def _true_plan(language: str, number: int) -> Any:  # noqa: ANN401  (a world Plan)
-    """A close-up and utterances one after the other until it is full."""
+    """A face near the camera and utterances one after the other until the clip is full."""
     import dataclasses
 
     from muybridge.world import talking
     from muybridge.world.grammar import sample_scene
     from muybridge.world.sample import seed_of
-    from muybridge.world.scene import Span
+    from muybridge.world.scene import NEAREST_FRAMING, Span
     from muybridge.world.utterances import voice_of
 
     rng = np.random.default_rng([0x106, LANGUAGES.index(language), number])
-    scene = sample_scene(seed_of(number + OFFSET, "test"), "test", SECONDS, cast="person")
+    scene = sample_scene(seed_of(number + OFFSET, "test"), "test", SECONDS, cast="person", framing=NEAREST_FRAMING)
     # As PROMPT asks of the model: a still camera, so that the face stays in the picture for a minute.
-    scene = scene.replace(framing="close-up", camera=dataclasses.replace(scene.camera, move="static"))
+    scene = scene.replace(camera=dataclasses.replace(scene.camera, move="static"))
     (human,) = scene.people
     voice, at = voice_of(human.identity, language), 0.3
     pairs = []

@@ -130,12 +130,13 @@ class Drawn:
 
 
 def _clips(run: Run, language: str) -> Iterator[Drawn]:
-    """Talking heads of the test split: people, places and sentences that training never has."""
+    """Faces near the camera, of the test split: people, places and sentences that training never has."""
     from muybridge.world import talking
+    from muybridge.world.scene import NEAREST_FRAMING
 
     index, done = run.first, 0
     while done < run.count:
-        planned = talking.plan(index, "test", SECONDS, language=language, cast="person")
+        planned = talking.plan(index, "test", SECONDS, language=language, cast="person", framing=NEAREST_FRAMING)
         index += 1
         if not planned.lines:
             continue

@@ -30,19 +30,20 @@ from muybridge.errors import NotFound, UserError
 from muybridge.model.codecs import AudioCodec, VideoCodec
 from muybridge.model.device import pick_device
 from muybridge.model.phrase_encoder import TextPieces, take_apart
-from muybridge.model.tiny_video_codec import load_video_codec
+from muybridge.model.tiny_video_codec import TinyVideoCodec, load_video_codec
 from muybridge.model.tokens import patchify
 from muybridge.model.world_audio_codec import WorldAudioCodec
 from muybridge.request import timed_beats
-from muybridge.shapes import PATCH
+from muybridge.shapes import PATCH, STRIDE_T
 from muybridge.train import takes
 from muybridge.train.items import Item, ItemBeat, ItemLine
 from muybridge.train.takes import Take
 
 SHARD = 256  # items
+CODING_NOISE = 24  # of 255: what H.264 may change in a picture that stands still
 
 
-def load_codecs(folder: Path, device: str = "auto") -> tuple[VideoCodec, AudioCodec]:
+def load_codecs(folder: Path, device: str = "auto") -> tuple[TinyVideoCodec, AudioCodec]:
     """The trained codecs of a folder, video on `device`. Raises WeightsInvalid or NotFound for what does not fit."""
     video = load_video_codec(folder / "video_codec.safetensors")
     statistics = folder / "audio_codec.json"
@@ -74,7 +75,7 @@ def encode_clip(take: Take, video_codec: VideoCodec, audio_codec: AudioCodec) ->
         source=None if take.source_TYX3 is None else _latent(video_codec, take.source_TYX3),
         instruction=None if facts["instruction"] is None else take_apart(facts["instruction"]),
         edited_TYX=None if edited is None else _share(edited),
-        lips_KCYX=None if take.mute_TYX3 is None else lip_directions(video - _latent(video_codec, take.mute_TYX3)),
+        lips_KCYX=None if take.mute_TYX3 is None else lip_directions(video - _mute_latent(video_codec, take.mute_TYX3)),
     )
 
 
@@ -98,6 +99,15 @@ def _latent(codec: VideoCodec, frames_TYX3: takes.Bytes) -> Tensor:
     if isinstance(codec, torch.nn.Module):
         frames = frames.to(next(codec.parameters()).device)
     return codec.encode(frames)[0].float().cpu()
+
+
+def _mute_latent(codec: VideoCodec, frames_TYX3: takes.Bytes) -> Tensor:
+    """That of a clip which often stands still (train/puppets.py): then three latents tell all of them."""
+    stands = bool((np.abs(frames_TYX3[::4].astype(np.int16) - frames_TYX3[:1]) <= CODING_NOISE).all())
+    if not stands or len(frames_TYX3) <= 9:
+        return _latent(codec, frames_TYX3)
+    start = _latent(codec, frames_TYX3[:9])
+    return torch.cat([start, start[:, -1:].expand(-1, (len(frames_TYX3) - 9) // STRIDE_T, -1, -1)], 1)
 
 
 def _share(coverage: takes.Bytes) -> Tensor:

@@ -32,7 +32,7 @@ from muybridge.world import edits, render, talking, wording
 from muybridge.world.captions import person_word
 from muybridge.world.grammar import SPLITS
 from muybridge.world.landscapes import OUTDOOR
-from muybridge.world.scene import Scene, from_json, to_json
+from muybridge.world.scene import NEAREST_FRAMING, Scene, from_json, to_json
 from muybridge.world.utterances import Source
 from muybridge.world.voices import SAMPLE_RATE
 
@@ -40,7 +40,6 @@ Bytes = NDArray[np.uint8]
 TOKEN = 2 * STRIDE_Y  # pixels a side of one token: a patch of 2 x 2 latent cells
 EDIT_SHARE, REFERENCE_SHARE = 0.2, 0.45  # of clips with one person and nothing else
 MAX_REFERENCES = 3
-LIPS_FRAMING = "extreme close-up"
 STILL_OFFSET = 1 << 24  # stills are other scenes than clips
 CHANGED = 10  # a pixel differs when one of its colours does by more than this
 QUALITY = "14"  # x264 constant rate factor
@@ -103,7 +102,7 @@ def shoot(
         waveform_S=clip.waveform_CS[0],
         mouth_LYX=per_token(clip.masks["mouth"]),
         face_LYX=per_token(clip.masks["face"]),
-        facts=_facts(clip, edit, rng),
+        facts=facts_of(clip, edit, rng),
         references_RYX3=references,
         source_TYX3=before_TYX3,
         edited_LYX=edited,
@@ -131,7 +130,7 @@ def shoot_still(
         waveform_S=clip.waveform_CS[0],
         mouth_LYX=per_token(clip.masks["mouth"]),
         face_LYX=per_token(clip.masks["face"]),
-        facts=_facts(clip, None, rng),
+        facts=facts_of(clip, None, rng),
     )
 
 
@@ -149,7 +148,7 @@ def _edit(scene: Scene, rng: np.random.Generator) -> edits.Edit:
 
 def _mute(planned: talking.Plan, height: int, width: int) -> Bytes | None:
     """The clip again with its mouth at rest, where lips are large: their motion is what the two differ in."""
-    if not planned.lines or planned.scene.framing != LIPS_FRAMING:
+    if not planned.lines or planned.scene.framing != NEAREST_FRAMING:
         return None
     drawn = render.frames(planned.scene, height, width, False, talking.tracks(planned), is_mute=True)
     return np.stack([frame.pixels_YX3 for frame in drawn])
@@ -160,7 +159,7 @@ def _references(scene: Scene, count: int, index: int, split: str, height: int, w
     return np.stack([next(render.frames(still, height, width, masks=False)).pixels_YX3 for still in stills])
 
 
-def _facts(clip: talking.TalkingClip, edit: edits.Edit | None, rng: np.random.Generator) -> dict[str, Any]:
+def facts_of(clip: talking.TalkingClip, edit: edits.Edit | None, rng: np.random.Generator) -> dict[str, Any]:
     """Everything about a clip that is words and times."""
     spoken = sorted({line.language for line in clip.lines} - {"en"}) or ["en"]
     tongue = spoken[0] if rng.random() < 0.5 else str(rng.choice(sorted(clip.prompts)))

@@ -23,6 +23,7 @@ from .scene import (
     GESTURES,
     LIGHT_CHANGES,
     MOVES,
+    NEAREST_FRAMING,
     THINGS,
     CameraTrack,
     Human,
@@ -276,7 +277,7 @@ def _draw(seed: int, split: str, seconds: float, cast: str, kind: str, fields: d
     if "close-up" in framing:
         people = tuple(_without_wave(human) for human in people)
     camera = _camera(_stream(seed, "camera"), seconds)
-    if framing == "extreme close-up":  # a head that turns would leave it, and lips are what it shows
+    if framing == NEAREST_FRAMING:  # a head that turns would leave it, and lips are what it shows
         people = tuple(dataclasses.replace(human, gestures=()) for human in people)
         move = camera.move if camera.move in NEAR_MOVES else "static"
         camera = dataclasses.replace(camera, move=move, azimuth_deg=round(camera.azimuth_deg / 2, 1))

@@ -20,7 +20,8 @@ from .characters import Identity, Look
 FPS = 25
 HOURS = ("day", "overcast", "sunset", "night")
 WEATHERS = ("clear", "rain", "snow", "fog")
-FRAMINGS = ("close-up", "medium close-up", "medium shot", "half body", "extreme close-up")
+NEAREST_FRAMING = "extreme close-up"  # a face fills the picture: where lips are learned and measured
+FRAMINGS = ("close-up", "medium close-up", "medium shot", "half body", NEAREST_FRAMING)
 MOVES = (
     "static",
     "pan left",

@@ -116,7 +116,12 @@ def plan(index: int, split: str, seconds: float | None = None, source: Source | 
         scene = scene.replace(framing=str(rng.choice(FRAMINGS[:4], p=odds)))
     if not scene.people or rng.random() < SILENT:
         return Plan(scene, (), ())
-    pairs = _lay_out(scene, language, split, source or default_source(), rng)
+    return given_lines(scene, language, split, source or default_source(), rng)
+
+
+def given_lines(scene: Scene, language: str, split: str, source: Source, rng: np.random.Generator) -> Plan:
+    """The scene with utterances for its people, as many as fit."""
+    pairs = _lay_out(scene, language, split, source, rng)
     people = tuple(
         dataclasses.replace(human, language=language, speech=_spans([line for line, _ in pairs if line.person == k]))
         for k, human in enumerate(scene.people)
