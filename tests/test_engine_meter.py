@@ -11,6 +11,7 @@ from torch import Tensor
 from muybridge.engine import Engine, meter, random_components
 from muybridge.engine.components import Components
 from muybridge.engine.pipeline import stages_of
+from muybridge.engine.state import GenerationState
 from muybridge.model.fixed_codec import FixedVideoCodec
 from muybridge.request import AudioMode, Request
 from muybridge.shapes import clock
@@ -66,3 +67,18 @@ def test_a_small_clip_is_only_decoded(slow: Components) -> None:
     state = Engine(slow).encode(request)
     told = meter.seconds_after(slow, state, stages_of(slow, request))
     assert told == pytest.approx({"base": DECODES * clock(3).num_video_latents})
+
+
+def test_clips_of_one_size_and_length_are_timed_once(slow: Components, monkeypatch: pytest.MonkeyPatch) -> None:
+    timed, real = [], meter.seconds_after
+
+    def counted(parts: Components, state: GenerationState, stages: Any) -> dict[str, float]:
+        timed.append(state.request.seconds)
+        return real(parts, state, stages)
+
+    monkeypatch.setattr(meter, "seconds_after", counted)
+    engine = Engine(slow)
+    for seconds in (3, 3, 4):
+        wish = Request("a scene", size="64x64", seconds=seconds, num_inference_steps=1, audio_mode=AudioMode.NONE)
+        engine.generate(wish, lambda _: None)
+    assert timed == [3, 4]

@@ -8,7 +8,7 @@ clip.save("clip.mp4")
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,6 +37,7 @@ class Engine:
     def __init__(self, parts: Components) -> None:
         self.parts = parts
         self._prepared: tuple[tuple[object, str], pipeline.Prepared] | None = None
+        self._timed: dict[Hashable, Mapping[str, float]] = {}
 
     def generate(self, request: Request, on_step: OnStep | None = None) -> Clip:
         """Make one clip. `on_step` sees progress after each step and may raise (Cancelled) to stop.
@@ -51,7 +52,7 @@ class Engine:
 
     def denoise(self, state: GenerationState, between_steps: BetweenSteps | None = None) -> GenerationState:
         """Run a state through what is left of its stages, up to decoding."""
-        meter = Meter(self.parts)
+        meter = Meter(self.parts, self._timed)
         while state.stage != "done":
             if state.step == self.num_steps(state):
                 state = self.upscale(state)

@@ -6,7 +6,7 @@ Legend: T latent frames.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -35,10 +35,14 @@ class Progress:
 
 
 class Meter:
-    """Counts one generation's steps. What follows a stage is timed once, at its first step, where codecs are small."""
+    """Counts one generation's steps. What follows a stage is timed once, at its first step, where codecs are small.
 
-    def __init__(self, parts: Components) -> None:
+    `timed` keeps those times for clips of the same size and length: a programme's windows are alike.
+    """
+
+    def __init__(self, parts: Components, timed: dict[Hashable, Mapping[str, float]] | None = None) -> None:
         self.parts = parts
+        self.timed = {} if timed is None else timed
         self.rate: float | None = None  # operations a second
         self.flops: dict[str, float] = {}
         self.after_s: Mapping[str, float] | None = None
@@ -51,7 +55,12 @@ class Meter:
             wanted = {s.name: s for s in cost(state.request, self.parts.size).stages}
             self.flops = {s.name: wanted[s.name].linear_flops + wanted[s.name].attention_flops for s in stages}
             if self.parts.enlarges_pixels:
-                self.after_s = seconds_after(self.parts, state, stages)
+                wish = state.request
+                sizes, is_given = (*(s.size for s in stages), wish.pixel_size), state.conditions.voice_CS is not None
+                alike = (sizes, state.window.clock, wish.audio_mode, is_given)
+                if alike not in self.timed:
+                    self.timed[alike] = seconds_after(self.parts, state, stages)
+                self.after_s = self.timed[alike]
         per_step = self.flops[state.stage] / num_steps
         # The mean of the newest rate and the ones before: the first step warms up caches.
         newest = per_step / max(seconds, 1e-9)

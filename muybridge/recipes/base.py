@@ -23,7 +23,7 @@ from muybridge.model.phrase_encoder import LookedUp, PhraseEncoder, TextPieces, 
 from muybridge.model.tiny_video_codec import TinyVideoCodec, load_video_codec
 from muybridge.model.tokens import Role, Sample, TextTokens, pack, patchify, unpatchify
 from muybridge.model.transformer import Transformer
-from muybridge.model.weights import load_into, load_transformer, save
+from muybridge.model.weights import load_into, load_transformer
 from muybridge.recipes.codec_video import export_module
 from muybridge.request import reference_name
 from muybridge.shapes import PATCH
@@ -121,9 +121,7 @@ def recipe(
     def export(modules: dict[str, nn.Module], folder: Path) -> None:
         base = modules["base"]
         assert isinstance(base, Transformer)
-        folder.mkdir(parents=True, exist_ok=True)
-        state = {n: t.detach().float().cpu().contiguous() for n, t in base.state_dict().items()}
-        save(state, folder / "base.safetensors", config=base.config, storage="int8")
+        export_module(base, folder / "base.safetensors", base.config)
         export_module(modules["text"], folder / "text.safetensors")
 
     return Recipe(

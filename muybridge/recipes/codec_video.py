@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from muybridge.config import ModelConfig
 from muybridge.media import write_image
 from muybridge.model.tiny_video_codec import TinyCodecConfig, TinyVideoCodec, load_video_codec
 from muybridge.model.weights import save
@@ -168,7 +169,8 @@ def reconstruction_losses(
     }
 
 
-def export_module(module: nn.Module, path: Path) -> None:
-    """Write a module's state as int8 rows (vectors in float32)."""
+def export_module(module: nn.Module, path: Path, config: ModelConfig | None = None) -> None:
+    """Write a module's state as int8 rows (vectors in float32); a transformer's with its config."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    save({n: t.detach().float().cpu().contiguous() for n, t in module.state_dict().items()}, path, storage="int8")
+    state = {n: t.detach().float().cpu().contiguous() for n, t in module.state_dict().items()}
+    save(state, path, config=config, storage="int8")

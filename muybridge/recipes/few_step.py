@@ -20,7 +20,7 @@ from muybridge.flow.objective import interpolate
 from muybridge.flow.schedule import shifted
 from muybridge.model.phrase_encoder import PhraseEncoder
 from muybridge.model.transformer import Transformer
-from muybridge.model.weights import load_transformer, save
+from muybridge.model.weights import load_transformer
 from muybridge.recipes.base import (
     Task,
     draw_task,
@@ -115,9 +115,7 @@ def recipe(
     def export(modules: dict[str, nn.Module], folder: Path) -> None:
         student = modules["base"]
         assert isinstance(student, Transformer)
-        folder.mkdir(parents=True, exist_ok=True)
-        state = {n: t.detach().float().cpu().contiguous() for n, t in student.state_dict().items()}
-        save(state, folder / "base.safetensors", config=student.config, storage="int8")
+        export_module(student, folder / "base.safetensors", student.config)
         export_module(modules["text"], folder / "text.safetensors")
 
     return Recipe(

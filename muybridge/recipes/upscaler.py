@@ -26,9 +26,10 @@ from muybridge.model.phrase_encoder import LookedUp, PhraseEncoder
 from muybridge.model.tiny_video_codec import load_video_codec
 from muybridge.model.tokens import Sample, pack, unpatchify
 from muybridge.model.transformer import Transformer
-from muybridge.model.weights import load_transformer, save
+from muybridge.model.weights import load_transformer
 from muybridge.recipes import starts as start_cache
 from muybridge.recipes.base import Task, channel_weights, load_export, loss_weights, text_of
+from muybridge.recipes.codec_video import export_module
 from muybridge.shapes import PATCH
 from muybridge.train import latents as latent_cache
 from muybridge.train.cuts import heard, shortened
@@ -146,9 +147,7 @@ def recipe(
         return {"loss": error, "plain": plain.detach()}
 
     def export(modules: dict[str, nn.Module], folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        state = {n: t.detach().float().cpu().contiguous() for n, t in modules["upscaler"].state_dict().items()}
-        save(state, folder / "upscaler.safetensors", config=config, storage="int8")
+        export_module(modules["upscaler"], folder / "upscaler.safetensors", config)
 
     return Recipe(
         "upscaler",
