@@ -58,6 +58,7 @@ def recipe(
     substeps: int = 1,
     guidance_scale: float = 2.0,
     audio_guidance_scale: float = 1.0,
+    speech_guidance_scale: float = 1.0,
     shift: float = 16.0,
     mouth_weight: float = 8.0,
     num_given: int = 0,
@@ -68,12 +69,13 @@ def recipe(
 ) -> Recipe:
     """All settings; `teacher` is what the base recipe exported, `shift` that of the schedule it will be sampled with.
 
-    What a batch is mixed of says train/cuts.py (`mix`). Defaults fit engine/sampling.py.
+    What a batch is mixed of says train/cuts.py (`mix`). Defaults fit engine/sampling.py. `speech_guidance_scale` makes
+    the picture do more of what the phones ask for: lips.
     """
     settings: dict[str, Any] = dict(locals())
     mixed = mix(latents, stills, num_stills, quiet_stills, longest, num_given=num_given, lips=lips, num_lips=num_lips)
     levels = shifted(num_inference_steps, shift).sigmas.tolist()
-    scales = (guidance_scale, audio_guidance_scale)
+    scales = (guidance_scale, audio_guidance_scale, speech_guidance_scale)
 
     def build() -> dict[str, nn.Module]:
         folder = Path(teacher)
@@ -153,21 +155,25 @@ def teacher_end(
     state: State,
     spans: Levels,
     substeps: int,
-    scales: tuple[float, float],
+    scales: tuple[float, float, float],
 ) -> State:
     """Where the guided teacher arrives from the start of each item's span in `substeps` even Euler steps.
 
-    `scales` are those of video and audio.
+    `scales` are those of the prompt for video and audio, and of the phones for video.
     """
     for k in range(substeps):
         now = [a + (b - a) * k / substeps for a, b in spans]
         here = [(item, replace(task, sigma=sigma)) for (item, task), sigma in zip(pairs, now, strict=True)]
         full = velocities(teacher, text, here, state)
         bare = velocities(teacher, text, [(i, replace(t, drops=frozenset({"text"}))) for i, t in here], state)
+        silent = full
+        if scales[2] != 1:
+            silent = velocities(teacher, text, [(i, replace(t, drops=frozenset({"speech"}))) for i, t in here], state)
         moved = []
-        for (item, task), x, f, b, (first, last) in zip(here, state, full, bare, spans, strict=True):
+        for (item, task), x, f, b, s, (first, last) in zip(here, state, full, bare, silent, spans, strict=True):
             width = (last - first) / substeps
-            video, audio = (x[i] + width * classifier_free(b[i], f[i], scales[i]) for i in (0, 1))
-            moved.append(keep_clean(item, task, video, audio))
+            video, audio = (classifier_free(b[i], f[i], scales[i]) for i in (0, 1))
+            video = video + (scales[2] - 1) * (f[0] - s[0])
+            moved.append(keep_clean(item, task, x[0] + width * video, x[1] + width * audio))
         state = moved
     return state
