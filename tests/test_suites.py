@@ -54,7 +54,7 @@ class Speaker:
         opening = planned_opening([p for line in planned.lines for p in line.phones], request.num_frames)
         lips = np.zeros_like(opening) if self.still else np.concatenate([np.zeros(self.late), opening])[: len(opening)]
         frames = np.zeros((len(lips), 4, 4, 3), np.uint8)
-        frames[:, 0, 0, 0] = lips / 0.7 * 255
+        frames[:, 0, 0, 0] = lips * 255
         return Clip(frames, spoken(opening), RATE)
 
 
@@ -64,7 +64,7 @@ def talking(_run: Run, _language: str) -> Iterator[sync.Drawn]:
     phones = tuple(p.moved(0.3) for p in words)
     opening = planned_opening(phones, 100)
     frames = np.zeros((100, 4, 4, 3), np.uint8)
-    frames[:, 0, 0, 0] = opening / 0.7 * 255
+    frames[:, 0, 0, 0] = opening * 255
     marks = np.random.default_rng(0).normal(size=(100, 18, 3))
     said = 'The man says: "My brother bought three big bottles of milk."'
     yield sync.Drawn(frames, marks, spoken(opening), phones, said)

@@ -38,7 +38,7 @@ class Mix:
         drawn = clips.batch(step, size - self.num_stills - self.num_given - self.num_lips)
         if self.lips is not None:
             drawn += self.lips.batch(step, self.num_lips)
-        if self.longest and step % 8:
+        if self.longest and step // 4 % 4:  # in blocks: processes that share a step have as much to do
             drawn = [anywhere(item, self.longest, generator) for item in drawn]
         if stills is not None:
             found = stills.batch(step, self.num_stills)
@@ -67,9 +67,10 @@ def mix(
     """The folders of both, read. Raises NotFound.
 
     `num_stills` of a batch's items come from the latents of `stills`, `quiet_stills` of them without sound; clips are
-    cut to `longest` latents (0: never) seven times in eight, half of them from the middle. Three steps in four draw
-    only items whose mouth covers at least `closest` of a token (0: all are drawn alike). `num_given` are first latents
-    of clips that have references or a source: to copy a person or to change one thing is learned on them for little.
+    cut to `longest` latents (0: never) in three of four blocks of four steps, half of them from the middle. Three steps
+    in four draw only items whose mouth covers at least `closest` of a token (0: all are drawn alike). `num_given` are
+    first latents of clips that have references or a source: to copy a person or to change one thing is learned on them
+    for little.
     `num_lips` are clips from the latents of `lips`, faces that speak and fill the picture, cut as the others are.
     """
     moving = latents.read(Path(clips))
