@@ -45,7 +45,8 @@ def test_a_palette_is_what_the_renderer_draws() -> None:
     scene = sample_scene(5, "train", 1.0, cast="person", framing=NEAREST_FRAMING)
     mouths_KU = np.zeros((2, 52), np.float32)
     mouths_KU[1, UNIT_INDEX["jawOpen"]] = 0.8
-    pictures_KYX3, masks_KYX = puppets.draw_palette(scene, mouths_KU, 96, 96)
+    drawn_KYX5 = puppets.draw_palette(scene, mouths_KU, 96, 96)
+    pictures_KYX3, masks_KYX = drawn_KYX5[..., :3], drawn_KYX5[..., 3]
     frame = int(puppets.MOMENT * scene.num_frames)
     drawn = render.Set(scene)
     silent = drawn.draw(frame, 96, 96)

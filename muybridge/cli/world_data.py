@@ -59,7 +59,7 @@ def takes(
     split: Annotated[str, typer.Option(help="train, val or test.")] = "train",
     stride: Annotated[int, typer.Option(min=1, help="Number of processes that share the work.")] = 1,
     first: Annotated[int, typer.Option(min=0, help="Which of them this is, from 0.")] = 0,
-    framing: Annotated[str, typer.Option(help="One framing and one person for all; default: drawn.")] = "",
+    framing: Annotated[str | None, typer.Option(help="One framing and one person for all; default: drawn.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was made as JSON.")] = False,
 ) -> None:
     """Draw talking clips with their truth and keep them small; latents are made from them."""
@@ -78,7 +78,7 @@ def stills(
     split: Annotated[str, typer.Option(help="train, val or test.")] = "train",
     stride: Annotated[int, typer.Option(min=1, help="Number of processes that share the work.")] = 1,
     first: Annotated[int, typer.Option(min=0, help="Which of them this is, from 0.")] = 0,
-    framing: Annotated[str, typer.Option(help="One framing and one person for all; default: drawn.")] = "",
+    framing: Annotated[str | None, typer.Option(help="One framing and one person for all; default: drawn.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was made as JSON.")] = False,
 ) -> None:
     """Draw the first frames of talking clips and keep all their sound: cheap pictures and speech to train on."""
@@ -130,14 +130,14 @@ def cuts(
     typer.echo(json.dumps({"output": str(folder), "shards": made}) if as_json else f"{made} new shards in {folder}")
 
 
-def _framed(framing: str) -> dict[str, Any]:
-    """The fields of scenes that all have one framing; none for an empty word. Raises InvalidRequest."""
+def _framed(framing: str | None) -> dict[str, Any]:
+    """The fields of scenes that all have one framing; none for None. Raises InvalidRequest."""
     from muybridge.errors import InvalidRequest
     from muybridge.world.scene import FRAMINGS
 
-    if framing and framing not in FRAMINGS:
+    if framing is not None and framing not in FRAMINGS:
         raise InvalidRequest(f"There is no framing {framing!r}; choose one of {', '.join(FRAMINGS)}.", "framing")
-    return {"framing": framing, "cast": "person"} if framing else {}
+    return {} if framing is None else {"framing": framing, "cast": "person"}
 
 
 def _sides(size: str) -> tuple[int, int]:

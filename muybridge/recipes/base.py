@@ -318,6 +318,17 @@ def flow_losses(
     predicted = velocities(base, text, pairs, noisy)
     weights = [loss_weights(item, task, mouth_weight, weight_C, still_weight) for item, task in pairs]
     losses = weighted_losses(predicted, wanted, weights, audio_weight)
+    return with_lips(losses, pairs, predicted, wanted, lip_weight)
+
+
+def with_lips(
+    losses: Losses,
+    pairs: list[tuple[Item, Task]],
+    predicted: list[tuple[Tensor, Tensor]],
+    wanted: list[tuple[Tensor, Tensor]],
+    lip_weight: float,
+) -> Losses:
+    """The losses with that of the lips beside them, where it counts and any item has one."""
     lips = lip_loss(pairs, predicted, wanted) if lip_weight else None
     return losses if lips is None else losses | {"loss": losses["loss"] + lip_weight * lips, "lips": lips}
 

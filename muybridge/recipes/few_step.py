@@ -25,11 +25,11 @@ from muybridge.recipes.base import (
     Task,
     draw_task,
     keep_clean,
-    lip_loss,
     load_export,
     loss_weights,
     velocities,
     weighted_losses,
+    with_lips,
 )
 from muybridge.recipes.codec_video import export_module
 from muybridge.train.cuts import mix
@@ -110,9 +110,7 @@ def recipe(
         ]
         weights = [loss_weights(item, task, mouth_weight) for item, task in pairs]
         made = velocities(student, text, pairs, x)
-        losses = weighted_losses(made, wanted, weights, 1.0)
-        lost = lip_loss(pairs, made, wanted) if lip_weight else None
-        return losses if lost is None else losses | {"loss": losses["loss"] + lip_weight * lost, "lips": lost}
+        return with_lips(weighted_losses(made, wanted, weights, 1.0), pairs, made, wanted, lip_weight)
 
     def export(modules: dict[str, nn.Module], folder: Path) -> None:
         student = modules["base"]

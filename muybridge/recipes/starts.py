@@ -9,6 +9,7 @@ Legend: C channels, T latent frames, Y X latent rows/columns.
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,7 +66,7 @@ def build(
             take = takes.load(takes.path_of(clips, item.index, "train"))
             generator = torch.Generator().manual_seed(item.index)
             guesses = [guess(take.frames_TYX3, item, codec, base, text, generator) for _ in range(num_guesses)]
-            part = path.with_suffix(".part")
+            part = path.with_name(f".{path.name}.{os.getpid()}.part")  # processes may share a run
             save_file({str(n): g.half().contiguous() for n, g in enumerate(guesses)}, part)
             part.replace(path)
             made += 1

@@ -88,14 +88,14 @@ def scene_of(index: int, split: str) -> tuple[Any, np.random.Generator]:
     """Scene `index` of a split, and the generator that goes on to draw what its people babble."""
     from muybridge.world.grammar import sample_scene
     from muybridge.world.sample import seed_of
-    from muybridge.world.scene import FRAMINGS
+    from muybridge.world.scene import DRAWN_FRAMINGS
     from muybridge.world.talking import FRAMING_ODDS
 
     rng = np.random.default_rng([0xE7E5, index, SPLIT_KEY[split]])
     cast = str(rng.choice(CASTS, p=CAST_ODDS))
     scene = sample_scene(seed_of(index + OFFSET, split), split, float(rng.choice((3.0, 4.0, 5.0))), cast=cast)
     if cast == "person":
-        scene = scene.replace(framing=str(rng.choice(FRAMINGS[:4], p=FRAMING_ODDS)))
+        scene = scene.replace(framing=str(rng.choice(DRAWN_FRAMINGS, p=FRAMING_ODDS)))
     return scene, rng
 
 
@@ -135,7 +135,7 @@ def _portrait(index: int, split: str) -> dict[str, Any]:
     """One frame of one person in one of the moods: what people look like takes many of them, not many frames."""
     from muybridge.world.grammar import sample_scene
     from muybridge.world.sample import seed_of
-    from muybridge.world.scene import EXPRESSIONS, FRAMINGS, Span
+    from muybridge.world.scene import DRAWN_FRAMINGS, EXPRESSIONS, Span
     from muybridge.world.talking import FRAMING_ODDS
 
     rng = np.random.default_rng([0x7081, index, SPLIT_KEY[split]])
@@ -143,7 +143,7 @@ def _portrait(index: int, split: str) -> dict[str, Any]:
     mood = str(rng.choice(EXPRESSIONS))
     spans = () if mood == EXPRESSIONS[0] else (Span(-1.0, scene.seconds + 1.0, mood),)
     who = dataclasses.replace(scene.people[0], expressions=spans)
-    scene = scene.replace(people=(who,), framing=str(rng.choice(FRAMINGS[:4], p=FRAMING_ODDS)))
+    scene = scene.replace(people=(who,), framing=str(rng.choice(DRAWN_FRAMINGS, p=FRAMING_ODDS)))
     return _looked_at(scene, rng.integers(scene.num_frames, size=1), rng)
 
 

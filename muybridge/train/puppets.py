@@ -77,8 +77,8 @@ def moved(pictures_TCYX: torch.Tensor, maps_T23: Floats) -> torch.Tensor:
     return F.grid_sample(pictures_TCYX, grid, padding_mode="border", align_corners=False)
 
 
-def draw_palette(scene: Scene, mouths_KU: Floats, height: int, width: int) -> tuple[Bytes, Bytes]:
-    """([K, Y, X, 3] pictures, [K, Y, X] mouth masks) of the scene's one person at one moment."""
+def draw_palette(scene: Scene, mouths_KU: Floats, height: int, width: int) -> Bytes:
+    """[K, Y, X, 5]: red, green, blue, masks of mouth and face of the scene's one person at one moment."""
     drawn = render.Set(scene)
     try:
         frame = int(MOMENT * scene.num_frames)
@@ -89,7 +89,7 @@ def draw_palette(scene: Scene, mouths_KU: Floats, height: int, width: int) -> tu
             frames.append(drawn.draw(frame, height, width))
     finally:
         drawn.release()
-    return np.stack([f.pixels_YX3 for f in frames]), np.stack([f.masks["mouth"] for f in frames if f.masks])
+    return np.stack([np.dstack([f.pixels_YX3, f.masks["mouth"], f.masks["face"]]) for f in frames if f.masks])
 
 
 def shoot(index: int, count: int, split: str, height: int, width: int, seconds: float, source: Source) -> list[Take]:
@@ -104,8 +104,8 @@ def shoot(index: int, count: int, split: str, height: int, width: int, seconds: 
     tracks = [talking.tracks(plan)[0] for plan in plans]
     spoken = [np.zeros((scene.num_frames, 52), np.float32) if t is None else t[: scene.num_frames] for t in tracks]
     mouths_KU = palette(np.concatenate(spoken))
-    pictures_KYX3, masks_KYX = draw_palette(scene.replace(camera=plans[0].scene.camera), mouths_KU, height, width)
-    layers = torch.from_numpy(np.concatenate([pictures_KYX3, masks_KYX[..., None]], 3)).permute(0, 3, 1, 2).float()
+    drawn_KYX5 = draw_palette(scene.replace(camera=plans[0].scene.camera), mouths_KU, height, width)
+    layers = torch.from_numpy(drawn_KYX5).permute(0, 3, 1, 2).float()
     out = []
     for number, (plan, units_TU) in enumerate(zip(plans, spoken, strict=True)):
         share_TK = torch.from_numpy(blend(units_TU, mouths_KU))
@@ -120,7 +120,7 @@ def shoot(index: int, count: int, split: str, height: int, width: int, seconds: 
 def _take(
     index: int, split: str, plan: talking.Plan, talks: torch.Tensor, mute: torch.Tensor, rng: np.random.Generator
 ) -> Take:
-    """The take of blended layers [T, 4, Y, X], red, green, blue and the mouth's mask."""
+    """The take of blended layers [T, 5, Y, X] as `draw_palette` has them."""
     frames, still = (x.permute(0, 2, 3, 1).round().clamp(0, 255).byte().contiguous().numpy() for x in (talks, mute))
     text, prompts = talking.words(plan, split)
     who = plan.scene.people
@@ -132,7 +132,7 @@ def _take(
         frames_TYX3=frames[..., :3],
         waveform_CS=talking.waveform(plan),
         lines=plan.lines,
-        masks={"mouth": frames[..., 3]},
+        masks={"mouth": frames[..., 3], "face": frames[..., 4]},
         landmarks_TPL3=none,
         units_TPU=none,
         identities_PV=np.stack([identity_vector(human.identity) for human in who]),
@@ -141,18 +141,7 @@ def _take(
         caption=text,
         prompts=prompts,
     )
-    mouth_LYX = takes.per_token(frames[..., 3])
-    return Take(
-        index=index,
-        split=split,
-        scene=plan.scene,
-        frames_TYX3=clip.frames_TYX3,
-        waveform_S=clip.waveform_CS[0],
-        mouth_LYX=mouth_LYX,
-        face_LYX=mouth_LYX,
-        facts=takes.facts_of(clip, None, rng),
-        mute_TYX3=still[..., :3] if plan.lines else None,
-    )
+    return takes.take_of(clip, None, rng, mute_TYX3=still[..., :3] if plan.lines else None)
 
 
 def build(

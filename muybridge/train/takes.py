@@ -94,20 +94,10 @@ def shoot(
     if before_TYX3 is not None:
         different = np.abs(before_TYX3.astype(np.int16) - clip.frames_TYX3).max(-1) > CHANGED
         edited = per_token(different.astype(np.uint8) * np.uint8(255))
-    return Take(
-        index=index,
-        split=split,
-        scene=clip.scene,
-        frames_TYX3=clip.frames_TYX3,
-        waveform_S=clip.waveform_CS[0],
-        mouth_LYX=per_token(clip.masks["mouth"]),
-        face_LYX=per_token(clip.masks["face"]),
-        facts=facts_of(clip, edit, rng),
-        references_RYX3=references,
-        source_TYX3=before_TYX3,
-        edited_LYX=edited,
+    return take_of(
+        clip, edit, rng, references_RYX3=references, source_TYX3=before_TYX3, edited_LYX=edited,
         mute_TYX3=_mute(planned, height, width),
-    )
+    )  # fmt: skip
 
 
 def shoot_still(
@@ -122,15 +112,26 @@ def shoot_still(
     rng = np.random.default_rng([0x7A6F, SPLITS.index(split), index])
     planned = talking.plan(STILL_OFFSET + index, split, None, source, **fields)
     clip = talking.draw(planned, STILL_OFFSET + index, split, height, width, num_frames=1)
+    return take_of(clip, None, rng)
+
+
+def take_of(
+    clip: talking.TalkingClip,
+    edit: edits.Edit | None,
+    rng: np.random.Generator,
+    **more: Bytes | None,
+) -> Take:
+    """The take of a clip with masks of mouth and face; `more` are its other pictures."""
     return Take(
-        index=index,
-        split=split,
+        index=clip.index,
+        split=clip.split,
         scene=clip.scene,
         frames_TYX3=clip.frames_TYX3,
         waveform_S=clip.waveform_CS[0],
         mouth_LYX=per_token(clip.masks["mouth"]),
         face_LYX=per_token(clip.masks["face"]),
-        facts=facts_of(clip, None, rng),
+        facts=_facts(clip, edit, rng),
+        **more,
     )
 
 
@@ -159,7 +160,7 @@ def _references(scene: Scene, count: int, index: int, split: str, height: int, w
     return np.stack([next(render.frames(still, height, width, masks=False)).pixels_YX3 for still in stills])
 
 
-def facts_of(clip: talking.TalkingClip, edit: edits.Edit | None, rng: np.random.Generator) -> dict[str, Any]:
+def _facts(clip: talking.TalkingClip, edit: edits.Edit | None, rng: np.random.Generator) -> dict[str, Any]:
     """Everything about a clip that is words and times."""
     spoken = sorted({line.language for line in clip.lines} - {"en"}) or ["en"]
     tongue = spoken[0] if rng.random() < 0.5 else str(rng.choice(sorted(clip.prompts)))

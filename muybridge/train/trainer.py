@@ -117,8 +117,8 @@ def train(
                 previewed = time.monotonic()
     if is_first:
         _save(recipe, out, modules, optimizers, average, step, losses)
-    if is_first and recipe.preview is not None:
-        _preview(recipe, out, modules, average)
+        if recipe.preview is not None:
+            _preview(recipe, out, modules, average)
     team.leave()
     return out
 

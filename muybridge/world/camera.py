@@ -99,7 +99,7 @@ def view_at(scene: Scene, focus: Focus, t_s: float, aspect: float) -> View:
         half *= 1 + 0.75 * amount * e
         middle[1] -= 0.55 * focus.half_height * amount * e
         middle[0] += 0.25 * focus.half_height * amount * e
-    half = max(half, 0.85 * focus.half_width / aspect, NEAREST)  # a push never cuts a pair
+    half = max(half, 0.85 * focus.half_width / aspect, NEAREST if scene.people else 0.0)  # a push never cuts a pair
     distance = half / np.tan(FIELD / 2)
     eye = middle + distance * np.array([np.sin(azimuth), 0.03 + eye_lift, np.cos(azimuth)])
     look = middle - eye

@@ -18,8 +18,8 @@ import numpy as np
 from .characters import Look, sample_identity, sample_look
 from .landscapes import OUTDOOR, PLACES
 from .scene import (
+    DRAWN_FRAMINGS,
     EXPRESSIONS,
-    FRAMINGS,
     GESTURES,
     LIGHT_CHANGES,
     MOVES,
@@ -48,8 +48,8 @@ WHERE: dict[str, tuple[str, ...]] = {
     "bird": ("park", "forest", "garden", "meadow"),
     "door": ("living room", "office", "library", "kitchen"),
 }
-# strides, bounces, waves, ... per second
 NEAR_MOVES = ("static", "handheld", "push in", "pull out")
+# strides, bounces, waves, ... per second
 PACES: dict[str, tuple[float, float]] = {
     "horse": (1.7, 2.4), "ball": (1.3, 2.3), "waves": (0.24, 0.4), "car": (0.7, 1.5), "bell": (0.8, 1.4),
     "metronome": (1.0, 3.0),
@@ -270,9 +270,9 @@ def _draw(seed: int, split: str, seconds: float, cast: str, kind: str, fields: d
         people = (sample_human(seed, split, seconds, 0.0 if cast == "person" else -2.2),)
     elif cast == "pair":
         people = (sample_human(seed, split, seconds, -1.75, 0), sample_human(seed, split, seconds, 1.75, 1))
-    framing = str(_stream(seed, "framing").choice(FRAMINGS[:4], p=(0.34, 0.36, 0.20, 0.10)))
+    framing = str(_stream(seed, "framing").choice(DRAWN_FRAMINGS, p=(0.34, 0.36, 0.20, 0.10)))
     if cast in ("pair", "both"):
-        framing = str(_stream(seed, "framing").choice(FRAMINGS[1:4]))
+        framing = str(_stream(seed, "framing").choice(DRAWN_FRAMINGS[1:]))
     framing = str(fields.get("framing", framing))
     if "close-up" in framing:
         people = tuple(_without_wave(human) for human in people)

@@ -21,7 +21,8 @@ FPS = 25
 HOURS = ("day", "overcast", "sunset", "night")
 WEATHERS = ("clear", "rain", "snow", "fog")
 NEAREST_FRAMING = "extreme close-up"  # a face fills the picture: where lips are learned and measured
-FRAMINGS = ("close-up", "medium close-up", "medium shot", "half body", NEAREST_FRAMING)
+DRAWN_FRAMINGS = ("close-up", "medium close-up", "medium shot", "half body")  # the others are asked for
+FRAMINGS = (*DRAWN_FRAMINGS, NEAREST_FRAMING)
 MOVES = (
     "static",
     "pan left",

@@ -22,7 +22,7 @@ from .anatomy import Floats
 from .characters import identity_vector
 from .grammar import SPLITS, sample_scene
 from .sample import seed_of
-from .scene import FRAMINGS, Human, Scene, Span
+from .scene import DRAWN_FRAMINGS, Human, Scene, Span
 from .sentences import LANGUAGES
 from .sound import mix, render_sound
 from .soundtrack import EFFORT, sound_events
@@ -113,7 +113,7 @@ def plan(index: int, split: str, seconds: float | None = None, source: Source | 
     scene = sample_scene(seed, split, seconds, **fields)
     if "framing" not in fields and scene.people and not scene.things:
         odds = FRAMING_ODDS if len(scene.people) == 1 else PAIR_FRAMING_ODDS
-        scene = scene.replace(framing=str(rng.choice(FRAMINGS[:4], p=odds)))
+        scene = scene.replace(framing=str(rng.choice(DRAWN_FRAMINGS, p=odds)))
     if not scene.people or rng.random() < SILENT:
         return Plan(scene, (), ())
     return given_lines(scene, language, split, source or default_source(), rng)
