@@ -19,7 +19,8 @@ import torch
 from muybridge.config import ModelConfig
 from muybridge.flow.objective import interpolate, velocity_target
 from muybridge.flow.scaling import from_noise, velocity_of
-from muybridge.recipes.base import Task, load_export, recipe, velocities, with_moments
+from muybridge.recipes.base import load_export, recipe, velocities, with_moments
+from muybridge.recipes.losses import Task
 from muybridge.train.cuts import heard, shortened
 from muybridge.train.items import Item
 from muybridge.train.latents import read

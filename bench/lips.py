@@ -15,7 +15,8 @@ from pathlib import Path
 import torch
 
 from muybridge.flow.objective import velocity_target
-from muybridge.recipes.base import Task, lip_loss, load_export, noised, velocities
+from muybridge.recipes.base import load_export, noised, velocities
+from muybridge.recipes.losses import Task, lip_loss
 from muybridge.train import latents
 from muybridge.train.cuts import shortened
 

@@ -33,7 +33,8 @@ from muybridge.model.tiny_video_codec import TinyVideoCodec, load_video_codec
 from muybridge.model.transformer import Transformer
 from muybridge.model.weights import load_transformer
 from muybridge.recipes import starts, upscaler
-from muybridge.recipes.base import Task, load_export
+from muybridge.recipes.base import load_export
+from muybridge.recipes.losses import Task
 from muybridge.suites.run import Run
 from muybridge.suites.sync import correlation
 from muybridge.train import takes

@@ -11,7 +11,8 @@ from muybridge.config import TINY
 from muybridge.model.phrase_encoder import NUM_CHANNELS, LookedUp, PhraseEncoder, TextPieces
 from muybridge.model.tokens import Role
 from muybridge.model.transformer import Transformer
-from muybridge.recipes.base import LIPS_FROM, TASKS, Task, draw_task, flow_losses, lip_loss, sequence_of
+from muybridge.recipes.base import TASKS, draw_task, flow_losses, sequence_of
+from muybridge.recipes.losses import LIPS_FROM, Task, Weighing, lip_loss
 from muybridge.train.cuts import shortened
 from muybridge.train.items import Item, ItemBeat, ItemLine
 
@@ -108,15 +109,14 @@ def test_a_given_first_frame_and_a_given_voice_weigh_nothing() -> None:
     torch.manual_seed(0)
     base, encoder = Transformer(SMALL).initialise(), PhraseEncoder()
     one = item(2)
-    losses = flow_losses(base, encoder, [(one, Task("a2v", 0.5, frozenset()))], 4.0, 1.0)
+    losses = flow_losses(base, encoder, [(one, Task("a2v", 0.5, frozenset()))], Weighing(mouth=4.0))
     assert float(losses["audio"].detach()) == 0.0
     changed = replace(one, video=torch.cat([one.video[:, :1] + 100, one.video[:, 1:]], 1))
     both = []
     for version in (one, changed):
         torch.manual_seed(5)
-        both.append(
-            float(flow_losses(base, encoder, [(version, Task("i2v", 0.5, frozenset()))], 4.0, 1.0)["video"].detach())
-        )
+        losses = flow_losses(base, encoder, [(version, Task("i2v", 0.5, frozenset()))], Weighing(mouth=4.0))
+        both.append(float(losses["video"].detach()))
     # Final layers start at zero: the loss is the target's own size, which must not hold the first frame.
     assert both[0] == pytest.approx(both[1])
 
@@ -131,7 +131,7 @@ def test_the_mouth_weighs_more() -> None:
     for weight in (0.0, 8.0):
         torch.manual_seed(1)
         pair = (replace(one, video=loud, mouth_TYX=mouth), Task("t2v", 0.5, frozenset()))
-        losses.append(float(flow_losses(base, encoder, [pair], weight, 1.0)["video"].detach()))
+        losses.append(float(flow_losses(base, encoder, [pair], Weighing(mouth=weight))["video"].detach()))
     assert losses[1] > 2 * losses[0]
 
 
@@ -180,7 +180,7 @@ def test_training_learns_two_items_of_different_tasks_at_once() -> None:
     first = last = 0.0
     for step in range(30):
         torch.manual_seed(step % 2)
-        losses = flow_losses(base, encoder, pairs, 0.0, 1.0)
+        losses = flow_losses(base, encoder, pairs)
         losses["loss"].backward()
         optimizer.step()
         optimizer.zero_grad()

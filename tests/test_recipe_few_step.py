@@ -10,7 +10,7 @@ from muybridge.config import TINY
 from muybridge.model.phrase_encoder import PhraseEncoder
 from muybridge.model.transformer import Transformer
 from muybridge.recipes import few_step
-from muybridge.recipes.base import Task
+from muybridge.recipes.losses import Task
 from tests.test_recipe_base import item
 
 ANSWERS = {frozenset(): 1.0, frozenset({"text"}): 0.4, frozenset({"speech"}): 0.7}  # velocity by what is left out

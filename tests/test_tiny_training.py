@@ -22,9 +22,10 @@ from muybridge.model.transformer import Transformer
 from muybridge.model.weights import load_transformer
 from muybridge.model.world_audio_codec import WorldAudioCodec
 from muybridge.recipes import base, few_step
-from muybridge.recipes.base import Task as BaseTask
-from muybridge.recipes.base import channel_weights, loss_weights
+from muybridge.recipes.base import channel_weights
 from muybridge.recipes.codec_video import export_module, principal_patches, to_tensor
+from muybridge.recipes.losses import EDITED_WEIGHT, Weighing, loss_weights
+from muybridge.recipes.losses import Task as BaseTask
 from muybridge.train import frames, latents, takes
 from muybridge.train.compiled import compile_layers
 from muybridge.train.cuts import anywhere, shortened, with_mouth
@@ -214,11 +215,21 @@ def test_channels_weigh_by_what_they_move() -> None:
     weight_C = channel_weights(codec).detach()
     assert weight_C.mean() == pytest.approx(1.0, abs=1e-6)
     assert weight_C[0] / weight_C[1] == pytest.approx(3.0, rel=1e-5)
-    video, _ = loss_weights(item(1), BaseTask("t2v", 0.5, frozenset()), 0.0, weight_C)
+    video, _ = loss_weights(item(1), BaseTask("t2v", 0.5, frozenset()), Weighing(channels_C=weight_C))
     assert torch.equal(video[:, 0, 0, 0], weight_C)
     still = replace(item(1), video=item(1).video[:, :1], mouth_TYX=torch.zeros(1, 2, 2))
-    video, _ = loss_weights(still, BaseTask("t2v", 0.5, frozenset()), 0.0, None, still_weight=6.0)
+    video, _ = loss_weights(still, BaseTask("t2v", 0.5, frozenset()), Weighing(still=6.0))
     assert video.unique().tolist() == [6.0]
+
+
+def test_what_is_given_and_what_an_edit_changes_weigh_by_their_own() -> None:
+    changed = torch.tensor([[[0.0, 1.0], [0.0, 0.0]]])
+    still = replace(item(1), video=item(1).video[:, :1], mouth_TYX=torch.zeros(1, 2, 2), edited_TYX=changed)
+    weigh = Weighing(still=2.0, given=3.0)
+    edited, _ = loss_weights(still, BaseTask("edit", 0.5, frozenset()), weigh)
+    assert torch.equal(edited[0, 0, ::2, ::2], 3 * (1 + EDITED_WEIGHT * changed[0]))
+    assert {float(w) for w in loss_weights(still, BaseTask("r2v", 0.5, frozenset()), weigh)[0].unique()} == {3.0}
+    assert {float(w) for w in loss_weights(still, BaseTask("t2v", 0.5, frozenset()), weigh)[0].unique()} == {2.0}
 
 
 def test_cuts_of_takes_hold_the_mouth(tmp_path: Path) -> None:

@@ -248,6 +248,22 @@ def test_drawn_takes_have_edits_and_references() -> None:
     assert seen == {"edit", "r2v"}
 
 
+def test_stills_that_are_given_something_are_pairs_and_are_drawn_once(tmp_path: Path) -> None:
+    folder = tmp_path / "stills"
+    assert takes.build(folder, 6, size=(64, 64), quiet=True, stills=True, given=True) == 6
+    found = [takes.load(path) for path in takes.stored(folder, "train")]
+    assert [take.index for take in found] == list(range(6))
+    for take in found:
+        assert take.frames_TYX3.shape == (1, 64, 64, 3)
+        assert (take.references_RYX3 is None) != (take.source_TYX3 is None)
+        if take.source_TYX3 is not None and take.edited_LYX is not None:
+            assert take.facts["instruction"]
+            assert take.source_TYX3.shape == take.frames_TYX3.shape
+            assert 0 < take.edited_LYX.mean() < 255
+    assert len({take.source_TYX3 is None for take in found}) == 2
+    assert takes.build(folder, 6, size=(64, 64), quiet=True, stills=True, given=True) == 0
+
+
 def test_lip_directions_of_one_motion_are_that_motion() -> None:
     generator = torch.Generator().manual_seed(3)
     way_CYX, strength_T = torch.randn(6, 4, 6, generator=generator), torch.randn(9, generator=generator)

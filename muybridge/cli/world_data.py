@@ -79,6 +79,9 @@ def stills(
     stride: Annotated[int, typer.Option(min=1, help="Number of processes that share the work.")] = 1,
     first: Annotated[int, typer.Option(min=0, help="Which of them this is, from 0.")] = 0,
     framing: Annotated[str | None, typer.Option(help="One framing and one person for all; default: drawn.")] = None,
+    given: Annotated[
+        bool, typer.Option("--given", help="One person each, with the picture before an edit or other pictures.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was made as JSON.")] = False,
 ) -> None:
     """Draw the first frames of talking clips and keep all their sound: cheap pictures and speech to train on."""
@@ -87,7 +90,7 @@ def stills(
 
     folder = output or settings().home / "stills"
     made = build(
-        folder, count, split, _sides(size), None, stride, first, quiet=as_json, stills=True, **_framed(framing)
+        folder, count, split, _sides(size), None, stride, first, as_json, stills=True, given=given, **_framed(framing)
     )
     typer.echo(json.dumps({"output": str(folder), "stills": made}) if as_json else f"{made} new stills in {folder}")
 

@@ -8,7 +8,7 @@ is a few pixels of the picture and all of the lip sync.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,34 +16,25 @@ import torch
 from torch import Tensor, nn
 
 from muybridge.config import TINY, ModelConfig
-from muybridge.flow.objective import flow_matching_loss, interpolate, sample_sigma, velocity_target
+from muybridge.flow.objective import interpolate, sample_sigma, velocity_target
 from muybridge.flow.scaling import from_noise, velocity_of
 from muybridge.model import tokens
 from muybridge.model.phrase_encoder import LookedUp, PhraseEncoder, TextPieces, take_apart
 from muybridge.model.tiny_video_codec import TinyVideoCodec, load_video_codec
-from muybridge.model.tokens import Role, Sample, TextTokens, pack, patchify, unpatchify
+from muybridge.model.tokens import Role, Sample, TextTokens, pack, unpatchify
 from muybridge.model.transformer import Transformer
 from muybridge.model.weights import load_into, load_transformer
 from muybridge.recipes.codec_video import export_module
+from muybridge.recipes.losses import PLAIN, Task, Weighing, losses_of
 from muybridge.request import reference_name
-from muybridge.shapes import PATCH
 from muybridge.train.cuts import mix
 from muybridge.train.items import EMPTY_TEXT, Item
 from muybridge.train.latents import LatentCache
 from muybridge.train.trainer import Losses, Recipe
 
-TASKS = {"t2v": 0.4, "i2v": 0.3, "r2v": 0.15, "edit": 0.1, "a2v": 0.1}
+TASKS = {"t2v": 0.4, "i2v": 0.3, "r2v": 0.4, "edit": 0.4, "a2v": 0.1}
 DROP_TEXT, DROP_SPEECH, DROP_REFERENCE = 0.1, 0.1, 0.1
 HELD_OUT_STEP = 10**9  # batches from here on are for previews and validation only
-
-
-@dataclass(frozen=True, eq=False)
-class Task:
-    """What one item of a batch is trained on: its task, its noise level and what is left out."""
-
-    name: str
-    sigma: float
-    drops: frozenset[str]
 
 
 def recipe(
@@ -62,6 +53,7 @@ def recipe(
     audio_weight: float = 1.0,
     lip_weight: float = 0.0,
     still_weight: float = 1.0,
+    given_weight: float = 0.0,
     average_decay: float = 0.9995,
     muon: bool = False,
     inner_rate: float = 1.0,
@@ -70,6 +62,7 @@ def recipe(
     scaled: bool = True,
     closest: float = 0.0,
     num_given: int = 0,
+    given: str = "",
     lips: str = "",
     num_lips: int = 0,
     compiled: bool = False,
@@ -81,14 +74,22 @@ def recipe(
 
     What a batch is mixed of says train/cuts.py (`mix`). Words are left out, and phrases kept, of a share `drop_words`.
     With `codec`, a latent channel weighs by what it moves in the picture.
+    `given_weight` (0: as `still_weight`) multiplies stills that have references or a source to use.
     `lip_weight`: that of errors in what lips do (`lip_loss`), of clips that were drawn with a mouth at rest, too.
     `scaled`: the network answers as flow/scaling.py says. `start` is the folder of an earlier run's export to begin
     with. Matrices inside of the blocks are trained by Muon with `muon`, at `inner_rate` times the learning rate.
     `compiled`: the layers are fused first, a minute or two (train/compiled.py).
     """
     settings: dict[str, Any] = dict(locals())
-    mixed = mix(latents, stills, num_stills, quiet_stills, longest, closest, num_given, lips, num_lips)
-    weight_C = channel_weights(load_video_codec(Path(codec))) if codec else None
+    mixed = mix(latents, stills, num_stills, quiet_stills, longest, closest, num_given, given, lips, num_lips)
+    weigh = Weighing(
+        mouth_weight,
+        audio_weight,
+        still_weight,
+        given_weight or still_weight,
+        lip_weight,
+        channel_weights(load_video_codec(Path(codec))) if codec else None,
+    )
     config = replace(
         TINY, num_layers=num_layers, hidden_size=hidden_size, head_dim=head_dim, mm_layers=(0, num_layers - 1)
     )
@@ -116,7 +117,7 @@ def recipe(
         base, text = modules["base"], modules["text"]
         assert isinstance(base, Transformer)
         assert isinstance(text, PhraseEncoder)
-        return flow_losses(base, text, pairs, mouth_weight, audio_weight, weight_C, still_weight, lip_weight)
+        return flow_losses(base, text, pairs, weigh)
 
     def export(modules: dict[str, nn.Module], folder: Path) -> None:
         base = modules["base"]
@@ -269,93 +270,13 @@ def keep_clean(item: Item, task: Task, video: Tensor, audio: Tensor) -> tuple[Te
     return video, item.audio if task.name == "a2v" else audio
 
 
-def loss_weights(
-    item: Item, task: Task, mouth_weight: float, weight_C: Tensor | None = None, still_weight: float = 1.0
-) -> tuple[Tensor, Tensor]:
-    """Weights of video [C, T, Y, X] and audio [A, C]: nothing for what is given, more for the mouth."""
-    weight = 1 + mouth_weight * item.mouth_TYX
-    if task.name == "i2v":
-        weight = torch.cat([torch.zeros_like(weight[:1]), weight[1:]])
-    video = weight.repeat_interleave(2, 1).repeat_interleave(2, 2).expand_as(item.video)
-    if item.video.shape[1] == 1:
-        video = video * still_weight
-    if weight_C is not None:
-        video = video * weight_C.to(video.device)[:, None, None, None]
-    return video, torch.full_like(item.audio, 0.0 if task.name == "a2v" else 1.0)
-
-
-def weighted_losses(
-    predicted: list[tuple[Tensor, Tensor]],
-    wanted: list[tuple[Tensor, Tensor]],
-    weights: list[tuple[Tensor, Tensor]],
-    audio_weight: float,
-) -> Losses:
-    """Weighted squared errors of both streams over a batch."""
-
-    def flat(values: list[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
-        return {name: torch.cat([v[i].flatten() for v in values]) for i, name in enumerate(("video", "audio"))}
-
-    total, parts = flow_matching_loss(flat(predicted), flat(wanted), flat(weights), {"audio": audio_weight})
-    return {"loss": total, **parts}
-
-
 def flow_losses(
-    base: Transformer,
-    text: PhraseEncoder,
-    pairs: list[tuple[Item, Task]],
-    mouth_weight: float,
-    audio_weight: float,
-    weight_C: Tensor | None = None,
-    still_weight: float = 1.0,
-    lip_weight: float = 0.0,
+    base: Transformer, text: PhraseEncoder, pairs: list[tuple[Item, Task]], weigh: Weighing = PLAIN
 ) -> Losses:
-    """Velocity errors of video and audio over a batch; clean latents weigh nothing, mouths weigh more."""
+    """Velocity errors of video and audio over a batch; what the task gives weighs nothing."""
     noisy, wanted = [], []
     for item, task in pairs:
         (video, audio), noises = noised(item, task.sigma)
         noisy.append(keep_clean(item, task, video, audio))
         wanted.append((velocity_target(item.video, noises[0]), velocity_target(item.audio, noises[1])))
-    predicted = velocities(base, text, pairs, noisy)
-    weights = [loss_weights(item, task, mouth_weight, weight_C, still_weight) for item, task in pairs]
-    losses = weighted_losses(predicted, wanted, weights, audio_weight)
-    return with_lips(losses, pairs, predicted, wanted, lip_weight)
-
-
-def with_lips(
-    losses: Losses,
-    pairs: list[tuple[Item, Task]],
-    predicted: list[tuple[Tensor, Tensor]],
-    wanted: list[tuple[Tensor, Tensor]],
-    lip_weight: float,
-) -> Losses:
-    """The losses with that of the lips beside them, where it counts and any item has one."""
-    lips = lip_loss(pairs, predicted, wanted) if lip_weight else None
-    return losses if lips is None else losses | {"loss": losses["loss"] + lip_weight * lips, "lips": lips}
-
-
-LIPS_FROM = 1.0  # root mean square of what is a motion, in a latent's units; coding alone makes a tenth of it
-
-
-def lip_loss(
-    pairs: list[tuple[Item, Task]], predicted: list[tuple[Tensor, Tensor]], wanted: list[tuple[Tensor, Tensor]]
-) -> Tensor | None:
-    """Mean squared error along the directions in which lips move a token's latent; None where no item has any.
-
-    Head, light and camera move a mouth's tokens more than its lips do, and the plain error is made of them. Strong
-    directions weigh one, those near `LIPS_FROM` a half; a first latent that is given weighs nothing.
-    """
-    errors, weights = [], []
-    for (item, task), made, true in zip(pairs, predicted, wanted, strict=True):
-        if item.lips_KCYX is None or item.video.shape[1] == 1:
-            continue
-        num_tokens = item.video.shape[2] * item.video.shape[3] // PATCH**2
-        ways_KND = patchify(item.lips_KCYX.transpose(0, 1)).unflatten(0, (-1, num_tokens))
-        length_KN = ways_KND.norm(dim=2)
-        unit_KND = ways_KND / length_KN.clamp(min=1e-6)[..., None]
-        error_TND = patchify(made[0] - true[0]).unflatten(0, (-1, num_tokens))[task.name == "i2v" :]
-        along_TKN = torch.einsum("tnd,knd->tkn", error_TND, unit_KND)
-        square_KN = length_KN.square()
-        weight_KN = square_KN / (square_KN + LIPS_FROM**2)
-        errors.append((along_TKN.square() * weight_KN).sum())
-        weights.append(weight_KN.sum() * len(error_TND))
-    return torch.stack(errors).sum() / torch.stack(weights).sum() if errors else None
+    return losses_of(pairs, velocities(base, text, pairs, noisy), wanted, weigh)

@@ -23,8 +23,9 @@ from muybridge.flow.solver import predict_x0
 from muybridge.model.phrase_encoder import PhraseEncoder
 from muybridge.model.tiny_video_codec import TinyVideoCodec, load_video_codec
 from muybridge.model.transformer import Transformer
-from muybridge.recipes.base import Task, load_export, noised, velocities
+from muybridge.recipes.base import load_export, noised, velocities
 from muybridge.recipes.codec_video import export_module, reconstruction_losses, to_tensor
+from muybridge.recipes.losses import Task
 from muybridge.shapes import STRIDE_T
 from muybridge.train import latents as cache
 from muybridge.train import takes

@@ -21,22 +21,12 @@ from muybridge.flow.schedule import shifted
 from muybridge.model.phrase_encoder import PhraseEncoder
 from muybridge.model.transformer import Transformer
 from muybridge.model.weights import load_transformer
-from muybridge.recipes.base import (
-    Task,
-    draw_task,
-    keep_clean,
-    load_export,
-    loss_weights,
-    velocities,
-    weighted_losses,
-    with_lips,
-)
+from muybridge.recipes.base import draw_task, keep_clean, load_export, velocities
 from muybridge.recipes.codec_video import export_module
+from muybridge.recipes.losses import Pairs, Weighing, losses_of
 from muybridge.train.cuts import mix
-from muybridge.train.items import Item
 from muybridge.train.trainer import Losses, Recipe
 
-Pairs = list[tuple[Item, Task]]
 State = list[tuple[Tensor, Tensor]]
 Levels = list[tuple[float, float]]  # (from, to) of each item
 
@@ -62,6 +52,7 @@ def recipe(
     shift: float = 16.0,
     mouth_weight: float = 8.0,
     num_given: int = 0,
+    given: str = "",
     lips: str = "",
     num_lips: int = 0,
     lip_weight: float = 0.0,
@@ -73,8 +64,9 @@ def recipe(
     the picture do more of what the phones ask for: lips.
     """
     settings: dict[str, Any] = dict(locals())
-    mixed = mix(latents, stills, num_stills, quiet_stills, longest, num_given=num_given, lips=lips, num_lips=num_lips)
+    mixed = mix(latents, stills, num_stills, quiet_stills, longest, 0.0, num_given, given, lips, num_lips)
     levels = shifted(num_inference_steps, shift).sigmas.tolist()
+    weigh = Weighing(mouth_weight, lips=lip_weight)
     scales = (guidance_scale, audio_guidance_scale, speech_guidance_scale)
 
     def build() -> dict[str, nn.Module]:
@@ -108,9 +100,7 @@ def recipe(
             (step_target(a[0], b[0], *span), step_target(a[1], b[1], *span))
             for a, b, span in zip(x, end, spans, strict=True)
         ]
-        weights = [loss_weights(item, task, mouth_weight) for item, task in pairs]
-        made = velocities(student, text, pairs, x)
-        return with_lips(weighted_losses(made, wanted, weights, 1.0), pairs, made, wanted, lip_weight)
+        return losses_of(pairs, velocities(student, text, pairs, x), wanted, weigh)
 
     def export(modules: dict[str, nn.Module], folder: Path) -> None:
         student = modules["base"]

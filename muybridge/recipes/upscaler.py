@@ -28,8 +28,9 @@ from muybridge.model.tokens import Sample, pack, unpatchify
 from muybridge.model.transformer import Transformer
 from muybridge.model.weights import load_transformer
 from muybridge.recipes import starts as start_cache
-from muybridge.recipes.base import Task, channel_weights, load_export, loss_weights, text_of
+from muybridge.recipes.base import channel_weights, load_export, text_of
 from muybridge.recipes.codec_video import export_module
+from muybridge.recipes.losses import Task, Weighing, loss_weights
 from muybridge.shapes import PATCH
 from muybridge.train import latents as latent_cache
 from muybridge.train.cuts import heard, shortened
@@ -102,7 +103,7 @@ def recipe(
     denoiser, text = load_export(Path(base))
     for source in sources:
         start_cache.build(source.items, source.clips, source.starts, video_codec, denoiser, text, num_guesses)
-    weight_C = channel_weights(video_codec)
+    weigh = Weighing(mouth_weight, channels_C=channel_weights(video_codec))
     config = with_start_moments(denoiser.config, sources[0], noise)
 
     def build() -> dict[str, nn.Module]:
@@ -134,7 +135,7 @@ def recipe(
             clean = part.item.video
             level = torch.tensor([part.task.sigma], device=clean.device)
             x = interpolate(clean[None], begin[None], level)[0]
-            weight = loss_weights(part.item, part.task, mouth_weight, weight_C)[0]
+            weight = loss_weights(part.item, part.task, weigh)[0]
             if part.keeps_first:
                 x = torch.cat([clean[:, :1], x[:, 1:]], 1)
                 weight = torch.cat([torch.zeros_like(weight[:, :1]), weight[:, 1:]], 1)

@@ -44,7 +44,7 @@ class Mix:
             found = stills.batch(step, self.num_stills)
             drawn += [heard(item, 0 if k >= self.quiet_stills else 1) for k, item in enumerate(found)]
         if self.given is not None:
-            drawn += [shortened(item, 1) for item in self.given.batch(step, self.num_given)]
+            drawn += [heard(shortened(item, 1), 1) for item in self.given.batch(step, self.num_given)]
         return drawn
 
     @property
@@ -61,6 +61,7 @@ def mix(
     longest: int = 0,
     closest: float = 0.0,
     num_given: int = 0,
+    given: str = "",
     lips: str = "",
     num_lips: int = 0,
 ) -> Mix:
@@ -70,17 +71,17 @@ def mix(
     cut to `longest` latents (0: never) in three of four blocks of four steps, half of them from the middle. Three steps
     in four draw only items whose mouth covers at least `closest` of a token (0: all are drawn alike). `num_given` are
     first latents of clips that have references or a source: to copy a person or to change one thing is learned on them
-    for little.
+    for little; with `given` they come from that folder of stills (`muybridge world stills --given`).
     `num_lips` are clips from the latents of `lips`, faces that speak and fill the picture, cut as the others are.
     """
     moving = latents.read(Path(clips))
     still = latents.read(Path(stills)) if num_stills else None
     near_clips, near_stills = (c.only(with_mouth(c, closest)) if closest and c else c for c in (moving, still))
     assert near_clips is not None  # as `moving` is
-    given = moving.only(with_given(moving)) if num_given else None
+    pairs = (latents.read(Path(given)) if given else moving.only(with_given(moving))) if num_given else None
     near = (near_clips, near_stills)
     faces = latents.read(Path(lips)) if num_lips else None
-    return Mix(moving, still, near, num_stills, quiet_stills, longest, given, num_given, faces, num_lips)
+    return Mix(moving, still, near, num_stills, quiet_stills, longest, pairs, num_given, faces, num_lips)
 
 
 def with_mouth(cache: LatentCache, least: float) -> list[int]:

@@ -40,7 +40,8 @@ Bytes = NDArray[np.uint8]
 TOKEN = 2 * STRIDE_Y  # pixels a side of one token: a patch of 2 x 2 latent cells
 EDIT_SHARE, REFERENCE_SHARE = 0.2, 0.45  # of clips with one person and nothing else
 MAX_REFERENCES = 3
-STILL_OFFSET = 1 << 24  # stills are other scenes than clips
+STILL_OFFSET, GIVEN_OFFSET = 1 << 24, 1 << 25  # stills are other scenes than clips
+EDITED_STILLS = 0.5  # of stills that are given something
 CHANGED = 10  # a pixel differs when one of its colours does by more than this
 QUALITY = "14"  # x264 constant rate factor
 
@@ -81,23 +82,33 @@ def shoot(
     planned = talking.plan(index, split, seconds, source, **fields)
     alone = len(planned.scene.people) == 1 and not planned.scene.things
     chance = rng.random()
-    edit = _edit(planned.scene, rng) if alone and chance < EDIT_SHARE else None
-    before_TYX3 = None
-    if edit is not None:
-        before_TYX3 = render.render(edit.before, height, width, talking.tracks(planned)).frames_TYX3
-        planned = dataclasses.replace(planned, scene=edit.after)
+    if alone and chance < EDIT_SHARE:
+        return _edited(planned, index, rng, height, width, split)
     clip = talking.draw(planned, index, split, height, width)
     references = None
-    if alone and edit is None and chance < EDIT_SHARE + REFERENCE_SHARE:
+    if alone and chance < EDIT_SHARE + REFERENCE_SHARE:
         references = _references(clip.scene, int(rng.integers(1, MAX_REFERENCES + 1)), index, split, height, width)
-    edited = None
-    if before_TYX3 is not None:
-        different = np.abs(before_TYX3.astype(np.int16) - clip.frames_TYX3).max(-1) > CHANGED
-        edited = per_token(different.astype(np.uint8) * np.uint8(255))
-    return take_of(
-        clip, edit, rng, references_RYX3=references, source_TYX3=before_TYX3, edited_LYX=edited,
-        mute_TYX3=_mute(planned, height, width),
-    )  # fmt: skip
+    return take_of(clip, None, rng, references_RYX3=references, mute_TYX3=_mute(planned, height, width))
+
+
+def _edited(
+    planned: talking.Plan,
+    index: int,
+    rng: np.random.Generator,
+    height: int,
+    width: int,
+    split: str,
+    num_frames: int | None = None,
+) -> Take:
+    """The take of a plan with one factor of its scene changed, and what it was before."""
+    edit = _edit(planned.scene, rng)
+    before_TYX3 = render.render(edit.before, height, width, talking.tracks(planned), num_frames).frames_TYX3
+    planned = dataclasses.replace(planned, scene=edit.after)
+    clip = talking.draw(planned, index, split, height, width, num_frames)
+    different = np.abs(before_TYX3.astype(np.int16) - clip.frames_TYX3).max(-1) > CHANGED
+    edited = per_token(different.astype(np.uint8) * np.uint8(255))
+    mute = None if num_frames else _mute(planned, height, width)
+    return take_of(clip, edit, rng, source_TYX3=before_TYX3, edited_LYX=edited, mute_TYX3=mute)
 
 
 def shoot_still(
@@ -106,13 +117,24 @@ def shoot_still(
     height: int,
     width: int,
     source: Source | None = None,
+    given: bool = False,
     **fields: Any,  # noqa: ANN401  (each field of Scene has its own type)
 ) -> Take:
-    """The first frame of a talking clip with all its sound: looks and speech for a fiftieth of a clip's drawing."""
+    """The first frame of a talking clip with all its sound: looks and speech for a fiftieth of a clip's drawing.
+
+    `given`: other scenes, of one person each; half have what they were before an edit, half other pictures of the
+    person. What is given is learned on pairs, and pairs of stills are cheap.
+    """
     rng = np.random.default_rng([0x7A6F, SPLITS.index(split), index])
-    planned = talking.plan(STILL_OFFSET + index, split, None, source, **fields)
-    clip = talking.draw(planned, STILL_OFFSET + index, split, height, width, num_frames=1)
-    return take_of(clip, None, rng)
+    number = (GIVEN_OFFSET if given else STILL_OFFSET) + index
+    if not given:
+        planned = talking.plan(number, split, None, source, **fields)
+        return take_of(talking.draw(planned, index, split, height, width, 1), None, rng)
+    planned = talking.plan(number, split, None, source, **fields | {"cast": "person"})
+    if rng.random() < EDITED_STILLS:
+        return _edited(planned, index, rng, height, width, split, num_frames=1)
+    references = _references(planned.scene, int(rng.integers(1, MAX_REFERENCES + 1)), number, split, height, width)
+    return take_of(talking.draw(planned, index, split, height, width, 1), None, rng, references_RYX3=references)
 
 
 def take_of(
@@ -231,11 +253,13 @@ def build(
     first: int = 0,
     quiet: bool = False,
     stills: bool = False,
+    given: bool = False,
     **fields: Any,  # noqa: ANN401  (each field of Scene has its own type)
 ) -> int:
     """Draw takes (or stills) 0..count-1 that are not there yet; returns how many it made.
 
-    `stride` processes that pass `first` 0..stride-1 share the work. `fields` hold for all clips, see `shoot`.
+    `stride` processes that pass `first` 0..stride-1 share the work. `given` is that of `shoot_still`. `fields` hold for
+    all clips, see `shoot`.
     """
     from rich.progress import Progress
 
@@ -246,7 +270,7 @@ def build(
     with Progress(disable=quiet) as bar:
         for index in bar.track(wanted, description="drawing takes"):
             if stills:
-                take = shoot_still(index, split, *size, source, **fields)
+                take = shoot_still(index, split, *size, source, given, **fields)
             else:
                 take = shoot(index, split, *size, seconds, source, **fields)
             write(folder, take)
