@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -253,6 +254,7 @@ def test_stills_that_are_given_something_are_pairs_and_are_drawn_once(tmp_path: 
     assert takes.build(folder, 6, size=(64, 64), quiet=True, stills=True, given=True) == 6
     found = [takes.load(path) for path in takes.stored(folder, "train")]
     assert [take.index for take in found] == list(range(6))
+    named = 0
     for take in found:
         assert take.frames_TYX3.shape == (1, 64, 64, 3)
         assert (take.references_RYX3 is None) != (take.source_TYX3 is None)
@@ -260,7 +262,14 @@ def test_stills_that_are_given_something_are_pairs_and_are_drawn_once(tmp_path: 
             assert take.facts["instruction"]
             assert take.source_TYX3.shape == take.frames_TYX3.shape
             assert 0 < take.edited_LYX.mean() < 255
+        elif "[Image 1]" in take.facts["prompt"]:
+            named += 1
+            look = take.scene.people[0].look
+            assert not {look.garment, look.hair_color, look.hair_style} & set(
+                re.findall(r"[a-z]+", take.facts["prompt"])
+            )
     assert len({take.source_TYX3 is None for take in found}) == 2
+    assert named
     assert takes.build(folder, 6, size=(64, 64), quiet=True, stills=True, given=True) == 0
 
 

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from muybridge.errors import NotFound
 from muybridge.media import encode_image, read_image
+from muybridge.request import reference_name
 from muybridge.shapes import FPS, STRIDE_T, STRIDE_Y
 from muybridge.speech.symbols import token_ids
 from muybridge.world import edits, render, talking, wording
@@ -41,6 +42,7 @@ TOKEN = 2 * STRIDE_Y  # pixels a side of one token: a patch of 2 x 2 latent cell
 EDIT_SHARE, REFERENCE_SHARE = 0.2, 0.45  # of clips with one person and nothing else
 MAX_REFERENCES = 3
 STILL_OFFSET, GIVEN_OFFSET = 1 << 24, 1 << 25  # stills are other scenes than clips
+NAMED = 0.75  # share of reference sets
 EDITED_STILLS = 0.5  # of stills that are given something
 CHANGED = 10  # a pixel differs when one of its colours does by more than this
 QUALITY = "14"  # x264 constant rate factor
@@ -143,7 +145,14 @@ def take_of(
     rng: np.random.Generator,
     **more: Bytes | None,
 ) -> Take:
-    """The take of a clip with masks of mouth and face; `more` are its other pictures."""
+    """The take of a clip with masks of mouth and face; `more` are its other pictures.
+
+    Where there are references, most captions name the person by them: one that is described needs no picture.
+    """
+    facts = _facts(clip, edit, rng)
+    if more.get("references_RYX3") is not None and rng.random() < NAMED:
+        plan = talking.Plan(clip.scene, clip.lines, ())
+        facts["prompt"] = talking.words(plan, clip.split, f"[{reference_name(0)}]")[0]
     return Take(
         index=clip.index,
         split=clip.split,
@@ -152,7 +161,7 @@ def take_of(
         waveform_S=clip.waveform_CS[0],
         mouth_LYX=per_token(clip.masks["mouth"]),
         face_LYX=per_token(clip.masks["face"]),
-        facts=_facts(clip, edit, rng),
+        facts=facts,
         **more,
     )
 

@@ -81,9 +81,10 @@ def attributes(scene: Scene) -> dict[str, Any]:
 class _Writer:
     """Draws one of several wordings; the split decides which wordings exist."""
 
-    def __init__(self, seed: int, split: str) -> None:
+    def __init__(self, seed: int, split: str, name: str = "") -> None:
         self.rng = np.random.default_rng([0xCA97, seed])
         self.split = split
+        self.name = name  # of the one person, whom pictures describe
 
     def pick(self, options: tuple[str, ...]) -> str:
         """One option; of four or more, those hashed to another split are left out."""
@@ -107,6 +108,8 @@ def _join(parts: list[str]) -> str:
 
 def _noun(w: _Writer, human: Human, detail: float) -> str:
     """A noun phrase of a person: "a young woman with long brown hair in a red striped sweater"."""
+    if w.name:
+        return w.name
     look = human.look
     noun = person_word(human)
     if w.chance(0.25 + detail):
@@ -210,9 +213,12 @@ def _thing(w: _Writer, thing: Thing) -> str:
     return text
 
 
-def caption(scene: Scene, seed: int, split: str = "train", style: str | None = None) -> str:
-    """An English caption. style: "tags" (5-20 words), "sentence" (8-60) or "paragraph" (40-200); drawn if None."""
-    w = _Writer(seed, split)
+def caption(scene: Scene, seed: int, split: str = "train", style: str | None = None, name: str = "") -> str:
+    """An English caption. style: "tags" (5-20 words), "sentence" (8-60) or "paragraph" (40-200); drawn if None.
+
+    With `name` ("[Image 1]") a scene's one person is called that and not described.
+    """
+    w = _Writer(seed, split, name)
     style = style or ("tags", "sentence", "paragraph")[int(w.rng.choice(3, p=(0.15, 0.4, 0.45)))]
     if style == "tags":
         text = _tags(w, scene)
@@ -265,7 +271,7 @@ def _sentence(w: _Writer, scene: Scene) -> str:
         behind = _thing(w, scene.things[0])
         lines.append(f"{behind[0].upper()}{behind[1:]} in the background.")
     for human in scene.people:
-        subject = _subject(scene, human)
+        subject = _subject(w, scene, human)
         beats = _beats(w, scene, human, subject, w.chance(0.6))
         lines += [beat for beat in beats if w.chance(0.8)] + _speech(human, subject)
     if scene.weather != "clear":
@@ -281,8 +287,10 @@ def _alone(scene: Scene, human: Human) -> bool:
     return [person_word(other) for other in scene.people].count(person_word(human)) == 1
 
 
-def _subject(scene: Scene, human: Human) -> str:
-    """ "the man", or "the person on the left" where two would answer to it."""
+def _subject(w: _Writer, scene: Scene, human: Human) -> str:
+    """ "the man", or "the person on the left" where two would answer to it; the name where there is one."""
+    if w.name:
+        return w.name
     side = "left" if human.x < 0 else "right"
     return f"the {person_word(human)}" if _alone(scene, human) else f"the person on the {side}"
 
@@ -323,10 +331,10 @@ def _paragraph(w: _Writer, scene: Scene) -> str:
 
 
 def _about(w: _Writer, scene: Scene, human: Human) -> list[str]:
-    subject = _subject(scene, human)
+    subject = _subject(w, scene, human)
     he = "he" if person_word(human) == "man" else "she"
     lines = []
-    if w.chance(0.4):
+    if w.chance(0.4) and not w.name:
         eyes = {"dark": "dark brown"}.get(human.identity.iris, human.identity.iris)
         lines.append(
             f"{he.capitalize()} has {eyes} eyes."

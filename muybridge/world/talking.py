@@ -217,17 +217,20 @@ def draw(planned: Plan, index: int, split: str, height: int, width: int, num_fra
     )
 
 
-def words(planned: Plan, split: str) -> tuple[str, dict[str, str]]:
-    """(English caption with the lines in it, short prompts by language with them)."""
+def words(planned: Plan, split: str, name: str = "") -> tuple[str, dict[str, str]]:
+    """(English caption with the lines in it, short prompts by language with them).
+
+    `name` is what the caption calls the scene's one person instead of describing them: "[Image 1]".
+    """
     scene = planned.scene
     mute = scene.replace(people=tuple(dataclasses.replace(human, speech=()) for human in scene.people))
     told = [
         spoken_words.Said(
-            _subject(scene, scene.people[line.person]), line.text, line.language, line.register, *line.spoken_s
+            name or _subject(scene, scene.people[line.person]), line.text, line.language, line.register, *line.spoken_s
         )
         for line in planned.lines
     ]
-    text = spoken_words.tell(captions.caption(mute, scene.seed, split), told, scene.seed)
+    text = spoken_words.tell(captions.caption(mute, scene.seed, split, name=name), told, scene.seed)
     prompts = {name: spoken_words.tell_short(captions.prompt(mute, name), told, name, scene.seed) for name in LANGUAGES}
     return text, prompts
 
