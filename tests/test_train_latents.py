@@ -265,9 +265,8 @@ def test_stills_that_are_given_something_are_pairs_and_are_drawn_once(tmp_path: 
         elif "[Image 1]" in take.facts["prompt"]:
             named += 1
             look = take.scene.people[0].look
-            assert not {look.garment, look.hair_color, look.hair_style} & set(
-                re.findall(r"[a-z]+", take.facts["prompt"])
-            )
+            said = set(re.findall(r"[a-z]+", take.facts["prompt"]))
+            assert not {look.garment, look.hair_color, look.hair_style} & said
     assert len({take.source_TYX3 is None for take in found}) == 2
     assert named
     assert takes.build(folder, 6, size=(64, 64), quiet=True, stills=True, given=True) == 0
