@@ -21,7 +21,7 @@ from muybridge.shapes import PixelSize
 from muybridge.speech.durations import natural_durations
 from muybridge.speech.pacing import plan_request
 from muybridge.speech.phonemes import phonemes
-from muybridge.suites import adherence, drawings, evaluators, image, speech, sync, whisper
+from muybridge.suites import adherence, drawings, edit, evaluators, image, speech, sync, whisper
 from muybridge.suites.run import Run
 from muybridge.suites.table import Row, to_dict
 from muybridge.world.visemes import planned_opening
@@ -299,6 +299,14 @@ def plain_pixels(scene: Any, count: int | None = 9, size: PixelSize = drawings.S
     return np.broadcast_to(rng.integers(0, 255, 3, dtype=np.uint8), shape).copy()
 
 
+def test_a_kept_sound_is_told_from_a_late_and_from_none() -> None:
+    wave_CS = edit.tones(1.0)
+    assert edit.likeness(wave_CS, wave_CS, edit.SAMPLE_RATE) == pytest.approx(1.0)
+    late = np.roll(wave_CS, edit.SAMPLE_RATE // 1000, 1)
+    assert edit.likeness(wave_CS, late, edit.SAMPLE_RATE) < 0.5
+    assert edit.likeness(wave_CS, np.zeros_like(wave_CS), edit.SAMPLE_RATE) == 0.0
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("suite", ["adherence", "edit", "identity", "image"])
 def test_suites_run_an_engine(suite: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -327,5 +335,7 @@ def test_suites_run_an_engine(suite: str, tmp_path: Path, monkeypatch: pytest.Mo
     figures = [row.figure for row in rows if row.bar and row.count]
     assert figures
     assert any(figure is not None for figure in figures)
+    if suite == "edit":
+        assert figures[-1] == pytest.approx(1.0, abs=0.01)  # a kept sound does not depend on the weights
     if suite == "identity":
         assert all(row.ceiling == 1.0 for row in rows)  # colours name these people
