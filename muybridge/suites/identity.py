@@ -1,4 +1,7 @@
-"""Is it the same person? Clips from 1, 3 and 9 references, each among 25 people whom training never saw."""
+"""Is it the same person? Clips from 1, 3 and 9 references, each among 25 people whom training never saw.
+
+And does the person stay? Clips of 15 s from three references, looked at once a second.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,14 @@ from numpy.typing import NDArray
 
 from muybridge import media
 from muybridge.evaluate.choices import rank
+from muybridge.shapes import FPS
 from muybridge.suites import drawings
 from muybridge.suites.run import Run
 from muybridge.suites.table import Row
 
 GALLERY, STILLS = 25, 4  # people, pictures of each that describe them
 REFERENCES = (1, 3, 9)
+LONG_PEOPLE, LONG_REFERENCES, LONG_S = 4, 3, 15.0
 PROMPT = "[Image 1] says hello in a park on a bright day, close-up"
 
 
@@ -34,7 +39,31 @@ def evaluate(run: Run) -> list[Row]:
         ranks = [_made(run, people[own], own, count, gallery) for own in asked] if run.engine else []
         figure = float(np.mean([r == 1 for r in ranks])) if ranks else None
         rows.append(Row(f"{count} references: first of {GALLERY}", figure, float(np.mean(first)), ">= 0.7", len(asked)))
+    stay = asked[:LONG_PEOPLE]
+    true = [trend(_seconds(run, _drawn_long(people[own], own)), gallery, own) for own in run.track(stay, "15 s, drawn")]
+    made = []
+    for own in run.track(stay if run.engine else (), "15 s, made"):
+        clip = _clip(run, people[own], own, LONG_REFERENCES, LONG_S)
+        made.append(trend(_seconds(run, clip), gallery, own))
+    figure = float(np.median(made)) if made else None
+    rows.append(Row(f"{LONG_S:g} s: nearness, end less start, in spreads", figure, float(np.median(true)), ">= -1",
+                    len(stay)))  # fmt: skip
     return rows
+
+
+def trend(person_NV: NDArray[np.float64], gallery: NDArray[np.float64], own: int) -> float:
+    """How much nearer to the right person the last third of a clip is than the first, over the spread inside of them.
+
+    Nearness is the cosine with the person's own description, both less the gallery's mean. [N, V]: once a second.
+    """
+    middle = gallery.mean(0)
+    seen_NV, wanted_V = person_NV - middle, gallery[own] - middle
+    lengths_N = np.linalg.norm(seen_NV, axis=1) * np.linalg.norm(wanted_V)
+    near_N = seen_NV @ wanted_V / np.maximum(lengths_N, 1e-9)
+    count = max(1, len(near_N) // 3)
+    ends = near_N[:count], near_N[-count:]
+    spread = float(np.sqrt(np.mean([end.var() for end in ends])))
+    return float((ends[1].mean() - ends[0].mean()) / max(spread, 1e-6))
 
 
 def _person(index: int) -> Any:  # noqa: ANN401  (a world Human)
@@ -59,6 +88,12 @@ def _described(run: Run, pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 def _made(run: Run, human: Any, own: int, count: int, gallery: NDArray[np.float64]) -> int:  # noqa: ANN401  (as above)
     """Rank of the right person for the model's clip from `count` references."""
+    middle = gallery.mean(0)
+    return rank(run.describe(_clip(run, human, own, count)) - middle, gallery - middle, own)
+
+
+def _clip(run: Run, human: Any, own: int, count: int, seconds: float = 3.0) -> NDArray[np.uint8]:  # noqa: ANN401  (as above)
+    """The model's frames of the person from `count` references."""
     from muybridge.request import Reference, reference_name
 
     paths = []
@@ -66,6 +101,18 @@ def _made(run: Run, human: Any, own: int, count: int, gallery: NDArray[np.float6
         paths.append(media.write_image(run.plot(f"identity-{own}-{k}.png"), still))
     references = tuple(Reference(path, reference_name(k)) for k, path in enumerate(paths))
     assert run.engine is not None  # only asked for with one
-    clip = run.engine.generate(run.ask(PROMPT, 3.0, own, references=references))
-    middle = gallery.mean(0)
-    return rank(run.describe(clip.frames_TYXC) - middle, gallery - middle, own)
+    return run.engine.generate(run.ask(PROMPT, seconds, own, references=references)).frames_TYXC
+
+
+def _drawn_long(human: Any, own: int) -> NDArray[np.uint8]:  # noqa: ANN401  (as above)
+    """The ceiling of `trend`: the person elsewhere, a frame a second."""
+    from muybridge.world.edits import references
+
+    (scene,) = references(human, 1, 3000 + own, "test")
+    return drawings.pixels(scene.replace(framing="close-up", seconds=LONG_S), int(LONG_S))
+
+
+def _seconds(run: Run, frames_TYX3: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """[N, V]: the person as the witness sees them in each second."""
+    every = FPS if len(frames_TYX3) > LONG_S else 1
+    return np.stack([run.describe(frames_TYX3[k : k + 1], 1) for k in range(0, len(frames_TYX3), every)])
