@@ -304,7 +304,7 @@ def test_a_person_who_turns_into_another_has_a_falling_trend() -> None:
     gallery = rng.normal(size=(25, 8))
     share_N = np.linspace(0, 1, 15)[:, None]
     turns = gallery[3] * (1 - share_N) + gallery[7] * share_N + 0.05 * rng.normal(size=(15, 8))
-    stays = [identity.trend(gallery[3] + 0.05 * rng.normal(size=(15, 8)), gallery, 3) for _ in range(9)]
+    stays = [identity.trend(gallery[3] + 0.05 * rng.normal(size=(15, 8)), gallery, 3) for _ in range(60)]
     assert identity.trend(turns, gallery, 3) < -2
     assert abs(float(np.median(stays))) < 0.5  # single clips of 15 seconds scatter by two thirds of a spread
     assert identity.trend(turns[::-1], gallery, 3) > 2
