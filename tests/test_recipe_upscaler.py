@@ -18,6 +18,7 @@ from muybridge.model.tokens import Role, video_coords
 from muybridge.recipes import starts, upscaler
 from muybridge.recipes.base import load_export
 from muybridge.recipes.codec_video import export_module
+from muybridge.recipes.losses import lip_loss
 from muybridge.shapes import PixelSize
 from muybridge.train import latents
 from muybridge.train.items import EMPTY_TEXT, Item, ItemLine
@@ -75,9 +76,12 @@ def test_takes_that_the_base_cannot_halve_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("seed", range(8))
 def test_a_part_knows_where_it_was_cut(seed: int) -> None:
     item = talking()
+    item = replace(item, lips_KCYX=item.video[:, 0][None])
     generator = torch.Generator().manual_seed(seed)
     part = upscaler.draw_part(item, item.video, 0.5, (4, 3, 5), generator)
     assert torch.equal(part.item.video, part.start)
+    assert part.item.lips_KCYX is not None
+    assert torch.equal(part.item.lips_KCYX[0, 1:3], part.start[1:3, 0])  # the channels that count rows and columns
     t, y, x = (int(n) for n in part.start[:3, 0, 0, 0])
     whole = video_coords(WHOLE[0], 2 * WHOLE[1], 2 * WHOLE[2])
     own = video_coords(4, 6, 10) + part.offset
@@ -87,6 +91,21 @@ def test_a_part_knows_where_it_was_cut(seed: int) -> None:
     said = sum(len(line.ids) for line in part.item.lines)
     begin_s, end_s = 4 * t / 25, (4 * t + 13) / 25
     assert said == sum(begin_s <= middle < end_s for middle in (0.1, 1.3))
+
+
+def test_lips_weigh_where_the_first_latent_is_not_known() -> None:
+    item = replace(talking(), lips_KCYX=torch.ones(1, *talking().video[:, 0].shape))
+    part = upscaler.draw_part(item, item.video, 0.5, WHOLE, torch.Generator().manual_seed(0))
+    wrong = torch.zeros_like(part.start)
+    wrong[:, 0] = 1
+    kinds = [replace(part, keeps_first=keeps) for keeps in (False, True)]
+    errors = [
+        lip_loss(upscaler.lip_pairs([p]), [(wrong, torch.zeros(0, 0))], [(0 * wrong, torch.zeros(0, 0))]) for p in kinds
+    ]
+    assert errors[0] is not None
+    assert errors[1] is not None
+    assert float(errors[0]) > 0
+    assert float(errors[1]) == 0
 
 
 def test_parts_are_cut_around_mouths_and_elsewhere() -> None:

@@ -30,7 +30,7 @@ from muybridge.model.weights import load_transformer
 from muybridge.recipes import starts as start_cache
 from muybridge.recipes.base import channel_weights, load_export, text_of
 from muybridge.recipes.codec_video import export_module
-from muybridge.recipes.losses import Task, Weighing, loss_weights
+from muybridge.recipes.losses import Pairs, Task, Velocities, Weighing, lip_loss, loss_weights
 from muybridge.shapes import PATCH
 from muybridge.train import latents as latent_cache
 from muybridge.train.cuts import heard, shortened
@@ -83,6 +83,7 @@ def recipe(
     shift: float = 12.0,
     noise: float = 0.4,
     mouth_weight: float = 10.0,
+    lip_weight: float = 0.0,
     drop_words: float = 0.6,
     average_decay: float = 0.995,
     muon: bool = True,
@@ -93,6 +94,7 @@ def recipe(
 
     With `stills`, encoded from `still_clips`, `num_stills` of a batch's parts are of those. The starts are made first,
     by `base`, into two folders in `starts`. Parts have `rows` x `cols` tokens and up to `longest` latents.
+    `lip_weight`: errors in what lips do (recipes/losses.py), for clips that were also drawn with a mouth at rest.
     `start` is an earlier run's export to begin with; without it the layers begin as those of `base`.
     """
     settings: dict[str, Any] = dict(locals())
@@ -140,12 +142,15 @@ def recipe(
                 x = torch.cat([clean[:, :1], x[:, 1:]], 1)
                 weight = torch.cat([torch.zeros_like(weight[:, :1]), weight[:, 1:]], 1)
             noisy.append(x)
-            wanted.append(velocity_target(clean, begin).flatten())
-            weights.append(weight.flatten())
-        found = [v.flatten() for v in velocities(upscaler, words, parts, noisy)]
-        error = weighted_mse(torch.cat(found), torch.cat(wanted), torch.cat(weights))
+            wanted.append(velocity_target(clean, begin))
+            weights.append(weight)
+        found = velocities(upscaler, words, parts, noisy)
+        error = weighted_mse(*(torch.cat([x.flatten() for x in values]) for values in (found, wanted, weights)))
         plain = torch.stack([(f - w).square().mean() for f, w in zip(found, wanted, strict=True)]).mean()
-        return {"loss": error, "plain": plain.detach()}
+        lips = lip_loss(lip_pairs(parts), _silent(found), _silent(wanted)) if lip_weight else None
+        if lips is None:
+            return {"loss": error, "plain": plain.detach()}
+        return {"loss": error + lip_weight * lips, "plain": plain.detach(), "lips": lips}
 
     def export(modules: dict[str, nn.Module], folder: Path) -> None:
         export_module(modules["upscaler"], folder / "upscaler.safetensors", config)
@@ -166,6 +171,16 @@ def recipe(
         inner_rate=inner_rate,
         compiled=("upscaler",) if compiled else (),
     )
+
+
+def lip_pairs(parts: list[Part]) -> Pairs:
+    """The parts as `lip_loss` reads them: a known first latent is that of an image to video."""
+    return [(p.item, replace(p.task, name="i2v") if p.keeps_first else p.task) for p in parts]
+
+
+def _silent(videos: list[Tensor]) -> Velocities:
+    """Pictures with no sound beside them."""
+    return [(video, video.new_zeros(0, 0)) for video in videos]
 
 
 def with_start_moments(base: ModelConfig, source: Source, noise: float, most: int = 128) -> ModelConfig:
@@ -212,7 +227,10 @@ def draw_part(
     whole_rows, whole_cols = item.mouth_TYX.shape[1:]
     offset = torch.tensor([0.0, top + (high - whole_rows) / 2, left + (wide - whole_cols) / 2])
     part = replace(
-        cut, video=cut.video[:, :, rows, cols], mouth_TYX=cut.mouth_TYX[:, top : top + high, left : left + wide]
+        cut,
+        video=cut.video[:, :, rows, cols],
+        mouth_TYX=cut.mouth_TYX[:, top : top + high, left : left + wide],
+        lips_KCYX=None if cut.lips_KCYX is None else cut.lips_KCYX[:, :, rows, cols],
     )
     is_voiced = chances[1] < VOICED
     drops = {"words"} if chances[2] < drop_words else set()
