@@ -257,6 +257,7 @@ def test_stills_that_are_given_something_are_pairs_and_are_drawn_once(tmp_path: 
     named = 0
     for take in found:
         assert take.frames_TYX3.shape == (1, 64, 64, 3)
+        assert len(take.waveform_S) == 960  # one frame of 25 a second
         assert (take.references_RYX3 is None) != (take.source_TYX3 is None)
         if take.source_TYX3 is not None and take.edited_LYX is not None:
             assert take.facts["instruction"]

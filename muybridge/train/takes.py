@@ -125,7 +125,7 @@ def shoot_still(
     """The first frame of a talking clip with all its sound: looks and speech for a fiftieth of a clip's drawing.
 
     `given`: other scenes, of one person each; half have what they were before an edit, half other pictures of the
-    person. What is given is learned on pairs, and pairs of stills are cheap.
+    person. What is given is learned on pairs, and pairs of stills are cheap; they keep one frame's sound.
     """
     rng = np.random.default_rng([0x7A6F, SPLITS.index(split), index])
     number = (GIVEN_OFFSET if given else STILL_OFFSET) + index
@@ -134,9 +134,11 @@ def shoot_still(
         return take_of(talking.draw(planned, index, split, height, width, 1), None, rng)
     planned = talking.plan(number, split, None, source, **fields | {"cast": "person"})
     if rng.random() < EDITED_STILLS:
-        return _edited(planned, index, rng, height, width, split, num_frames=1)
-    references = _references(planned.scene, int(rng.integers(1, MAX_REFERENCES + 1)), number, split, height, width)
-    return take_of(talking.draw(planned, index, split, height, width, 1), None, rng, references_RYX3=references)
+        take = _edited(planned, index, rng, height, width, split, num_frames=1)
+    else:
+        references = _references(planned.scene, int(rng.integers(1, MAX_REFERENCES + 1)), number, split, height, width)
+        take = take_of(talking.draw(planned, index, split, height, width, 1), None, rng, references_RYX3=references)
+    return dataclasses.replace(take, waveform_S=take.waveform_S[: SAMPLE_RATE // FPS])
 
 
 def take_of(
