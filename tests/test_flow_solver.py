@@ -248,6 +248,28 @@ def test_the_last_distilled_step_needs_no_noise() -> None:
     torch.testing.assert_close(ends[0], x - schedule.sigma(2) * v)
 
 
+def test_without_freshness_the_old_noise_goes_on() -> None:
+    x, v, fresh = torch.randn(3, 5)
+    schedule, state = shifted(3), SolverState(step=1)
+    same, _ = distilled_step(schedule, state, x, v, fresh, freshness=0.0)
+    torch.testing.assert_close(same, euler_step(schedule, state, x, v)[0])
+    assert torch.equal(distilled_step(schedule, state, x, v, fresh)[0],
+                       distilled_step(schedule, state, x, v, fresh, freshness=1.0)[0])  # fmt: skip
+
+
+@pytest.mark.parametrize("freshness", [0.0, 0.3, 0.6, 1.0])
+def test_any_freshness_keeps_the_level_of_noise(freshness: float) -> None:
+    """The old noise and the new one are independent: their sum of squares stays one."""
+    old, fresh = torch.randn(2, 200_000, generator=torch.Generator().manual_seed(3))
+    schedule, state = shifted(4), SolverState(step=1)
+    sigma, sigma_next = schedule.sigma(1), schedule.sigma(2)
+    x0 = torch.full_like(old, MEAN)
+    x = (1 - sigma) * x0 + sigma * old
+    moved, _ = distilled_step(schedule, state, x, old - x0, fresh, freshness)
+    assert float(moved.std()) == pytest.approx(sigma_next, rel=0.01)
+    assert float(moved.mean()) == pytest.approx((1 - sigma_next) * MEAN, abs=0.01)
+
+
 @pytest.mark.parametrize("name", ["euler", "unipc", "distilled"])
 @settings(max_examples=25)
 @given(data=st.data())

@@ -293,7 +293,7 @@ def _solve(
         return euler_step(schedule, solver, x, velocity)
     key = f"{state.stage}@{state.window.start_unit}"
     fresh = noise(state.request.seed, key, state.step, stream, x.shape, x.device)
-    return distilled_step(schedule, solver, x, velocity, fresh)
+    return distilled_step(schedule, solver, x, velocity, fresh, prepared.sampling.freshness)
 
 
 def _keep_clean(state: GenerationState, latents: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -14,13 +14,17 @@ Rule = Literal["unipc", "euler", "distilled"]
 
 @dataclass(frozen=True)
 class Sampling:
-    """`distilled` re-noises with fresh noise each step; `unipc` and `euler` follow the flow. Sound may have its own."""
+    """`distilled` re-noises each step, with a share `freshness` of new noise; `unipc` and `euler` follow the flow.
+
+    Sound may have a rule of its own.
+    """
 
     num_inference_steps: int
     rule: Rule
     guidance: GuidancePolicy = NO_GUIDANCE
     shift: float = 5.0
     audio_rule: Rule | None = None  # None: that of the picture
+    freshness: float = 1.0
 
     def rule_of(self, stream: str) -> Rule:
         """How a step of "video" or "audio" is made."""
@@ -36,10 +40,11 @@ BASE: dict[str, Sampling] = {
     "15b": Sampling(8, "distilled"),
     "15b-base": Sampling(32, "unipc", BASE_15B),
     # Most of a small model's decisions fall near pure noise, and its last step, from far over 0, leaves out the fine
-    # detail that it would only guess at. Fresh noise at each step was chosen by eye, for whole heads; bench/samplers.py
-    # finds as many seams by either rule (docs/log.md). The sound follows its phones without either.
-    "tiny-base": Sampling(12, "distilled", GuidancePolicy(Scales(video=2.0)), shift=16.0, audio_rule="euler"),
-    "tiny": Sampling(8, "distilled", shift=16.0, audio_rule="euler"),
+    # detail that it would only guess at. Fresh noise keeps heads whole and blurs them, the flow is sharp and puts faces
+    # together wrongly; some of both shows more faces and better lips than either (bench/samplers.py, docs/log.md). The
+    # sound follows its phones without.
+    "tiny-base": Sampling(12, "distilled", GuidancePolicy(Scales(video=2.5)), 8.0, "euler", freshness=0.6),
+    "tiny": Sampling(8, "distilled", shift=8.0, audio_rule="euler", freshness=0.6),
 }
 UPSCALER: dict[str, Sampling] = {
     "15b": Sampling(5, "unipc"),

@@ -70,15 +70,20 @@ def euler_step(schedule: Schedule, state: SolverState, x: Tensor, velocity: Tens
 
 
 def distilled_step(
-    schedule: Schedule, state: SolverState, x: Tensor, velocity: Tensor, fresh_noise: Tensor
+    schedule: Schedule, state: SolverState, x: Tensor, velocity: Tensor, fresh_noise: Tensor, freshness: float = 1.0
 ) -> tuple[Tensor, SolverState]:
-    """x' = sigma' * fresh_noise + (1 - sigma') * x_0: the sampler the distilled models were trained for.
+    """x' = sigma' * noise + (1 - sigma') * x_0: the sampler the distilled models were trained for.
 
-    UniPC does not fit them: it carries the old noise on, which such a model never saw.
+    UniPC does not fit them: it carries the old noise on, which such a model never saw. One that was not trained for it
+    may do better with some of both: noise = sqrt(1 - freshness^2) * (x_0 + velocity) + freshness * fresh_noise, which
+    at 0 is Euler's step (as eta in Song et al. 2021, "DDIM", arXiv 2010.02502, equation 12).
     """
     sigma, sigma_next = schedule.sigma(state.step), schedule.sigma(state.step + 1)
     x0 = predict_x0(x, velocity, sigma)
-    return sigma_next * fresh_noise + (1.0 - sigma_next) * x0, SolverState(state.step + 1)
+    noise = fresh_noise
+    if freshness < 1.0:
+        noise = math.sqrt(1.0 - freshness**2) * (x0 + velocity) + freshness * fresh_noise
+    return sigma_next * noise + (1.0 - sigma_next) * x0, SolverState(state.step + 1)
 
 
 def unipc_step(schedule: Schedule, state: SolverState, x: Tensor, velocity: Tensor) -> tuple[Tensor, SolverState]:

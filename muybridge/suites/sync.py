@@ -19,6 +19,7 @@ from muybridge.suites.table import Row
 
 if TYPE_CHECKING:
     from muybridge.speech.durations import Phone
+    from muybridge.world import talking
 
 Floats = NDArray[np.float64]
 FRAME_MS = 1000 / FPS
@@ -99,9 +100,9 @@ def evaluate(run: Run) -> list[Row]:
             if run.engine is not None and (codec := getattr(run.engine, "parts", None)) is not None:
                 coded_T = run.lips(through(codec.video_codec, clip.frames_TYX3)).opening_T
                 shares["codec"].append(correlation(coded_T, true_L[-1].planned_T))
-            made = _made(run, clip.prompt, number, shares["made"])
-            if made is not None:
-                made_L.append(made)
+            found = made(run, clip.prompt, number, shares["made"])
+            if found is not None:
+                made_L.append(found)
         shown.append((language, (made_L or true_L)[0]))
         truths, mades = truths + true_L, mades + made_L
         rows += _rows(language, made_L if run.engine else None, true_L)
@@ -129,8 +130,8 @@ class Drawn:
     prompt: str
 
 
-def _clips(run: Run, language: str) -> Iterator[Drawn]:
-    """Faces near the camera, of the test split: people, places and sentences that training never has."""
+def plans(run: Run, language: str) -> Iterator[tuple[talking.Plan, str]]:
+    """Plans and prompts of near faces of the test split: people, places and sentences that training never has."""
     from muybridge.world import talking
     from muybridge.world.scene import NEAREST_FRAMING
 
@@ -138,22 +139,29 @@ def _clips(run: Run, language: str) -> Iterator[Drawn]:
     while done < run.count:
         planned = talking.plan(index, "test", SECONDS, language=language, cast="person", framing=NEAREST_FRAMING)
         index += 1
-        if not planned.lines:
-            continue
-        done += 1
+        if planned.lines:
+            done += 1
+            caption, prompts = talking.words(planned, "test")
+            yield planned, caption if language == "en" else prompts[language]
+
+
+def _clips(run: Run, language: str) -> Iterator[Drawn]:
+    """The plans, drawn."""
+    from muybridge.world import talking
+
+    for planned, prompt in plans(run, language):
         scene = planned.scene
         frames = drawings.frames_at(scene, np.arange(scene.num_frames), talking.tracks(planned))
-        caption, prompts = talking.words(planned, "test")
         yield Drawn(
             np.stack([frame.pixels_YX3 for frame in frames]),
             np.stack([frame.landmarks_PL3[0] for frame in frames]),
             talking.waveform(planned),
             tuple(phone for line in planned.lines for phone in line.phones),
-            caption if language == "en" else prompts[language],
+            prompt,
         )
 
 
-def _made(run: Run, prompt: str, number: int, shares: list[float]) -> Talk | None:
+def made(run: Run, prompt: str, number: int, shares: list[float]) -> Talk | None:
     """The model's clip of the same prompt, measured against its own plan; `shares` takes that of frames with a face."""
     if run.engine is None:
         return None
