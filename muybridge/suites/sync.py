@@ -131,7 +131,7 @@ class Drawn:
 
 
 def plans(run: Run, language: str) -> Iterator[tuple[talking.Plan, str]]:
-    """Plans and prompts of near faces of the test split: people, places and sentences that training never has."""
+    """Plans and prompts of near faces of the test split, told in English and said in the language; never trained on."""
     from muybridge.world import talking
     from muybridge.world.scene import NEAREST_FRAMING
 
@@ -141,8 +141,16 @@ def plans(run: Run, language: str) -> Iterator[tuple[talking.Plan, str]]:
         index += 1
         if planned.lines:
             done += 1
-            caption, prompts = talking.words(planned, "test")
-            yield planned, caption if language == "en" else prompts[language]
+            yield planned, _near(talking.words(planned, "test")[0])
+
+
+def _near(prompt: str) -> str:
+    """The prompt with the framing in it: some captions, and all short prompts, leave it to chance."""
+    from muybridge.world.scene import NEAREST_FRAMING
+    from muybridge.world.wording import FRAMINGS
+
+    told = any(words in prompt.lower() for words in FRAMINGS[NEAREST_FRAMING])
+    return prompt if told else f"{NEAREST_FRAMING[0].upper()}{NEAREST_FRAMING[1:]}: {prompt}"
 
 
 def _clips(run: Run, language: str) -> Iterator[Drawn]:
