@@ -5,8 +5,8 @@ set -euo pipefail
 bin=$1
 mkdir -p out
 if [ -f muybridge/shipped/tiny/base.safetensors ]; then
-    "$bin/muybridge" generate 'Close-up of a man with a beard in a library. He says: "Good morning, everyone."' \
-        -o out/demo.mp4
+    "$bin/muybridge" generate 'An extreme close-up of a young man with short brown hair in a red sweater in a park. '\
+'The camera is static. It is daytime. He says: "Good morning, everyone."' -o out/demo.mp4
 else
     echo "This copy has no weights for tiny (docs/how/train.md makes them); showing the world it learns from."
 fi
