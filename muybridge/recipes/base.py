@@ -83,12 +83,12 @@ def recipe(
     settings: dict[str, Any] = dict(locals())
     mixed = mix(latents, stills, num_stills, quiet_stills, longest, closest, num_given, given, lips, num_lips)
     weigh = Weighing(
-        mouth_weight,
-        audio_weight,
-        still_weight,
-        given_weight or still_weight,
-        lip_weight,
-        channel_weights(load_video_codec(Path(codec))) if codec else None,
+        mouth=mouth_weight,
+        audio=audio_weight,
+        still=still_weight,
+        given=given_weight or still_weight,
+        lips=lip_weight,
+        channels_C=channel_weights(load_video_codec(Path(codec))) if codec else None,
     )
     config = replace(
         TINY, num_layers=num_layers, hidden_size=hidden_size, head_dim=head_dim, mm_layers=(0, num_layers - 1)

@@ -66,7 +66,7 @@ def recipe(
     settings: dict[str, Any] = dict(locals())
     mixed = mix(latents, stills, num_stills, quiet_stills, longest, 0.0, num_given, given, lips, num_lips)
     levels = shifted(num_inference_steps, shift).sigmas.tolist()
-    weigh = Weighing(mouth_weight, lips=lip_weight)
+    weigh = Weighing(mouth=mouth_weight, lips=lip_weight)
     scales = (guidance_scale, audio_guidance_scale, speech_guidance_scale)
 
     def build() -> dict[str, nn.Module]:

@@ -105,7 +105,7 @@ def recipe(
     denoiser, text = load_export(Path(base))
     for source in sources:
         start_cache.build(source.items, source.clips, source.starts, video_codec, denoiser, text, num_guesses)
-    weigh = Weighing(mouth_weight, channels_C=channel_weights(video_codec))
+    weigh = Weighing(mouth=mouth_weight, channels_C=channel_weights(video_codec))
     config = with_start_moments(denoiser.config, sources[0], noise)
 
     def build() -> dict[str, nn.Module]:
