@@ -28,7 +28,7 @@ from muybridge.model.tokens import Sample, pack, unpatchify
 from muybridge.model.transformer import Transformer
 from muybridge.model.weights import load_transformer
 from muybridge.recipes import starts as start_cache
-from muybridge.recipes.base import channel_weights, load_export, text_of
+from muybridge.recipes.base import channel_weights, keep_clean, load_export, text_of
 from muybridge.recipes.codec_video import export_module
 from muybridge.recipes.losses import Pairs, Task, Velocities, Weighing, lip_loss, loss_weights
 from muybridge.shapes import PATCH
@@ -132,22 +132,17 @@ def recipe(
         assert isinstance(upscaler, Transformer)
         assert isinstance(words, PhraseEncoder)
         starts_at = [near_start(p.start, torch.randn_like(p.start), noise) for p in parts]
-        noisy, wanted, weights = [], [], []
-        for part, begin in zip(parts, starts_at, strict=True):
-            clean = part.item.video
-            level = torch.tensor([part.task.sigma], device=clean.device)
-            x = interpolate(clean[None], begin[None], level)[0]
-            weight = loss_weights(part.item, part.task, weigh)[0]
-            if part.keeps_first:
-                x = torch.cat([clean[:, :1], x[:, 1:]], 1)
-                weight = torch.cat([torch.zeros_like(weight[:, :1]), weight[:, 1:]], 1)
-            noisy.append(x)
-            wanted.append(velocity_target(clean, begin))
-            weights.append(weight)
+        pairs, noisy, wanted, weights = weighed_as(parts), [], [], []
+        for (item, task), begin in zip(pairs, starts_at, strict=True):
+            level = torch.tensor([task.sigma], device=item.video.device)
+            x = interpolate(item.video[None], begin[None], level)[0]
+            noisy.append(keep_clean(item, task, x, item.audio)[0])
+            wanted.append(velocity_target(item.video, begin))
+            weights.append(loss_weights(item, task, weigh)[0])
         found = velocities(upscaler, words, parts, noisy)
         error = weighted_mse(*(torch.cat([x.flatten() for x in values]) for values in (found, wanted, weights)))
         plain = torch.stack([(f - w).square().mean() for f, w in zip(found, wanted, strict=True)]).mean()
-        lips = lip_loss(lip_pairs(parts), _silent(found), _silent(wanted)) if lip_weight else None
+        lips = lip_loss(pairs, _silent(found), _silent(wanted)) if lip_weight else None
         if lips is None:
             return {"loss": error, "plain": plain.detach()}
         return {"loss": error + lip_weight * lips, "plain": plain.detach(), "lips": lips}
@@ -173,8 +168,8 @@ def recipe(
     )
 
 
-def lip_pairs(parts: list[Part]) -> Pairs:
-    """The parts as `lip_loss` reads them: a known first latent is that of an image to video."""
+def weighed_as(parts: list[Part]) -> Pairs:
+    """The parts as the base's losses read them: a known first latent is that of an image to video."""
     return [(p.item, replace(p.task, name="i2v") if p.keeps_first else p.task) for p in parts]
 
 

@@ -40,11 +40,11 @@ def evaluate(run: Run) -> list[Row]:
         figure = float(np.mean([r == 1 for r in ranks])) if ranks else None
         rows.append(Row(f"{count} references: first of {GALLERY}", figure, float(np.mean(first)), ">= 0.7", len(asked)))
     stay = asked[:LONG_PEOPLE]
-    true = [trend(_seconds(run, _drawn_long(people[own], own)), gallery, own) for own in run.track(stay, "15 s, drawn")]
+    true = [trend(_each(run, _drawn_long(people[own], own)), gallery, own) for own in run.track(stay, "15 s, drawn")]
     made = []
     for own in run.track(stay if run.engine else (), "15 s, made"):
         clip = _clip(run, people[own], own, LONG_REFERENCES, LONG_S)
-        made.append(trend(_seconds(run, clip), gallery, own))
+        made.append(trend(_each(run, clip[::FPS]), gallery, own))
     figure = float(np.median(made)) if made else None
     rows.append(Row(f"{LONG_S:g} s: nearness, end less start, in spreads", figure, float(np.median(true)), ">= -1",
                     len(stay)))  # fmt: skip
@@ -112,7 +112,6 @@ def _drawn_long(human: Any, own: int) -> NDArray[np.uint8]:  # noqa: ANN401  (as
     return drawings.pixels(scene.replace(framing="close-up", seconds=LONG_S), int(LONG_S))
 
 
-def _seconds(run: Run, frames_TYX3: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """[N, V]: the person as the witness sees them in each second."""
-    every = FPS if len(frames_TYX3) > LONG_S else 1
-    return np.stack([run.describe(frames_TYX3[k : k + 1], 1) for k in range(0, len(frames_TYX3), every)])
+def _each(run: Run, frames_NYX3: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """[N, V]: the person as the witness sees them in each frame."""
+    return np.stack([run.describe(frame_YX3[None], 1) for frame_YX3 in frames_NYX3])

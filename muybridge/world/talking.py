@@ -231,7 +231,8 @@ def words(planned: Plan, split: str, name: str = "") -> tuple[str, dict[str, str
         for line in planned.lines
     ]
     text = spoken_words.tell(captions.caption(mute, scene.seed, split, name=name), told, scene.seed)
-    prompts = {name: spoken_words.tell_short(captions.prompt(mute, name), told, name, scene.seed) for name in LANGUAGES}
+    short = {language: captions.prompt(mute, language) for language in LANGUAGES}
+    prompts = {language: spoken_words.tell_short(short[language], told, language, scene.seed) for language in LANGUAGES}
     return text, prompts
 
 
