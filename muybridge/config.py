@@ -40,6 +40,9 @@ class ModelConfig:
     time_scale: float = 1.0  # clock units (160 ms) per unit of rotary position; finer for small models
     video_moments: tuple[float, ...] = ()  # mean square of each latent channel: see flow/scaling.py; none: velocities
     audio_moments: tuple[float, ...] = ()
+    video_lasting: tuple[float, ...] = ()  # how much each latent channel shares over time: flow/continuity.py
+    video_fading: tuple[float, ...] = ()
+    video_fading_units: tuple[float, ...] = ()
     rest_moments: tuple[float, ...] = ()  # of an upscaler: mean square of what the enlarged picture lacks
     rest_products: tuple[float, ...] = ()  # and its mean product with the latent
     start_noise: float = 1.0  # how strong the noise of its start is

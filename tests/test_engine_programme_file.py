@@ -33,7 +33,7 @@ from muybridge.speech.talk import parse_talk
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("whole") / "talk.mp4"
     made = make(output)
-    assert len(made.windows) == 2 and made.num_resumed == 0
+    assert len(made.windows) == 4 and made.num_resumed == 0
     assert not output.with_name("talk.mp4.state").exists()
     return output
 
@@ -41,7 +41,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_file_is_on_the_clock_and_names_its_seams(uninterrupted: Path) -> None:
     found = container_times(uninterrupted)
     assert found.faults == () and found.difference_s == 0
-    assert seams_of(uninterrupted) == programme().seams_s and len(programme().seams_s) == 1
+    assert seams_of(uninterrupted) == programme().seams_s("tiny") and len(programme().seams_s("tiny")) == 3
 
 
 def test_sound_and_picture_are_as_long_as_planned(uninterrupted: Path) -> None:
@@ -66,7 +66,7 @@ def test_killed_and_run_again_the_bytes_are_those_of_an_uninterrupted_run(
     left = output.read_bytes()
     assert uninterrupted.read_bytes().startswith(left)
     if window:  # what is finished can be watched already
-        assert len(media.read_clip(output)[0]) > 100
+        assert len(media.read_clip(output)[0]) >= 75
     made = make(output)
     assert made.num_resumed == window
     assert output.read_bytes() == uninterrupted.read_bytes()
@@ -137,7 +137,7 @@ def test_every_window_is_told_its_words_and_notes_at_its_own_times() -> None:
 
     request = made.request.replace(num_inference_steps=1)
     generate_programme(engine, request, made.seconds, Nowhere(), plan=made.plan, beats=made.beats)
-    assert made.plan is not None and len(seen) == 2
+    assert made.plan is not None and len(seen) == 4
     spoken = set()
     for state in seen:
         text = state.conditions.text
@@ -145,7 +145,7 @@ def test_every_window_is_told_its_words_and_notes_at_its_own_times() -> None:
         spoken |= {round(float(t), 3) for t in times_s}
     wanted = {round((p.start_s + p.end_s) / 2, 3) for line in made.plan.lines for p in line.phones}
     assert all(min(abs(t - s) for s in spoken) < 0.002 for t in wanted)
-    assert 'in French: "Bonjour à tous."' in seen[0].request.prompt + seen[1].request.prompt
+    assert any('in French: "Bonjour à tous."' in state.request.prompt for state in seen)
     assert [b.text for b in made.beats] == ["She stands up."] and made.beats[0].start_s == made.plan.lines[2].start_s
     assert any(b.text == "She stands up." for state in seen for b in state.request.beats)
 
@@ -160,7 +160,7 @@ def test_the_command_writes_words_and_refuses_before_loading(tmp_path: Path, mon
     run = CliRunner().invoke(app, ["generate", "--script", str(talk), "-o", str(output), *steps])
     assert run.exit_code == 0, run.output
     result = json.loads(run.stdout)
-    assert result["num_frames"] == programme().num_frames and result["num_windows"] == 2
+    assert result["num_frames"] == programme().num_frames and result["num_windows"] == 4
     for ending in (".srt", ".vtt"):
         cues = read_cues(output.with_suffix(ending).read_text("utf-8"))
         plan = programme().plan

@@ -8,9 +8,11 @@ import math
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from muybridge.engine.programme import windows_of
 from muybridge.engine.windows import OVERLAP_UNITS, owned_frames, plan_windows
 from muybridge.request import Request
-from muybridge.shapes import MAX_SECONDS, MIN_SECONDS, clock, sample_at_frame
+from muybridge.shapes import MAX_SECONDS, MIN_SECONDS, WINDOW_SECONDS, clock, sample_at_frame
+from muybridge.speech.pacing import Plan, PlannedLine
 
 SECONDS = st.integers(75, 25 * 600).map(lambda n: n / 25)
 ENDS = st.lists(st.floats(0, 600), max_size=60)
@@ -69,6 +71,15 @@ def test_cuts_follow_the_last_sentence_that_fits(seconds: float, ends: list[floa
         assert stop == (max(fitting) if fitting else latest)
         # A sentence that fits is heard whole before the cut.
         assert all(e * 25 <= 4 * stop + 1e-6 for e, u in zip(ends, units, strict=True) if u == stop)
+
+
+@given(SECONDS, ENDS)
+def test_a_size_with_short_windows_gets_them(seconds: float, ends: list[float]) -> None:
+    plan = Plan(tuple(PlannedLine("x", "en", "neutral", None, e, e, ()) for e in ends), seconds, seconds)
+    for size, longest in (("tiny", WINDOW_SECONDS["tiny"]), ("15b", MAX_SECONDS)):
+        windows = windows_of(seconds, plan, size)
+        assert windows == plan_windows(seconds, ends, max_seconds=longest)
+        assert all(MIN_SECONDS <= w.clock.seconds <= longest for w in windows)
 
 
 def test_a_programme_of_five_minutes() -> None:

@@ -97,7 +97,7 @@ def test_the_models_programme_is_watched_window_by_window(tmp_path: Path, monkey
         Run, "ask", lambda *a, _ask=Run.ask, **k: _ask(*a, **k).replace(num_inference_steps=1, size="64x64")
     )
     talk = programme.written(run, "de", 0)
-    assert len(talk.opening_T) == 500 and len(talk.person_NV) >= 20 and len(talk.seams_s) == 1
+    assert len(talk.opening_T) == 500 and len(talk.person_NV) >= 20 and len(talk.seams_s) == 4
     assert len(talk.waveform_S) == 20 * talk.rate
     assert talk.said and talk.said[-1][2] <= 19.8
 

@@ -267,7 +267,7 @@ def _velocity(prepared: Prepared, state: GenerationState) -> dict[str, Tensor]:
     audio_NC = prepared.audio_context_NC
     if audio_NC is None:
         audio_NC = state.latents["audio"][0].to(device)
-    passes = {}
+    passes, given = {}, state.conditions.frames if state.stage == "base" else state.conditions.large_frames
     for name in prepared.sampling.guidance.passes(timestep):
         packed = prepared.packed[name]
         clean_video, clean_audio = packed.video_NC[len(video_NC) :], packed.audio_NC[len(audio_NC) :]
@@ -276,7 +276,7 @@ def _velocity(prepared: Prepared, state: GenerationState) -> dict[str, Tensor]:
         found = tokens.unpatchify(video[: prepared.num_target], prepared.rows, prepared.cols)[None]
         heard, moments = audio[None, : len(audio_NC)], prepared.moments
         passes[name] = {
-            "video": velocity_of(found, video_BCTYX, sigma, moments.get("video", NO_MOMENTS), 1),
+            "video": velocity_of(found, video_BCTYX, sigma, moments.get("video", NO_MOMENTS), 1, given),
             "audio": velocity_of(heard, audio_NC[None], sigma, moments.get("audio", NO_MOMENTS), 2),
         }
     return guide(prepared.sampling.guidance, timestep, passes)

@@ -29,7 +29,7 @@ from muybridge.engine.meter import Progress
 from muybridge.engine.state import GenerationState
 from muybridge.engine.windows import plan_windows
 from muybridge.request import MAX_PROMPT_CHARS, Beat, Request, timed_beats
-from muybridge.shapes import FPS, STRIDE_T, PixelSize, Window, sample_at_frame
+from muybridge.shapes import FPS, MAX_SECONDS, STRIDE_T, WINDOW_SECONDS, PixelSize, Window, sample_at_frame
 from muybridge.speech.script import NAME_OF, parse_script
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def generate_programme(
     script = parse_script(request.prompt, request.language)
     # Spans in the prompt are on the programme's clock: they become beats, and each window gets its own.
     request, beats = request.replace(prompt=script.scene or request.prompt), (*script.beats, *beats)
-    windows = windows_of(seconds, plan)
+    windows = windows_of(seconds, plan, engine.parts.size)
     carried: Carried | None = None
     anchor: Anchor | None = None
     for index, window in enumerate(windows):
@@ -115,9 +115,10 @@ def generate_programme(
     return windows
 
 
-def windows_of(seconds: float, plan: Plan | None = None) -> tuple[Window, ...]:
-    """The windows that a programme of a plan is made in: cut where lines end."""
-    return plan_windows(seconds, () if plan is None else tuple(line.end_s for line in plan.lines))
+def windows_of(seconds: float, plan: Plan | None, size: str) -> tuple[Window, ...]:
+    """The windows in which a model size makes a programme of a plan: cut where lines end."""
+    ends_s = () if plan is None else tuple(line.end_s for line in plan.lines)
+    return plan_windows(seconds, ends_s, max_seconds=WINDOW_SECONDS.get(size, MAX_SECONDS))
 
 
 def _request_of(request: Request, window: Window, beats: Sequence[Beat], plan: Plan | None) -> Request:

@@ -54,10 +54,9 @@ class Programme:
         """Delivered frames."""
         return round(self.seconds * FPS)
 
-    @property
-    def seams_s(self) -> tuple[float, ...]:
-        """Where one window hands over to the next; the file names them, so that they can be tested."""
-        owned = owned_frames(windows_of(self.seconds, self.plan))
+    def seams_s(self, size: str) -> tuple[float, ...]:
+        """Where one window of a model size hands over to the next; the file names them, so that they can be tested."""
+        owned = owned_frames(windows_of(self.seconds, self.plan, size))
         return tuple(frames.stop / FPS for frames in owned[:-1])
 
 
@@ -88,7 +87,7 @@ def make_file(
     checkpoints = WindowFiles(folder, _identity(programme, weights))
     num_resumed = checkpoints.num_done
     file = GrowingFile(output, keep=checkpoints.was_there)
-    sink = _Sink(file, programme, sound_rate(engine.parts, programme.request))
+    sink = _Sink(file, programme, sound_rate(engine.parts, programme.request), programme.seams_s(engine.parts.size))
     try:
         windows = generate_programme(
             engine,
@@ -203,7 +202,9 @@ class GrowingFile:
 class _Sink:
     """Frames and sound to the encoder a second at a time; keeps a few stills for the contact sheet."""
 
-    def __init__(self, file: GrowingFile, programme: Programme, sample_rate: int) -> None:
+    def __init__(
+        self, file: GrowingFile, programme: Programme, sample_rate: int, seams_s: tuple[float, ...]
+    ) -> None:
         self.sample_rate = None if programme.request.audio_mode is AudioMode.NONE else sample_rate
         # One thread: the bytes must not depend on the machine's number of cores. `write` is all that the muxer calls.
         self._writer = media.ClipWriter(
@@ -211,7 +212,7 @@ class _Sink:
             sample_rate=self.sample_rate,
             fragmented=True,
             threads=1,
-            metadata={"seams": ",".join(f"{s:g}" for s in programme.seams_s)} if programme.seams_s else None,
+            metadata={"seams": ",".join(f"{s:g}" for s in seams_s)} if seams_s else None,
         )
         self._wanted = set(_moments(programme.num_frames))
         self.kept: dict[int, Frames] = {}
@@ -260,7 +261,7 @@ def _identity(programme: Programme, weights: str) -> str:
     paths += [r.image for r in programme.request.references]
     return json.dumps(
         {
-            "format": 2,  # 1 had no anchor
+            "format": 3,  # 1 had no anchor, 2 windows of 15 s for all sizes
             "weights": weights,
             "request": request,
             "media": [hashlib.sha256(p.read_bytes()).hexdigest() for p in paths if p is not None],

@@ -12,7 +12,7 @@ from torch import nn
 from muybridge.config import ModelConfig, Precision
 from muybridge.engine import precision
 from muybridge.engine.components import Components
-from muybridge.flow.scaling import NO_MOMENTS, Moments, from_noise
+from muybridge.flow.scaling import NO_MOMENTS, Moments, from_noise, video_moments
 from muybridge.model.phrase_encoder import PhraseEncoder
 from muybridge.model.tiny_video_codec import load_video_codec
 from muybridge.model.weights import load_into, load_transformer
@@ -43,7 +43,7 @@ def load_tiny(folder: Path, device: torch.device, asked: Precision = "auto") -> 
         device=device,
         aligned_corners=False,
         enlarges_pixels=True,
-        moments={"video": from_noise(base.config.video_moments), "audio": from_noise(base.config.audio_moments)},
+        moments={"video": video_moments(base.config), "audio": from_noise(base.config.audio_moments)},
         upscaler_moments=NO_MOMENTS if upscaler is None else upscaler_moments(upscaler.config),
     )
 

@@ -13,34 +13,62 @@ E[v^2] = n^2 + r, E[v x_t] = sigma E[v^2] - p, and E[x_t^2] = m - 2 sigma p + si
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from muybridge.config import ModelConfig
+from muybridge.flow.continuity import LEAST_SIGMA, NO_CONTINUITY, Continuity, guess
+
 
 class Moments(NamedTuple):
-    """Mean squares of a stream's channels: of the latent, of the rest, and their mean product; `noise` of the start."""
+    """Mean squares of a stream's channels: of the latent, of the rest, and their mean product; `noise` of the start.
+
+    With `continuity` (of starts at noise alone) the guess is linear over time, too (flow/continuity.py).
+    """
 
     latent_C: Sequence[float] = ()
     rest_C: Sequence[float] = ()
     product_C: Sequence[float] = ()
     noise: float = 1.0
+    continuity: Continuity = NO_CONTINUITY
 
 
 NO_MOMENTS = Moments()
 
 
-def from_noise(latent_C: Sequence[float]) -> Moments:
+def from_noise(latent_C: Sequence[float], continuity: Continuity = NO_CONTINUITY) -> Moments:
     """The moments of a stream that starts at noise alone."""
-    return Moments(latent_C, latent_C, latent_C)
+    return Moments(latent_C, latent_C, latent_C, continuity=continuity)
 
 
-def velocity_of(answer: Tensor, x_t: Tensor, sigma: float, moments: Moments, dim: int) -> Tensor:
-    """Velocity, shaped like `x_t`, of a network's `answer`; channels along `dim`; no moments: the answer is it."""
+def video_moments(config: ModelConfig) -> Moments:
+    """Those of the picture of a base of this shape."""
+    continuity = Continuity(config.video_lasting, config.video_fading, config.video_fading_units)
+    return from_noise(config.video_moments, continuity)
+
+
+def velocity_of(
+    answer: Tensor, x_t: Tensor, sigma: float, moments: Moments, dim: int, known: Collection[int] = ()
+) -> Tensor:
+    """Velocity, shaped like `x_t`, of a network's `answer`; channels along `dim`; no moments: the answer is it.
+
+    Time is the dimension after the channels; `known` are the numbers of the latents that are there already, whose
+    velocity is nobody's.
+    """
     if not moments.latent_C:
         return answer
+    if moments.continuity.lasting_C and x_t.shape[dim + 1] > 1:
+        is_known = tuple(k in known for k in range(x_t.shape[dim + 1]))
+        gains_CTT, spread_CT = guess(tuple(moments.latent_C), moments.continuity, sigma, is_known)
+        x_CT = x_t.movedim((dim, dim + 1), (0, 1))
+        with torch.autocast(x_t.device.type, enabled=False):  # bf16 would take the fine detail of a known latent
+            x_0 = torch.einsum("cts,cs...->ct...", gains_CTT.to(x_t.device, x_t.dtype), x_CT)
+        unit = spread_CT.to(x_t.device, x_t.dtype).reshape(*spread_CT.shape, *[1] * (x_t.ndim - 2))
+        velocity = (x_CT - x_0 + unit * answer.movedim((dim, dim + 1), (0, 1))) / max(sigma, LEAST_SIGMA)
+        return velocity.movedim((0, 1), (dim, dim + 1))
     shape = [1] * x_t.ndim
     shape[dim] = len(moments.latent_C)
     latent, rest, product = (

@@ -16,8 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from muybridge.config import TINY, ModelConfig
+from muybridge.engine.windows import OVERLAP_UNITS
 from muybridge.flow.objective import interpolate, sample_sigma, velocity_target
-from muybridge.flow.scaling import from_noise, velocity_of
+from muybridge.flow.continuity import NO_CONTINUITY, correlation, fit
+from muybridge.flow.scaling import from_noise, velocity_of, video_moments
 from muybridge.model import tokens
 from muybridge.model.phrase_encoder import LookedUp, PhraseEncoder, TextPieces, take_apart
 from muybridge.model.tiny_video_codec import TinyVideoCodec, load_video_codec
@@ -34,6 +36,8 @@ from muybridge.train.trainer import Losses, Recipe
 
 TASKS = {"t2v": 0.4, "i2v": 0.3, "r2v": 0.4, "edit": 0.4, "a2v": 0.1}
 DROP_TEXT, DROP_SPEECH, DROP_REFERENCE = 0.1, 0.1, 0.1
+TAKEN_OVER = OVERLAP_UNITS + 1  # latents that a window of a programme begins with
+GOES_ON = 0.4  # of what has its first latent given: so many begin as such a window
 HELD_OUT_STEP = 10**9  # batches from here on are for previews and validation only
 
 
@@ -60,6 +64,7 @@ def recipe(
     drop_words: float = 0.0,
     quiet_stills: int = 0,
     scaled: bool = True,
+    continued: bool = True,
     closest: float = 0.0,
     num_given: int = 0,
     given: str = "",
@@ -76,7 +81,7 @@ def recipe(
     With `codec`, a latent channel weighs by what it moves in the picture.
     `given_weight` (0: as `still_weight`) multiplies stills that have references or a source to use.
     `lip_weight`: that of errors in what lips do (`lip_loss`), of clips that were drawn with a mouth at rest, too.
-    `scaled`: the network answers as flow/scaling.py says. `start` is the folder of an earlier run's export to begin
+    `scaled`: the network answers as flow/scaling.py says, and with `continued` as flow/continuity.py says. `start` is the folder of an earlier run's export to begin
     with. Matrices inside of the blocks are trained by Muon with `muon`, at `inner_rate` times the learning rate.
     `compiled`: the layers are fused first, a minute or two (train/compiled.py).
     """
@@ -96,11 +101,11 @@ def recipe(
 
     def build() -> dict[str, nn.Module]:
         if not start:
-            shape = with_moments(config, mixed.caches) if scaled else config
+            shape = with_moments(config, mixed.caches, continued) if scaled else config
             return {"base": Transformer(shape).initialise(), "text": PhraseEncoder()}
         base, text = load_export(Path(start))
         shape = replace(base.config, distilled=False)  # trained further, it is guided again
-        base.config = with_moments(shape, mixed.caches) if scaled else shape
+        base.config = with_moments(shape, mixed.caches, continued) if scaled else shape
         return {"base": base.train().requires_grad_(True), "text": text.requires_grad_(True)}
 
     def batch(step: int, device: torch.device) -> list[tuple[Item, Task]]:
@@ -158,9 +163,19 @@ def channel_weights(codec: TinyVideoCodec) -> Tensor:
     return weight_C / weight_C.mean()
 
 
-def with_moments(config: ModelConfig, caches: Sequence[LatentCache], most: int = 512) -> ModelConfig:
-    """The shape with the mean squares of the latents' channels over the first items (flow/scaling.py)."""
+def with_moments(
+    config: ModelConfig, caches: Sequence[LatentCache], continued: bool = False, most: int = 512
+) -> ModelConfig:
+    """The shape with the mean squares of the latents' channels over the first items (flow/scaling.py).
+
+    `continued`: with what they share over time, where there are clips (flow/continuity.py).
+    """
     items = [cache.item(k) for cache in caches for k in range(min(most, len(cache)))]
+    clips = [item.video for item in items if item.video.shape[1] > 1] if continued else []
+    found = fit(correlation(clips)) if clips else NO_CONTINUITY
+    config = replace(
+        config, video_lasting=found.lasting_C, video_fading=found.fading_C, video_fading_units=found.units_C
+    )
     video = torch.stack([i.video.square().mean((1, 2, 3)) for i in items]).mean(0)
     audio = torch.cat([i.audio for i in items]).square().mean(0)
     return replace(config, video_moments=tuple(video.tolist()), audio_moments=tuple(audio.tolist()))
@@ -177,10 +192,11 @@ def draw_task(
     names = sorted(able)
     weights = torch.tensor([TASKS[n] for n in names])
     name = names[int(torch.multinomial(weights, 1, generator=generator))]
-    chances = torch.rand(4, generator=generator).tolist()
+    chances = torch.rand(5, generator=generator).tolist()
     kinds = (("text", DROP_TEXT), ("speech", DROP_SPEECH), ("reference", DROP_REFERENCE), ("words", drop_words))
-    drops = frozenset(kind for chance, (kind, limit) in zip(chances, kinds, strict=True) if chance < limit)
-    return Task(name, sigma, drops)
+    drops = frozenset(kind for chance, (kind, limit) in zip(chances, kinds, strict=False) if chance < limit)
+    goes_on = chances[4] < GOES_ON and item.video.shape[1] > 2 * TAKEN_OVER
+    return Task(name, sigma, drops, TAKEN_OVER if goes_on else 1)
 
 
 def scene_of(item: Item, task: Task) -> TextPieces:
@@ -238,13 +254,14 @@ def velocities(
     video_NC, audio_NC = base(packed)
     video_parts = video_NC.split([c[0] for c in packed.layout.counts])
     audio_parts = audio_NC.split([c[1] for c in packed.layout.counts])
-    out = []
+    out, seen = [], video_moments(base.config)
     for (item, task), x, video, audio in zip(pairs, noisy, video_parts, audio_parts, strict=True):
         _, frames, rows, cols = item.video.shape
         answer = unpatchify(video[: frames * (rows // 2) * (cols // 2)], rows, cols)
+        known = range(task.num_given)
         out.append(
             (
-                velocity_of(answer, x[0], task.sigma, from_noise(base.config.video_moments), 0),
+                velocity_of(answer, x[0], task.sigma, seen, 0, known),
                 velocity_of(audio[: len(item.audio)], x[1], task.sigma, from_noise(base.config.audio_moments), 1),
             )
         )
@@ -264,9 +281,10 @@ def noised(
 
 
 def keep_clean(item: Item, task: Task, video: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
-    """What the task gives is put back: the first latent, or the voice."""
-    if task.name == "i2v":
-        video = torch.cat([item.video[:, :1], video[:, 1:]], 1)
+    """What the task gives is put back: the first latents, with their sound where they are several, or the voice."""
+    given, heard = task.num_given, task.num_heard
+    video = torch.cat([item.video[:, :given], video[:, given:]], 1)
+    audio = torch.cat([item.audio[:heard], audio[heard:]])
     return video, item.audio if task.name == "a2v" else audio
 
 

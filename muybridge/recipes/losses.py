@@ -13,7 +13,7 @@ from torch import Tensor
 
 from muybridge.flow.objective import flow_matching_loss
 from muybridge.model.tokens import patchify
-from muybridge.shapes import PATCH
+from muybridge.shapes import PATCH, STRIDE_T
 from muybridge.train.items import Item
 from muybridge.train.trainer import Losses
 
@@ -22,11 +22,26 @@ EDITED_WEIGHT = 4.0  # of a token that an edit changes, beside one: most of a pi
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """What one item of a batch is trained on: its task, its noise level and what is left out."""
+    """What one item of a batch is trained on: its task, its noise level and what is left out.
+
+    An i2v has `num_known` latents given: the first one, or as many as a programme's window takes over from the one before,
+    with their sound.
+    """
 
     name: str
     sigma: float
     drops: frozenset[str]
+    num_known: int = 1
+
+    @property
+    def num_given(self) -> int:
+        """How many of the first latents are given."""
+        return self.num_known if self.name == "i2v" else 0
+
+    @property
+    def num_heard(self) -> int:
+        """How many of the first audio latents are given."""
+        return STRIDE_T * (self.num_given - 1) + 1 if self.num_given > 1 else 0
 
 
 Pairs = list[tuple[Item, Task]]
@@ -70,14 +85,16 @@ def loss_weights(item: Item, task: Task, weigh: Weighing) -> tuple[Tensor, Tenso
     weight = 1 + weigh.mouth * item.mouth_TYX
     if task.name == "edit" and item.edited_TYX is not None:
         weight = weight + EDITED_WEIGHT * item.edited_TYX
-    if task.name == "i2v":
-        weight = torch.cat([torch.zeros_like(weight[:1]), weight[1:]])
+    given = task.num_given
+    weight = torch.cat([torch.zeros_like(weight[:given]), weight[given:]])
     video = weight.repeat_interleave(2, 1).repeat_interleave(2, 2).expand_as(item.video)
     if item.video.shape[1] == 1:
         video = video * (weigh.given if task.name in ("r2v", "edit") else weigh.still)
     if weigh.channels_C is not None:
         video = video * weigh.channels_C.to(video.device)[:, None, None, None]
-    return video, torch.full_like(item.audio, 0.0 if task.name == "a2v" else 1.0)
+    audio = torch.full_like(item.audio, 0.0 if task.name == "a2v" else 1.0)
+    audio[: task.num_heard] = 0.0
+    return video, audio
 
 
 LIPS_FROM = 1.0  # root mean square of what is a motion, in a latent's units; coding alone makes a tenth of it
@@ -87,7 +104,7 @@ def lip_loss(pairs: Pairs, predicted: Velocities, wanted: Velocities) -> Tensor 
     """Mean squared error along the directions in which lips move a token's latent; None where no item has any.
 
     Head, light and camera move a mouth's tokens more than its lips do, and the plain error is made of them. Strong
-    directions weigh one, those near `LIPS_FROM` a half; a first latent that is given weighs nothing.
+    directions weigh one, those near `LIPS_FROM` a half; latents that are given weigh nothing.
     """
     errors, weights = [], []
     for (item, task), made, true in zip(pairs, predicted, wanted, strict=True):
@@ -97,7 +114,7 @@ def lip_loss(pairs: Pairs, predicted: Velocities, wanted: Velocities) -> Tensor 
         ways_KND = patchify(item.lips_KCYX.transpose(0, 1)).unflatten(0, (-1, num_tokens))
         length_KN = ways_KND.norm(dim=2)
         unit_KND = ways_KND / length_KN.clamp(min=1e-6)[..., None]
-        error_TND = patchify(made[0] - true[0]).unflatten(0, (-1, num_tokens))[task.name == "i2v" :]
+        error_TND = patchify(made[0] - true[0]).unflatten(0, (-1, num_tokens))[task.num_given :]
         along_TKN = torch.einsum("tnd,knd->tkn", error_TND, unit_KND)
         square_KN = length_KN.square()
         weight_KN = square_KN / (square_KN + LIPS_FROM**2)

@@ -166,7 +166,7 @@ def written(run: Run, language: str, number: int) -> Talk:
         np.concatenate(watch.sounds),
         run.engine.parts.audio_codec.sample_rate,
         tuple((line.text, line.start_s, line.end_s) for line in plan.lines),
-        Programme(request, SECONDS, plan).seams_s,
+        Programme(request, SECONDS, plan).seams_s(run.engine.parts.size),
     )
 
 

@@ -1,0 +1,81 @@
+"""The guess over time is the least-squares one, keeps what is known, and is the old guess for one latent."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from muybridge.flow.continuity import Continuity, correlation, fit, guess
+from muybridge.flow.scaling import from_noise, velocity_of
+
+SQUARES = (9.0, 0.4)
+CONTINUITY = Continuity((0.7, 0.3), (0.25, 0.5), (8.0, 2.0))
+MOMENTS = from_noise(SQUARES, CONTINUITY)
+
+
+def drawn(count: int, length: int) -> torch.Tensor:
+    """[C, T, count] of the process that CONTINUITY describes."""
+    apart = (torch.arange(length)[:, None] - torch.arange(length)).abs().double()
+    rows = []
+    for square, lasting, fading, units in zip(SQUARES, *CONTINUITY, strict=True):
+        own = (1 - lasting - fading) * torch.eye(length, dtype=torch.float64)
+        factor = torch.linalg.cholesky(square * (lasting + fading * torch.exp(-apart / units) + own))
+        rows.append(factor @ torch.randn(length, count, dtype=torch.float64))
+    return torch.stack(rows)
+
+
+@pytest.mark.parametrize("known", [(), (0,), (0, 1, 5)])
+@pytest.mark.parametrize("sigma", [0.1, 0.6, 0.95])
+def test_the_guess_is_that_of_least_squares_and_its_error_is_the_spread(sigma: float, known: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    x_0 = drawn(200_000, 6)
+    level = torch.tensor([0.0 if k in known else sigma for k in range(6)], dtype=torch.float64)[:, None]
+    x_t = (1 - level) * x_0 + level * torch.randn_like(x_0)
+    gains, spread = guess(SQUARES, CONTINUITY, sigma, tuple(k in known for k in range(6)))
+    error = gains @ x_t - x_0
+    assert torch.allclose(error.square().mean(-1).sqrt(), spread, rtol=0.02, atol=1e-4)
+    # Nothing linear is left to learn: the error goes with no latent that is seen.
+    seen = x_t / x_t.std(-1, keepdim=True)
+    assert float((error @ seen.transpose(1, 2) / 200_000).abs().max()) < 0.01 * SQUARES[0] ** 0.5
+
+
+def test_silence_keeps_a_known_picture_and_repeats_it() -> None:
+    still = Continuity((0.995,), (0.0,), (1.0,))
+    x_t = torch.randn(1, 8, 4, 6)
+    velocity = velocity_of(torch.zeros_like(x_t), x_t, 1.0, from_noise((1.0,), still), 0, (0,))
+    x_0 = x_t - velocity
+    assert torch.allclose(x_0[:, 0], x_t[:, 0], atol=1e-4)
+    assert torch.allclose(x_0[:, 1:], 0.995 * x_t[:, :1].expand(-1, 7, -1, -1), atol=1e-4)
+
+
+@given(sigma=st.floats(0.05, 1.0), first=st.booleans(), seed=st.integers(0, 99))
+def test_every_velocity_can_be_answered(sigma: float, first: bool, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    x_t, v = (torch.randn(1, 2, 5, 2, 2, generator=generator) for _ in range(2))
+    known = (0,) if first else ()
+    guessed = velocity_of(torch.zeros_like(x_t), x_t, sigma, MOMENTS, 1, known)
+    unit = velocity_of(torch.ones_like(x_t), x_t, sigma, MOMENTS, 1, known) - guessed
+    made = velocity_of((v - guessed) / unit, x_t, sigma, MOMENTS, 1, known)
+    assert torch.allclose(made[:, :, first:], v[:, :, first:], atol=1e-3)
+
+
+@given(sigma=st.floats(0.01, 1.0))
+def test_one_latent_has_the_guess_of_its_channel_alone(sigma: float) -> None:
+    x_t, answer = torch.randn(2, 1, 3, 3), torch.randn(2, 1, 3, 3)
+    alone = velocity_of(answer, x_t, sigma, from_noise(SQUARES), 0)
+    assert torch.equal(velocity_of(answer, x_t, sigma, MOMENTS, 0), alone)
+    # And the guess over time, were it asked, would say the same.
+    gains, spread = guess(SQUARES, CONTINUITY, sigma, (False,))
+    over_time = (x_t - gains.float()[:, :, 0, None, None] * x_t + spread.float()[:, :, None, None] * answer) / sigma
+    assert torch.allclose(over_time, alone, atol=2e-3)
+
+
+def test_what_latents_share_is_found_again() -> None:
+    torch.manual_seed(1)
+    clips = [x.reshape(2, 40, 50, 40) for x in (drawn(2000, 40) for _ in range(10))]
+    found = fit(correlation(clips))
+    for wanted, got in zip(zip(*CONTINUITY, strict=True), zip(*found, strict=True), strict=True):
+        assert got[0] == pytest.approx(wanted[0], abs=0.06)
+        assert got[0] + got[1] == pytest.approx(wanted[0] + wanted[1], abs=0.06)
