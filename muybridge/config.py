@@ -43,6 +43,7 @@ class ModelConfig:
     video_lasting: tuple[float, ...] = ()  # how much each latent channel shares over time: flow/continuity.py
     video_fading: tuple[float, ...] = ()
     video_fading_units: tuple[float, ...] = ()
+    video_kept: tuple[float, ...] = ()  # and with the source of an edit
     rest_moments: tuple[float, ...] = ()  # of an upscaler: mean square of what the enlarged picture lacks
     rest_products: tuple[float, ...] = ()  # and its mean product with the latent
     start_noise: float = 1.0  # how strong the noise of its start is

@@ -27,8 +27,8 @@ BASE_AREA = 448 * 256  # pixels of the base stage, at any aspect ratio
 BASE_AREAS = {"tiny": 224 * 128, "tiny-base": 224 * 128}
 # Pixels up to which a size's upscaler was trained; larger pictures are interpolated from it.
 UPSCALE_AREAS = {"tiny": 448 * 256, "tiny-base": 448 * 256}
-# Longest window of a long programme, of sizes that draw lips best in clips as short as those they were trained on. Twice
-# the shortest clip less an overlap must fit in it, or some lengths could not be cut.
+# Longest window of a long programme, of sizes that draw lips best in clips as short as those they were trained on.
+# Twice the shortest clip less an overlap must fit in it, or some lengths could not be cut.
 WINDOW_SECONDS = {"tiny": 5.6, "tiny-base": 5.6}
 
 SMALL_UPSCALE_AREA = 1024 * 576  # pixels up to which the open 15B upscales with full attention

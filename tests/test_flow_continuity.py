@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muybridge.flow.continuity import Continuity, correlation, fit, guess
+from muybridge.flow.continuity import Continuity, correlation, fit, guess, likeness
 from muybridge.flow.scaling import from_noise, velocity_of
 
 SQUARES = (9.0, 0.4)
@@ -19,7 +19,7 @@ def drawn(count: int, length: int) -> torch.Tensor:
     """[C, T, count] of the process that CONTINUITY describes."""
     apart = (torch.arange(length)[:, None] - torch.arange(length)).abs().double()
     rows = []
-    for square, lasting, fading, units in zip(SQUARES, *CONTINUITY, strict=True):
+    for square, lasting, fading, units in zip(SQUARES, *CONTINUITY[:3], strict=True):
         own = (1 - lasting - fading) * torch.eye(length, dtype=torch.float64)
         factor = torch.linalg.cholesky(square * (lasting + fading * torch.exp(-apart / units) + own))
         rows.append(factor @ torch.randn(length, count, dtype=torch.float64))
@@ -76,6 +76,25 @@ def test_what_latents_share_is_found_again() -> None:
     torch.manual_seed(1)
     clips = [x.reshape(2, 40, 50, 40) for x in (drawn(2000, 40) for _ in range(10))]
     found = fit(correlation(clips))
-    for wanted, got in zip(zip(*CONTINUITY, strict=True), zip(*found, strict=True), strict=True):
+    for wanted, got in zip(zip(*CONTINUITY[:3], strict=True), zip(*found[:3], strict=True), strict=True):
         assert got[0] == pytest.approx(wanted[0], abs=0.06)
         assert got[0] + got[1] == pytest.approx(wanted[0] + wanted[1], abs=0.06)
+
+
+@pytest.mark.parametrize("length", [1, 4])
+def test_the_source_of_an_edit_is_used_as_far_as_edits_keep_it(length: int) -> None:
+    torch.manual_seed(2)
+    kept, sigma = (0.9, 0.5), 0.8
+    source, other = drawn(200_000, length), drawn(200_000, length)
+    x_0 = torch.stack([k * s + (1 - k**2) ** 0.5 * o for k, s, o in zip(kept, source, other, strict=True)])
+    x_t = (1 - sigma) * x_0 + sigma * torch.randn_like(x_0)
+    pairs = [(x_0[..., None], source[..., None])]
+    found = likeness(pairs)
+    assert found == pytest.approx(kept, abs=0.02)
+    continuity = CONTINUITY._replace(kept_C=kept)
+    gains, spread = guess(SQUARES, continuity, sigma, (False,) * length, True)
+    error = gains @ torch.cat([x_t, source], 1) - x_0
+    assert torch.allclose(error.square().mean(-1).sqrt(), spread, rtol=0.02)
+    moments = from_noise(SQUARES, continuity)
+    silent = velocity_of(torch.zeros_like(x_t), x_t, sigma, moments, 0, (), source)
+    assert torch.allclose(x_t - sigma * silent - x_0, error, atol=1e-4)

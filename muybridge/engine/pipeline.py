@@ -267,7 +267,9 @@ def _velocity(prepared: Prepared, state: GenerationState) -> dict[str, Tensor]:
     audio_NC = prepared.audio_context_NC
     if audio_NC is None:
         audio_NC = state.latents["audio"][0].to(device)
-    passes, given = {}, state.conditions.frames if state.stage == "base" else state.conditions.large_frames
+    is_base, known = state.stage == "base", state.conditions
+    passes, given = {}, known.frames if is_base else known.large_frames
+    source = known.source_BCTYX.to(device) if is_base and known.source_BCTYX is not None else None
     for name in prepared.sampling.guidance.passes(timestep):
         packed = prepared.packed[name]
         clean_video, clean_audio = packed.video_NC[len(video_NC) :], packed.audio_NC[len(audio_NC) :]
@@ -276,7 +278,7 @@ def _velocity(prepared: Prepared, state: GenerationState) -> dict[str, Tensor]:
         found = tokens.unpatchify(video[: prepared.num_target], prepared.rows, prepared.cols)[None]
         heard, moments = audio[None, : len(audio_NC)], prepared.moments
         passes[name] = {
-            "video": velocity_of(found, video_BCTYX, sigma, moments.get("video", NO_MOMENTS), 1, given),
+            "video": velocity_of(found, video_BCTYX, sigma, moments.get("video", NO_MOMENTS), 1, given, source),
             "audio": velocity_of(heard, audio_NC[None], sigma, moments.get("audio", NO_MOMENTS), 2),
         }
     return guide(prepared.sampling.guidance, timestep, passes)

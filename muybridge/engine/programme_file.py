@@ -202,9 +202,7 @@ class GrowingFile:
 class _Sink:
     """Frames and sound to the encoder a second at a time; keeps a few stills for the contact sheet."""
 
-    def __init__(
-        self, file: GrowingFile, programme: Programme, sample_rate: int, seams_s: tuple[float, ...]
-    ) -> None:
+    def __init__(self, file: GrowingFile, programme: Programme, sample_rate: int, seams_s: tuple[float, ...]) -> None:
         self.sample_rate = None if programme.request.audio_mode is AudioMode.NONE else sample_rate
         # One thread: the bytes must not depend on the machine's number of cores. `write` is all that the muxer calls.
         self._writer = media.ClipWriter(

@@ -1,8 +1,8 @@
 """Long programmes in windows on absolute time: where they start, what they share, never a rounded length.
 
-A window is at most 15 s, or what suits the size (shapes.py). It starts on a clock unit of the programme and repeats `overlap_units` latents of the window
-before, carried over in latent space. Cuts prefer the ends of sentences. Frame n of the programme starts at sample
-n * rate / 25 whichever window made it.
+A window is at most 15 s, or what suits the size (shapes.py). It starts on a clock unit of the programme and repeats
+`overlap_units` latents of the window before, carried over in latent space. Cuts prefer the ends of sentences. Frame n
+of the programme starts at sample n * rate / 25 whichever window made it.
 """
 
 from __future__ import annotations

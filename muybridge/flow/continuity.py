@@ -2,10 +2,13 @@
 
 A channel of one place of the picture is taken for a Gaussian process over the clip's latents: its covariance k latents
 apart is m (lasting + fading exp(-k / units)), and m for a latent with itself; what is left over is its own affair. Of
-x_t = (1 - sigma) x_0 + sigma e, with latents that are known as they are among them, the best guess of x_0 is then
-K A (A K A + S)^-1 x_t, A = diag(1 - sigma), S = diag(sigma^2), sigma 0 where a latent is known (Rasmussen and Williams
+x_t = (1 - sigma) x_0 + sigma e, with latents that are known as they are among them, the best guess of x_0 is then K A
+(A K A + S)^-1 x_t, A = diag(1 - sigma), S = diag(sigma^2), sigma 0 where a latent is known (Rasmussen and Williams
 2006, section 2.2). A network that answers with what is missing from it need not carry a still picture through its
 narrow trunk from latent to latent. One latent alone gives the guess of flow/scaling.py.
+
+The source of an edit is known, too: its latents go with those of the result as these go with each other, times the
+share of a channel's square that edits keep.
 
 Letters: C channels, D distances in latents, T latents.
 """
@@ -25,11 +28,12 @@ LEAST_SIGMA = 1e-3
 
 
 class Continuity(NamedTuple):
-    """Of each channel: the share of its square that lasts, the share that fades, and in how many latents."""
+    """Of each channel: the share of its square that lasts, the one that fades, in how many latents, what edits keep."""
 
-    lasting_C: Sequence[float] = ()
-    fading_C: Sequence[float] = ()
-    units_C: Sequence[float] = ()
+    lasting_C: tuple[float, ...] = ()
+    fading_C: tuple[float, ...] = ()
+    units_C: tuple[float, ...] = ()
+    kept_C: tuple[float, ...] = ()
 
 
 NO_CONTINUITY = Continuity()
@@ -62,23 +66,43 @@ def fit(correlation_CD: Tensor) -> Continuity:
             found.append((error, float(shares[0]), float(shares[1]), units))
         chosen.append(min(found)[1:])
     lasting, fading, units_C = zip(*chosen, strict=True)
-    return Continuity(lasting, fading, units_C)
+    return Continuity(lasting, fading, units_C, (0.0,) * len(units_C))
+
+
+def likeness(pairs: Sequence[tuple[Tensor, Tensor]]) -> tuple[float, ...]:
+    """Of each channel, the mean product of edits and their sources [C, T, Y, X] over the mean square, 0 to MOST."""
+    products = torch.stack([(a * b).mean((1, 2, 3)) for a, b in pairs]).mean(0)
+    squares = torch.stack([(a.square() + b.square()).mean((1, 2, 3)) / 2 for a, b in pairs]).mean(0)
+    kept: list[float] = (products / squares.clamp(min=1e-12)).clamp(0, MOST).tolist()
+    return tuple(kept)
 
 
 @lru_cache(maxsize=4)
 def guess(
-    squares_C: tuple[float, ...], continuity: Continuity, sigma: float, known: tuple[bool, ...]
+    squares_C: tuple[float, ...],
+    continuity: Continuity,
+    sigma: float,
+    known: tuple[bool, ...],
+    has_source: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """(gains [C, T, T], spread [C, T]), float64: x_0 is gains x_t, give or take `spread` (0 where it is known)."""
+    """(gains [C, T, T], spread [C, T]), float64: x_0 is gains x_t, give or take `spread` (0 where it is known).
+
+    With a source the gains are [C, T, 2T]: of x_t and then of the source.
+    """
     square = torch.tensor(squares_C, dtype=torch.float64)[:, None, None]
-    lasting, fading, units = (torch.tensor(v, dtype=torch.float64)[:, None, None] for v in continuity)
+    lasting, fading, units = (torch.tensor(v, dtype=torch.float64)[:, None, None] for v in continuity[:3])
     count = len(known)
     apart = (torch.arange(count)[:, None] - torch.arange(count)).abs().double()
     own = (1 - lasting - fading) * torch.eye(count, dtype=torch.float64)
     covariance_CTT = square * (lasting + fading * torch.exp(-apart / units) + own)
-    level_T = torch.tensor([0.0 if k else max(sigma, LEAST_SIGMA) for k in known], dtype=torch.float64)
+    levels = [0.0 if k else max(sigma, LEAST_SIGMA) for k in known]
+    if has_source:
+        kept = torch.tensor(continuity.kept_C, dtype=torch.float64)[:, None, None] * covariance_CTT
+        rows = (torch.cat([covariance_CTT, kept], 2), torch.cat([kept, covariance_CTT], 2))
+        covariance_CTT, levels = torch.cat(rows, 1), levels + [0.0] * count
+    level_T = torch.tensor(levels, dtype=torch.float64)
     seen_CTT = (1 - level_T)[:, None] * covariance_CTT
     noise_T = level_T.square() + 1e-9  # a channel that is never anything is not singular among known latents
     gains_CTT = torch.linalg.solve(seen_CTT * (1 - level_T) + torch.diag(noise_T), seen_CTT).transpose(1, 2)
     left_CT = covariance_CTT.diagonal(dim1=1, dim2=2) - (gains_CTT * seen_CTT.transpose(1, 2)).sum(-1)
-    return gains_CTT, left_CT.clamp(min=0).sqrt()
+    return gains_CTT[:, :count], left_CT[:, :count].clamp(min=0).sqrt()

@@ -46,26 +46,33 @@ def from_noise(latent_C: Sequence[float], continuity: Continuity = NO_CONTINUITY
 
 def video_moments(config: ModelConfig) -> Moments:
     """Those of the picture of a base of this shape."""
-    continuity = Continuity(config.video_lasting, config.video_fading, config.video_fading_units)
+    continuity = Continuity(config.video_lasting, config.video_fading, config.video_fading_units, config.video_kept)
     return from_noise(config.video_moments, continuity)
 
 
 def velocity_of(
-    answer: Tensor, x_t: Tensor, sigma: float, moments: Moments, dim: int, known: Collection[int] = ()
+    answer: Tensor,
+    x_t: Tensor,
+    sigma: float,
+    moments: Moments,
+    dim: int,
+    known: Collection[int] = (),
+    source: Tensor | None = None,
 ) -> Tensor:
     """Velocity, shaped like `x_t`, of a network's `answer`; channels along `dim`; no moments: the answer is it.
 
     Time is the dimension after the channels; `known` are the numbers of the latents that are there already, whose
-    velocity is nobody's.
+    velocity is nobody's. `source`: what `x_t` will be an edit of, in its shape.
     """
     if not moments.latent_C:
         return answer
-    if moments.continuity.lasting_C and x_t.shape[dim + 1] > 1:
+    if moments.continuity.lasting_C and (x_t.shape[dim + 1] > 1 or source is not None):
         is_known = tuple(k in known for k in range(x_t.shape[dim + 1]))
-        gains_CTT, spread_CT = guess(tuple(moments.latent_C), moments.continuity, sigma, is_known)
+        gains_CTT, spread_CT = guess(tuple(moments.latent_C), moments.continuity, sigma, is_known, source is not None)
         x_CT = x_t.movedim((dim, dim + 1), (0, 1))
+        seen_CT = x_CT if source is None else torch.cat([x_CT, source.movedim((dim, dim + 1), (0, 1))], 1)
         with torch.autocast(x_t.device.type, enabled=False):  # bf16 would take the fine detail of a known latent
-            x_0 = torch.einsum("cts,cs...->ct...", gains_CTT.to(x_t.device, x_t.dtype), x_CT)
+            x_0 = torch.einsum("cts,cs...->ct...", gains_CTT.to(x_t.device, x_t.dtype), seen_CT)
         unit = spread_CT.to(x_t.device, x_t.dtype).reshape(*spread_CT.shape, *[1] * (x_t.ndim - 2))
         velocity = (x_CT - x_0 + unit * answer.movedim((dim, dim + 1), (0, 1))) / max(sigma, LEAST_SIGMA)
         return velocity.movedim((0, 1), (dim, dim + 1))

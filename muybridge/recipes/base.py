@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from muybridge.config import TINY, ModelConfig
 from muybridge.engine.windows import OVERLAP_UNITS
+from muybridge.flow.continuity import NO_CONTINUITY, correlation, fit, likeness
 from muybridge.flow.objective import interpolate, sample_sigma, velocity_target
-from muybridge.flow.continuity import NO_CONTINUITY, correlation, fit
 from muybridge.flow.scaling import from_noise, velocity_of, video_moments
 from muybridge.model import tokens
 from muybridge.model.phrase_encoder import LookedUp, PhraseEncoder, TextPieces, take_apart
@@ -81,8 +81,9 @@ def recipe(
     With `codec`, a latent channel weighs by what it moves in the picture.
     `given_weight` (0: as `still_weight`) multiplies stills that have references or a source to use.
     `lip_weight`: that of errors in what lips do (`lip_loss`), of clips that were drawn with a mouth at rest, too.
-    `scaled`: the network answers as flow/scaling.py says, and with `continued` as flow/continuity.py says. `start` is the folder of an earlier run's export to begin
-    with. Matrices inside of the blocks are trained by Muon with `muon`, at `inner_rate` times the learning rate.
+    `scaled`: the network answers as flow/scaling.py says, and with `continued` as flow/continuity.py says.
+    `start` is the folder of an earlier run's export to begin with. Matrices inside of the blocks are trained by Muon
+    with `muon`, at `inner_rate` times the learning rate.
     `compiled`: the layers are fused first, a minute or two (train/compiled.py).
     """
     settings: dict[str, Any] = dict(locals())
@@ -173,8 +174,13 @@ def with_moments(
     items = [cache.item(k) for cache in caches for k in range(min(most, len(cache)))]
     clips = [item.video for item in items if item.video.shape[1] > 1] if continued else []
     found = fit(correlation(clips)) if clips else NO_CONTINUITY
+    pairs = [(item.video, item.source) for item in items if item.source is not None] if clips else []
     config = replace(
-        config, video_lasting=found.lasting_C, video_fading=found.fading_C, video_fading_units=found.units_C
+        config,
+        video_lasting=found.lasting_C,
+        video_fading=found.fading_C,
+        video_fading_units=found.units_C,
+        video_kept=likeness(pairs) if pairs else found.kept_C,
     )
     video = torch.stack([i.video.square().mean((1, 2, 3)) for i in items]).mean(0)
     audio = torch.cat([i.audio for i in items]).square().mean(0)
@@ -261,7 +267,7 @@ def velocities(
         known = range(task.num_given)
         out.append(
             (
-                velocity_of(answer, x[0], task.sigma, seen, 0, known),
+                velocity_of(answer, x[0], task.sigma, seen, 0, known, item.source if task.name == "edit" else None),
                 velocity_of(audio[: len(item.audio)], x[1], task.sigma, from_noise(base.config.audio_moments), 1),
             )
         )

@@ -24,8 +24,8 @@ EDITED_WEIGHT = 4.0  # of a token that an edit changes, beside one: most of a pi
 class Task:
     """What one item of a batch is trained on: its task, its noise level and what is left out.
 
-    An i2v has `num_known` latents given: the first one, or as many as a programme's window takes over from the one before,
-    with their sound.
+    An i2v has `num_known` latents given: the first one, or as many as a programme's window takes over from the one
+    before, with their sound.
     """
 
     name: str

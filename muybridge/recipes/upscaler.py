@@ -199,6 +199,7 @@ def with_start_moments(base: ModelConfig, source: Source, noise: float, most: in
         video_lasting=(),
         video_fading=(),
         video_fading_units=(),
+        video_kept=(),
         rest_moments=lacking,
         rest_products=both,
         start_noise=noise,

@@ -50,7 +50,7 @@ class Mix:
     @property
     def caches(self) -> Sequence[LatentCache]:
         """What there is."""
-        return [cache for cache in (self.clips, self.stills, self.lips) if cache is not None]
+        return [cache for cache in (self.clips, self.stills, self.lips, self.given) if cache is not None]
 
 
 def mix(
