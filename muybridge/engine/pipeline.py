@@ -20,6 +20,7 @@ from torch import Tensor
 from muybridge.engine.clip import Clip
 from muybridge.engine.components import Components, Denoiser
 from muybridge.engine.conditions import encode_conditions, frames_to_tensor
+from muybridge.engine.left_alone import left_alone, put_back
 from muybridge.engine.sampling import Sampling, base_sampling, upscaler_sampling
 from muybridge.engine.state import STREAMS, Conditions, GenerationState
 from muybridge.errors import InvalidRequest
@@ -84,6 +85,8 @@ def encode(
 def upscale(parts: Components, state: GenerationState) -> GenerationState:
     """From the end of the base stage to the start of the upscaler's; to done after it, or where base is enough."""
     stages = stages_of(parts, state.request)
+    if state.stage == "base":
+        state = replace(state, conditions=replace(state.conditions, left_alone_TYX=left_alone(state)))
     if len(stages) == 1 or state.stage == "upscaler":
         return replace(state, stage="done", step=0)
     rows, cols = stages[1].size.latent
@@ -136,6 +139,8 @@ def decode(parts: Components, state: GenerationState) -> Clip:
     frames_TYXC = decode_frames(parts.video_codec, latent, made if is_small else size, ticks.num_frames)
     if is_small:
         frames_TYXC = enlarge(frames_TYXC, size)
+    if state.conditions.left_alone_TYX is not None:
+        put_back(frames_TYXC, state.conditions.left_alone_TYX, state)
     voice_CS, rate = state.conditions.voice_CS, parts.audio_codec.sample_rate
     if state.request.audio_mode is AudioMode.NONE:
         return Clip(frames_TYXC, None, rate)

@@ -33,7 +33,8 @@ class Conditions:
 
     `frames` are clean video latents by latent index, at the base and the upscaler's size; `references` [R, C, 1, Y, X];
     `source` is an edit's clip; `voice` an audio latent kept as it is, and the waveform of it that is delivered: [C, S],
-    S samples for the clip's frames, so the rate is S * 25 / frames. `reference_audio` is how the speaker sounds.
+    S samples for the clip's frames, so the rate is S * 25 / frames. `reference_audio` is how the speaker sounds. After
+    the base stage `left_alone` says where an edit is its source's own picture (left_alone.py).
     """
 
     text: TextTokens
@@ -47,6 +48,7 @@ class Conditions:
     voice_CS: Tensor | None = None
     overlap_audio_BAC: Tensor | None = None
     reference_audio_BAC: Tensor | None = None
+    left_alone_TYX: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)

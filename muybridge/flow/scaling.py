@@ -26,7 +26,8 @@ from muybridge.flow.continuity import LEAST_SIGMA, NO_CONTINUITY, Continuity, gu
 class Moments(NamedTuple):
     """Mean squares of a stream's channels: of the latent, of the rest, and their mean product; `noise` of the start.
 
-    With `continuity` (of starts at noise alone) the guess is linear over time, too (flow/continuity.py).
+    With `continuity` (of starts at noise alone) the guess is linear over time, too, where latents are known
+    (flow/continuity.py).
     """
 
     latent_C: Sequence[float] = ()
@@ -66,7 +67,7 @@ def velocity_of(
     """
     if not moments.latent_C:
         return answer
-    if moments.continuity.lasting_C and (x_t.shape[dim + 1] > 1 or source is not None):
+    if moments.continuity.lasting_C and (len(known) or source is not None):
         is_known = tuple(k in known for k in range(x_t.shape[dim + 1]))
         gains_CTT, spread_CT = guess(tuple(moments.latent_C), moments.continuity, sigma, is_known, source is not None)
         x_CT = x_t.movedim((dim, dim + 1), (0, 1))

@@ -34,7 +34,7 @@ from muybridge.train.items import EMPTY_TEXT, Item
 from muybridge.train.latents import LatentCache
 from muybridge.train.trainer import Losses, Recipe
 
-TASKS = {"t2v": 0.4, "i2v": 0.3, "r2v": 0.4, "edit": 0.4, "a2v": 0.1}
+TASKS = {"t2v": 0.4, "i2v": 0.4, "r2v": 0.4, "edit": 0.4, "a2v": 0.1}
 DROP_TEXT, DROP_SPEECH, DROP_REFERENCE = 0.1, 0.1, 0.1
 TAKEN_OVER = OVERLAP_UNITS + 1  # latents that a window of a programme begins with
 GOES_ON = 0.4  # of what has its first latent given: so many begin as such a window

@@ -1,0 +1,58 @@
+"""What an edit leaves alone is the source's own picture, pixel for pixel; what it changes is the model's.
+
+At the end of the base stage the made latents are compared with the source's, cell by cell. Cells that differ by no more
+than the model's own softness count as left alone, less a margin of one cell and one latent around every change. Where
+words are said anew nothing is put back: lips are small changes.
+
+Letters: B batch, C channels, T latent frames (frames of pixels), Y X latent rows and columns (rows and columns of pixels).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as nnf
+
+from muybridge.engine.state import GenerationState
+from muybridge.media import ClipReader
+from muybridge.model.tokens import Role
+from muybridge.shapes import FPS, STRIDE_T
+
+SAME = 0.25  # mean square by which a cell's latent may differ and still be a copy
+
+
+def left_alone(state: GenerationState) -> Tensor | None:
+    """[T, Y, X] in 0..1 at the end of the base stage: 1 where the source stays; None where there is nothing to keep."""
+    source_BCTYX = state.conditions.source_BCTYX
+    if source_BCTYX is None or bool((state.conditions.text.roles_N == Role.SPEECH).any()):
+        return None
+    return unchanged(state.latents["video"].cpu(), source_BCTYX.cpu())
+
+
+def unchanged(made_BCTYX: Tensor, source_BCTYX: Tensor) -> Tensor:
+    """[T, Y, X]: 1 where a cell and all its neighbours in place and time are the source's, else 0."""
+    apart_TYX = (made_BCTYX - source_BCTYX)[0].float().square().mean(0)
+    changed = (apart_TYX > SAME).float()[None, None]
+    near = nnf.max_pool3d(changed, 3, 1, 1)
+    return 1 - near[0, 0]
+
+
+def put_back(frames_TYXC: NDArray[np.uint8], alone_TYX: Tensor, state: GenerationState) -> None:
+    """Write the source's pixels over the delivered frames, in place, softly at the edges."""
+    assert state.request.video is not None  # else nothing was left alone
+    count, high, wide, _ = frames_TYXC.shape
+    smooth = nnf.interpolate(alone_TYX[None].float(), (high, wide), mode="bilinear", align_corners=False)[0]
+    reader = ClipReader(state.request.video, size=(high, wide), max_seconds=count / FPS, sound=False)
+    picture = None
+    try:
+        frames = reader.frames()
+        for number in range(count):
+            picture = next(frames, picture)  # a shorter source holds its last frame
+            assert picture is not None
+            share_YX1 = smooth[-(-number // STRIDE_T)].numpy()[..., None]
+            made = frames_TYXC[number]
+            np.copyto(made, np.rint(made + share_YX1 * (picture.astype(np.float32) - made)), casting="unsafe")
+    finally:
+        reader.close()
