@@ -11,8 +11,8 @@ from muybridge.config import TINY
 from muybridge.model.phrase_encoder import NUM_CHANNELS, LookedUp, PhraseEncoder, TextPieces
 from muybridge.model.tokens import Role
 from muybridge.model.transformer import Transformer
-from muybridge.recipes.base import TASKS, draw_task, flow_losses, sequence_of
-from muybridge.recipes.losses import LIPS_FROM, Task, Weighing, lip_loss
+from muybridge.recipes.base import TAKEN_OVER, TASKS, draw_task, flow_losses, keep_clean, noised, sequence_of
+from muybridge.recipes.losses import LIPS_FROM, Task, Weighing, lip_loss, loss_weights
 from muybridge.train.cuts import shortened
 from muybridge.train.items import Item, ItemBeat, ItemLine
 
@@ -119,6 +119,26 @@ def test_a_given_first_frame_and_a_given_voice_weigh_nothing() -> None:
         both.append(float(losses["video"].detach()))
     # Final layers start at zero: the loss is the target's own size, which must not hold the first frame.
     assert both[0] == pytest.approx(both[1])
+
+
+def test_a_windows_beginning_is_given_with_its_sound() -> None:
+    """What a programme's window takes over stays as it is and weighs nothing; short clips begin with one picture."""
+    one = item(2)
+    long = replace(one, video=torch.randn(48, 12, 4, 4), audio=torch.randn(45, 64), mouth_TYX=torch.ones(12, 2, 2))
+    task = Task("i2v", 0.9, frozenset(), TAKEN_OVER)
+    (video, audio), _ = noised(long, 0.9)
+    video, audio = keep_clean(long, task, video, audio)
+    assert torch.equal(video[:, :5], long.video[:, :5]) and torch.equal(audio[:17], long.audio[:17])
+    assert not torch.isclose(video[:, 5:], long.video[:, 5:]).any()
+    weights = loss_weights(long, task, Weighing(mouth=2.0))
+    assert float(weights[0][:, :5].max()) == 0 < float(weights[0][:, 5:].min())
+    assert float(weights[1][:17].max()) == 0 < float(weights[1][17:].min())
+    generator = torch.Generator().manual_seed(0)
+    begun = [draw_task(long, 0.5, generator) for _ in range(400)]
+    goes_on = [t.num_given for t in begun if t.name == "i2v"]
+    assert set(goes_on) == {1, TAKEN_OVER} and 0.25 < goes_on.count(TAKEN_OVER) / len(goes_on) < 0.55
+    assert {t.num_given for t in begun if t.name != "i2v"} == {0}
+    assert {draw_task(one, 0.5, generator).num_given for _ in range(100)} == {0, 1}
 
 
 def test_the_mouth_weighs_more() -> None:

@@ -4,13 +4,12 @@ At the end of the base stage the made latents are compared with the source's, ce
 than the model's own softness count as left alone, less a margin of one cell and one latent around every change. Where
 words are said anew nothing is put back: lips are small changes.
 
-Letters: B batch, C channels, T latent frames (frames of pixels), Y X latent rows and columns (rows and columns of pixels).
+Letters: B batch, C channels, T latent frames (frames of pixels), Y X latent rows and columns (or those of pixels).
 """
 
 from __future__ import annotations
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as nnf

@@ -1,4 +1,4 @@
-"""What latents that are known tell of those that are made, before any network is asked: the best linear guess over time.
+"""What known latents tell of the others before any network is asked: the best guess that is linear over time.
 
 A channel of one place of the picture is taken for a Gaussian process over the clip's latents: its covariance k latents
 apart is m (lasting + fading exp(-k / units)), and m for a latent with itself; what is left over is its own affair. Of
