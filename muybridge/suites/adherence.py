@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from muybridge.evaluate import picture
+from muybridge.evaluate import gestures, picture
 from muybridge.evaluate.choices import share
 from muybridge.evaluate.fitting import NONE
 from muybridge.suites import drawings
@@ -22,8 +22,9 @@ def evaluate(run: Run) -> list[Row]:
     """Share of right answers per attribute, and over all of them."""
     from muybridge.world import captions
 
-    truth: dict[str, list[bool]] = {name: [] for name in drawings.names()}
-    made: dict[str, list[bool]] = {name: [] for name in drawings.names()}
+    names = (*drawings.names(), *(("action",) if run.finder is not None else ()))
+    truth: dict[str, list[bool]] = {name: [] for name in names}
+    made: dict[str, list[bool]] = {name: [] for name in names}
     sheet = []
     indices = range(run.first, run.first + run.count)
     for number, index in enumerate(run.track(indices, "drawing, making, asking", run.count)):
@@ -32,9 +33,13 @@ def evaluate(run: Run) -> list[Row]:
         wanted = {name: answer for name, answer in answers(scene).items() if name in mentioned(scene, prompt)}
         frames = drawings.pixels(scene)
         _score(truth, run.attributes(frames), wanted)
+        acts = actions(scene, prompt) if run.finder is not None else []
+        if acts:
+            truth["action"] += _seen(run, drawings.pixels(scene, None), acts)
         clip = run.make(run.ask(prompt, scene.seconds, number))
         if clip is not None:
             _score(made, run.attributes(clip.frames_TYXC), wanted)
+            made["action"] = [*made.get("action", []), *(_seen(run, clip.frames_TYXC, acts) if acts else [])]
             sheet.append((frames[4], clip.frames_TYXC[len(clip.frames_TYXC) // 2]))
     if sheet:
         pairs(run, sheet)
@@ -48,6 +53,27 @@ def answers(scene: Any) -> dict[str, str]:  # noqa: ANN401  (a world Scene)
     table = drawings.names()
     found = zip(table, drawings.labels(scene), strict=True)
     return {name: table[name][label] for name, label in found if label != NONE}
+
+
+def actions(scene: Any, prompt: str) -> list[Any]:  # noqa: ANN401  (a world Scene, its Spans)
+    """The gestures of the scene's one person that a head shows and to which the prompt gives their time."""
+    from muybridge.world import wording
+
+    if len(scene.people) != 1:
+        return []
+    sentences = [_plain(sentence) for sentence in re.split(r"(?<=[.;])\s", prompt)]
+
+    def is_told(span: Any) -> bool:  # noqa: ANN401  (as above)
+        words = [_plain(act.format(poss=poss)) for act in wording.GESTURES[span.what] for poss in ("his", "her")]
+        at = f"{span.start_s:.1f}"
+        return any(at in sentence and any(word in sentence for word in words) for sentence in sentences)
+
+    return [span for span in scene.people[0].gestures if span.what in gestures.SEEN and is_told(span)]
+
+
+def _seen(run: Run, frames_TYX3: NDArray[np.uint8], acts: list[Any]) -> list[bool]:
+    found = run.gestures(frames_TYX3, [(span.start_s, span.end_s) for span in acts])
+    return [seen == span.what for seen, span in zip(found, acts, strict=True)]
 
 
 def mentioned(scene: Any, prompt: str) -> set[str]:  # noqa: ANN401  (as above)

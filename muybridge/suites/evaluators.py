@@ -67,6 +67,18 @@ class FaceFinder:
 
         Frames of a clip are followed from one to the next, stills are not.
         """
+        found: NDArray[np.float32] = self._mesh(frames_TYX3, are_stills)[:, :3] * np.array(
+            [WIDTH, HEIGHT, HEIGHT], np.float32
+        )
+        return found
+
+    def poses(self, frames_TYX3: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """[T, 4] of a clip: how the head is turned, nodded and tilted (face_mesh.py), and the log of its size."""
+        seen = self._mesh(frames_TYX3, are_stills=False)
+        poses: NDArray[np.float32] = np.concatenate([seen[:, 3:], np.log(seen[:, 2:3])], 1)
+        return poses
+
+    def _mesh(self, frames_TYX3: NDArray[np.uint8], are_stills: bool) -> NDArray[np.float32]:
         path = Path(self._folder.name) / "frames.npy"
         np.save(path, np.ascontiguousarray(frames_TYX3))
         assert self._process.stdin is not None and self._process.stdout is not None  # pipes, as asked for above
@@ -76,7 +88,7 @@ class FaceFinder:
         answer = self._process.stdout.readline().strip()
         if not answer:
             raise UserError(f"The face mesh stopped: {self._errors.read_text(errors='replace').strip()[-300:]}")
-        found: NDArray[np.float32] = np.load(answer) * np.array([WIDTH, HEIGHT, HEIGHT], np.float32)
+        found: NDArray[np.float32] = np.load(answer)
         return found
 
     def close(self) -> None:

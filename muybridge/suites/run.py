@@ -15,6 +15,7 @@ from rich.progress import track
 
 from muybridge.engine.clip import Clip
 from muybridge.errors import NotInstalled
+from muybridge.evaluate.gestures import gesture
 from muybridge.evaluate.witness import NUM_MOMENTS, moments
 from muybridge.request import Request
 from muybridge.shapes import PixelSize
@@ -118,6 +119,12 @@ class Run:
         if self.finder is None:
             return self.witness.attributes(frames_TYX3)
         return self.witness.attributes(frames_TYX3, self.faces(moments(frames_TYX3)))
+
+    def gestures(self, frames_TYX3: NDArray[np.uint8], spans: Iterable[tuple[float, float]]) -> list[str]:
+        """The gesture of the head in each span of seconds; MediaPipe must be there."""
+        assert self.finder is not None  # asked before
+        poses_TK = self.finder.poses(frames_TYX3)
+        return [gesture(poses_TK, start_s, end_s) for start_s, end_s in spans]
 
     def moods(self, frames_TYX3: NDArray[np.uint8]) -> list[str]:
         """The expression of every frame, as the witness sees it."""
