@@ -1,7 +1,7 @@
 """Which gesture of the head is this? Told from how a face mesh turns, nods, tilts and grows during it.
 
-Each gesture moves one number of the pose by a usual amount, that of drawn people (HELD, SWUNG); the one that is moved by
-the largest share of its amount is the answer. Waving and shrugging are not seen in a face.
+Each gesture moves one number of the pose by a usual amount, that of drawn people (HELD, SWUNG); the one that is moved
+by the largest share of its amount is the answer. Waving and shrugging are not seen in a face.
 
 Letters: T frames, K numbers of a pose: turn, nod, tilt, log size (suites/face_mesh.py).
 """

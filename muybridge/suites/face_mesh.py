@@ -4,10 +4,10 @@
 
 PATH is frames.npy, uint8 [T, Y, X, 3]; the frames of a clip are followed, stills are looked at one by one.
 
-faces.npy is float32 [T, 6]: the middle of the mouth's corners (x over width, y over height), the distance from there to
-the middle of the brows over height, and how the head is turned: the nose's place beside the eyes (over their distance),
-its place between eyes and mouth, and the angle of the eyes' line in radians. NaN where no face is found. Needs mediapipe
-0.10.21, whose wheel carries its nets (later ones do not); imports nothing of muybridge.
+faces.npy is float32 [T, 6]: the middle of the mouth's corners (x over width, y over height), the distance from there
+to the middle of the brows over height, and how the head is turned: the nose's place beside the eyes (over their
+distance), its place between eyes and mouth, and the angle of the eyes' line in radians. NaN where no face is found.
+Needs mediapipe 0.10.21, whose wheel carries its nets (later ones do not); imports nothing of muybridge.
 """
 
 from __future__ import annotations
