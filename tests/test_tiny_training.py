@@ -324,6 +324,11 @@ def test_base_and_few_step_train_from_a_cache(tmp_path: Path) -> None:
         after = load_transformer(tmp_path / name / "export" / "base.safetensors", matrix_dtype=torch.float32)
         moved = [n for n, t in after.state_dict().items() if n.startswith("block.") and not torch.equal(t, before[n])]
         assert len(moved) > 4, name
+    assert after.config.video_lasting and after.config.distilled
+    second = str(tmp_path / "second" / "export")
+    begun = few_step.recipe(settings["latents"], start, start=second, batch_size=2).build()["base"].state_dict()
+    wanted = load_transformer(Path(second) / "base.safetensors", matrix_dtype=torch.float32).state_dict()
+    assert all(torch.equal(begun[name], wanted[name]) for name in wanted)
 
 
 @pytest.mark.parametrize("deep", [False, True])

@@ -34,6 +34,7 @@ Levels = list[tuple[float, float]]  # (from, to) of each item
 def recipe(
     latents: str = "runs/latents",
     teacher: str = "runs/base/export",
+    start: str = "",
     stills: str = "",
     batch_size: int = 8,
     num_stills: int = 0,
@@ -60,6 +61,7 @@ def recipe(
 ) -> Recipe:
     """All settings; `teacher` is what the base recipe exported, `shift` that of the schedule it will be sampled with.
 
+    The student begins as the transformer of `start`, or as the teacher; it reads text as the teacher does.
     What a batch is mixed of says train/cuts.py (`mix`). Defaults fit engine/sampling.py. `speech_guidance_scale` makes
     the picture do more of what the phones ask for: lips.
     """
@@ -72,6 +74,9 @@ def recipe(
     def build() -> dict[str, nn.Module]:
         folder = Path(teacher)
         student, text = load_export(folder)
+        if start:
+            begun, _ = load_export(Path(start))
+            student.load_state_dict(begun.state_dict())
         student.config = replace(student.config, distilled=True)
         guide = load_transformer(folder / "base.safetensors", matrix_dtype=torch.float32)
         return {"base": student.train().requires_grad_(True), "text": text.requires_grad_(True), "teacher": guide}
