@@ -10,6 +10,7 @@ from muybridge.config import TINY
 from muybridge.model.phrase_encoder import PhraseEncoder
 from muybridge.model.transformer import Transformer
 from muybridge.recipes import few_step
+from muybridge.recipes.few_step import Guidance
 from muybridge.recipes.losses import Task
 from tests.test_recipe_base import item
 
@@ -17,15 +18,16 @@ ANSWERS = {frozenset(): 1.0, frozenset({"text"}): 0.4, frozenset({"speech"}): 0.
 
 
 @pytest.mark.parametrize(
-    ("scales", "video", "audio"),
+    ("scales", "task", "video", "audio"),
     [
-        ((1.0, 1.0, 1.0), 1.0, 1.0),
-        ((3.0, 2.0, 1.0), 0.4 + 3 * 0.6, 0.4 + 2 * 0.6),
-        ((3.0, 1.0, 2.5), 2.2 + 1.5 * 0.3, 1.0),
+        ((1.0, 1.0, 1.0, 1.0), "t2v", 1.0, 1.0),
+        ((3.0, 2.0, 1.0, 1.0), "t2v", 0.4 + 3 * 0.6, 0.4 + 2 * 0.6),
+        ((3.0, 1.0, 2.5, 1.0), "t2v", 2.2 + 1.5 * 0.3, 1.0),
+        ((3.0, 2.0, 1.0, 1.5), "edit", 0.4 + 1.5 * 0.6, 0.4 + 2 * 0.6),
     ],
 )
 def test_the_teacher_is_guided_by_prompt_and_phones(
-    monkeypatch: pytest.MonkeyPatch, scales: tuple[float, float, float], video: float, audio: float
+    monkeypatch: pytest.MonkeyPatch, scales: tuple[float, ...], task: str, video: float, audio: float
 ) -> None:
     def told(_: Transformer, __: PhraseEncoder, pairs: few_step.Pairs, state: few_step.State) -> few_step.State:
         return [
@@ -35,9 +37,9 @@ def test_the_teacher_is_guided_by_prompt_and_phones(
 
     monkeypatch.setattr(few_step, "velocities", told)
     one = item(1)
-    pairs = [(one, Task("t2v", 0.9, frozenset()))]
+    pairs = [(one, Task(task, 0.9, frozenset()))]
     x: tuple[Tensor, Tensor] = (torch.zeros_like(one.video), torch.zeros_like(one.audio))
     teacher, text = Transformer(TINY), PhraseEncoder()
-    ((made, heard),) = few_step.teacher_end(teacher, text, pairs, [x], [(0.9, 0.7)], 2, scales)
+    ((made, heard),) = few_step.teacher_end(teacher, text, pairs, [x], [(0.9, 0.7)], 2, Guidance(*scales))
     assert torch.allclose(made, torch.full_like(made, -0.2 * video), atol=1e-6)
     assert torch.allclose(heard, torch.full_like(heard, -0.2 * audio), atol=1e-6)

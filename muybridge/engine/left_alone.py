@@ -19,7 +19,7 @@ from muybridge.media import ClipReader
 from muybridge.model.tokens import Role
 from muybridge.shapes import FPS, STRIDE_T
 
-SAME = 0.25  # mean square by which a cell's latent may differ and still be a copy
+SAME = 0.15  # mean square by which a cell's latent may differ and still be a copy
 
 
 def left_alone(state: GenerationState) -> Tensor | None:

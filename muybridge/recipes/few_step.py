@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +31,15 @@ State = list[tuple[Tensor, Tensor]]
 Levels = list[tuple[float, float]]  # (from, to) of each item
 
 
+class Guidance(NamedTuple):
+    """Scales: of the prompt for video and for audio, of the phones for video, of the prompt where pictures are given."""
+
+    video: float
+    audio: float
+    speech: float
+    given: float
+
+
 def recipe(
     latents: str = "runs/latents",
     teacher: str = "runs/base/export",
@@ -48,6 +57,7 @@ def recipe(
     num_inference_steps: int = 8,
     substeps: int = 1,
     guidance_scale: float = 2.5,
+    given_guidance_scale: float = 1.5,
     audio_guidance_scale: float = 1.0,
     speech_guidance_scale: float = 1.0,
     shift: float = 8.0,
@@ -63,13 +73,14 @@ def recipe(
 
     The student begins as the transformer of `start`, or as the teacher; it reads text as the teacher does.
     What a batch is mixed of says train/cuts.py (`mix`). Defaults fit engine/sampling.py. `speech_guidance_scale` makes
-    the picture do more of what the phones ask for: lips.
+    the picture do more of what the phones ask for: lips. `given_guidance_scale` is the prompt's for first pictures and
+    edits: what is known of a picture needs no guidance, and too much of it overdraws.
     """
     settings: dict[str, Any] = dict(locals())
     mixed = mix(latents, stills, num_stills, quiet_stills, longest, 0.0, num_given, given, lips, num_lips)
     levels = shifted(num_inference_steps, shift).sigmas.tolist()
     weigh = Weighing(mouth=mouth_weight, lips=lip_weight)
-    scales = (guidance_scale, audio_guidance_scale, speech_guidance_scale)
+    scales = Guidance(guidance_scale, audio_guidance_scale, speech_guidance_scale, given_guidance_scale)
 
     def build() -> dict[str, nn.Module]:
         folder = Path(teacher)
@@ -148,25 +159,24 @@ def teacher_end(
     state: State,
     spans: Levels,
     substeps: int,
-    scales: tuple[float, float, float],
+    scales: Guidance,
 ) -> State:
-    """Where the guided teacher arrives from the start of each item's span in `substeps` even Euler steps.
-
-    `scales` are those of the prompt for video and audio, and of the phones for video.
-    """
+    """Where the guided teacher arrives from the start of each item's span in `substeps` even Euler steps."""
     for k in range(substeps):
         now = [a + (b - a) * k / substeps for a, b in spans]
         here = [(item, replace(task, sigma=sigma)) for (item, task), sigma in zip(pairs, now, strict=True)]
         full = velocities(teacher, text, here, state)
         bare = velocities(teacher, text, [(i, replace(t, drops=frozenset({"text"}))) for i, t in here], state)
         silent = full
-        if scales[2] != 1:
+        if scales.speech != 1:
             silent = velocities(teacher, text, [(i, replace(t, drops=frozenset({"speech"}))) for i, t in here], state)
         moved = []
         for (item, task), x, f, b, s, (first, last) in zip(here, state, full, bare, silent, spans, strict=True):
             width = (last - first) / substeps
-            video, audio = (classifier_free(b[i], f[i], scales[i]) for i in (0, 1))
-            video = video + (scales[2] - 1) * (f[0] - s[0])
+            is_given = task.name in ("i2v", "edit")
+            video = classifier_free(b[0], f[0], scales.given if is_given else scales.video)
+            video = video + (scales.speech - 1) * (f[0] - s[0])
+            audio = classifier_free(b[1], f[1], scales.audio)
             moved.append(keep_clean(item, task, x[0] + width * video, x[1] + width * audio))
         state = moved
     return state
