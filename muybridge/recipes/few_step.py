@@ -32,7 +32,7 @@ Levels = list[tuple[float, float]]  # (from, to) of each item
 
 
 class Guidance(NamedTuple):
-    """Scales: of the prompt for video and for audio, of the phones for video, of the prompt where pictures are given."""
+    """Scales: of the prompt for video and audio, of the phones for video, of the prompt where pictures are given."""
 
     video: float
     audio: float
