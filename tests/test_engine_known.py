@@ -1,0 +1,49 @@
+"""A network that says nothing keeps what it is given: a first picture to the end, a source left alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from engine_parts import SHAPE, movie, picture
+from torch import Tensor
+
+from muybridge.engine import Engine, random_components
+from muybridge.flow.continuity import Continuity
+from muybridge.flow.scaling import from_noise
+from muybridge.model.tokens import Packed
+from muybridge.request import Request
+
+
+def silent(packed: Packed) -> tuple[Tensor, Tensor]:
+    return torch.zeros_like(packed.video_NC), torch.zeros_like(packed.audio_NC)
+
+
+def silent_engine(lasting: float, kept: float = 0.0) -> Engine:
+    parts = random_components("tiny", seed=3, shape=SHAPE)
+    continuity = Continuity((lasting,) * 48, (0.0,) * 48, (1.0,) * 48, (kept,) * 48)
+    moments = {"video": from_noise((1.0,) * 48, continuity), "audio": from_noise((1.0,) * 64)}
+    return Engine(replace(parts, base=silent, moments=moments))
+
+
+def test_a_first_picture_stays_to_the_end(tmp_path: Path) -> None:
+    request = Request("It stays.", image=picture(tmp_path / "a.png"), size="64x64", seconds=3, seed=4)
+    engine = silent_engine(0.995)
+    state = engine.encode(request)
+    video = engine.denoise(state).latents["video"]
+    first = state.conditions.frames[0][:, :, 0]
+    apart = [float((video[:, :, k] - first).square().mean() / first.square().mean()) for k in range(video.shape[2])]
+    assert apart[0] == 0 and max(apart) < 0.05
+    alone = silent_engine(0.0).denoise(state).latents["video"][:, :, 1:]
+    assert float((alone - first[:, :, None]).square().mean() / first.square().mean()) > 0.5
+
+
+def test_an_edit_of_nothing_is_its_source(tmp_path: Path) -> None:
+    request = Request("Leave it.", video=movie(tmp_path / "a.mp4"), size="64x64", seconds=3, seed=4)
+    engine = silent_engine(0.5, 0.995)
+    state = engine.encode(request)
+    source = state.conditions.source_BCTYX
+    assert source is not None
+    video = engine.denoise(state).latents["video"]
+    assert float((video - source).square().mean() / source.square().mean()) < 0.05
