@@ -47,3 +47,16 @@ def test_an_edit_of_nothing_is_its_source(tmp_path: Path) -> None:
     assert source is not None
     video = engine.denoise(state).latents["video"]
     assert float((video - source).square().mean() / source.square().mean()) < 0.05
+
+
+def test_noise_does_not_stand_still_where_a_picture_is_given(tmp_path: Path) -> None:
+    given = Request("It stays.", image=picture(tmp_path / "a.png"), size="64x64", seconds=3, seed=4)
+    engine = silent_engine(0.9)
+    for request, stands in ((given, 0.0), (given.replace(image=None), 0.15)):
+        state = engine.encode(request)
+        start = state.latents["video"]
+        if request.image is not None:
+            assert torch.equal(start[:, :, :1], state.conditions.frames[0])
+        # The picture's own place holds the picture, so the mean of what is noise is that of the one left out.
+        still = start[:, :, 1:].mean(2).std()
+        assert float(still) < 0.06 if stands == 0 else float(still) > stands

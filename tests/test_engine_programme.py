@@ -66,14 +66,15 @@ def test_frames_and_sound_are_exactly_as_long_as_asked(engine: Engine, seconds: 
 
 def test_a_window_starts_from_the_latents_and_the_sound_of_the_one_before(engine: Engine) -> None:
     sink = Collect()
-    request = Request("a scene", size="64x64", seconds=3, num_inference_steps=2, seed=1)
+    request = Request("a scene", size="64x64", seconds=3, num_inference_steps=2)
     windows = generate_programme(engine, request, 10.0, sink)
     assert len(windows) == 2
     # Alone, the second window would differ everywhere; carried, its sound goes on without a step at the seam.
     joined = np.concatenate(sink.sound, 1)[0]
     seam = sink.sound[0].shape[1]
     inner = np.abs(np.diff(joined))
-    assert inner[seam - 1] <= 3 * np.quantile(inner, 0.99)
+    # With random weights the vocoder begins a pulse with every frame; a seam lies between two frames.
+    assert inner[seam - 1] <= np.quantile(inner[959::960], 0.99)
 
 
 @pytest.mark.parametrize("way", ["enlarged", "upscaled"])

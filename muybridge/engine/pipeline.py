@@ -26,7 +26,7 @@ from muybridge.engine.state import STREAMS, Conditions, GenerationState
 from muybridge.errors import InvalidRequest
 from muybridge.flow.conditioning import CleanLatents, keyframes
 from muybridge.flow.guidance import FULL, TEXT, guide
-from muybridge.flow.noise import noise
+from muybridge.flow.noise import noise, restless
 from muybridge.flow.scaling import NO_MOMENTS, Moments, velocity_of
 from muybridge.flow.schedule import Schedule
 from muybridge.flow.solver import SolverState, distilled_step, euler_step, unipc_step
@@ -78,8 +78,21 @@ def encode(
         "video": noise(request.seed, key, START, "video", (1, LATENT_CHANNELS, ticks.num_video_latents, rows, cols)),
         "audio": noise(request.seed, key, START, "audio", (1, ticks.num_audio_latents, AUDIO_CHANNELS)),
     }
-    state = GenerationState(request, parts.size, window, "base", 0, latents, _solvers(), conditions)
+    return begin(parts, GenerationState(request, parts.size, window, "base", 0, latents, _solvers(), conditions))
+
+
+def begin(parts: Components, state: GenerationState) -> GenerationState:
+    """A state at noise with what it knows put in; also where that came later (engine/programme.py)."""
+    latents = dict(state.latents)
+    if is_guessed(parts, state.conditions):
+        latents["video"] = restless(latents["video"])
     return replace(state, latents=_keep_clean(state, latents))
+
+
+def is_guessed(parts: Components, conditions: Conditions) -> bool:
+    """Whether the base's pictures are guessed over time from what is known (flow/continuity.py)."""
+    moments = parts.moments.get("video", NO_MOMENTS)
+    return bool(moments.continuity.lasting_C) and bool(conditions.frames or conditions.source_BCTYX is not None)
 
 
 def upscale(parts: Components, state: GenerationState) -> GenerationState:
@@ -174,6 +187,7 @@ class Prepared:
     rows: int
     cols: int
     moments: Mapping[str, Moments] = field(default_factory=dict)
+    is_guessed: bool = False
 
 
 def prepare(parts: Components, state: GenerationState) -> Prepared:
@@ -193,7 +207,10 @@ def prepare(parts: Components, state: GenerationState) -> Prepared:
     packed = {name: pack([_sample(parts, state, plan, name)]) for name in names}
     rows, cols = plan.size.latent
     moments = parts.moments if state.stage == "base" else {"video": parts.upscaler_moments}
-    return Prepared(model, sampling, schedule, packed, moving, sound, plan.num_video_tokens, rows, cols, moments)
+    guessed = state.stage == "base" and is_guessed(parts, state.conditions)
+    return Prepared(
+        model, sampling, schedule, packed, moving, sound, plan.num_video_tokens, rows, cols, moments, guessed
+    )
 
 
 def upscaler_for(parts: Components, size: PixelSize) -> Denoiser:
@@ -300,6 +317,7 @@ def _solve(
         return euler_step(schedule, solver, x, velocity)
     key = f"{state.stage}@{state.window.start_unit}"
     fresh = noise(state.request.seed, key, state.step, stream, x.shape, x.device)
+    fresh = restless(fresh) if prepared.is_guessed and stream == "video" else fresh
     return distilled_step(schedule, solver, x, velocity, fresh, prepared.sampling.freshness)
 
 

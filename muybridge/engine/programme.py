@@ -92,7 +92,7 @@ def generate_programme(
         if state is None:
             part = _request_of(request, window, beats, plan)
             state = engine.encode(part, window, None if plan is None else _plan_of(plan, window))
-            state = state if carried is None else _begin_from(state, carried)
+            state = state if carried is None else _begin_from(engine.parts, state, carried)
             state = state if anchor is None else anchored(engine.parts, state, anchor)
 
         def step(now: GenerationState, progress: Progress, index: int = index) -> None:
@@ -192,7 +192,7 @@ def _decode(engine: Engine, state: GenerationState) -> tuple[Clip, Clip]:
     return clip, replace(clip, frames_TYXC=pipeline.enlarge(clip.frames_TYXC, size))
 
 
-def _begin_from(state: GenerationState, carried: Carried) -> GenerationState:
+def _begin_from(parts: Components, state: GenerationState, carried: Carried) -> GenerationState:
     """The state with its first latents known from the window before."""
     conditions = replace(
         state.conditions,
@@ -200,7 +200,7 @@ def _begin_from(state: GenerationState, carried: Carried) -> GenerationState:
         large_frames=carried.large_frames,
         overlap_audio_BAC=carried.audio_BAC,
     )
-    return replace(state, conditions=conditions)
+    return pipeline.begin(parts, replace(state, conditions=conditions))
 
 
 def _carry(parts: Components, clip: Clip, state: GenerationState, following: Window, window: Window) -> Carried:

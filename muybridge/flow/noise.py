@@ -31,6 +31,15 @@ def noise(
     return torch.from_numpy(np.asarray(drawn)).to(device)
 
 
+def restless(noise_BCTYX: Tensor) -> Tensor:
+    """Noise without the part of it that stands still over a clip's latents: its mean over time is nothing.
+
+    For what is guessed over time (flow/continuity.py): a part that stands still looks like a picture there and, as the
+    guess knows nothing of neighbours in space, becomes coloured cells.
+    """
+    return noise_BCTYX - noise_BCTYX.mean(2, keepdim=True)
+
+
 def reference_noise(
     seed: int,
     video_shape: Sequence[int],
