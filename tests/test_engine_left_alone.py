@@ -13,7 +13,7 @@ from programme_parts import Phones
 
 from muybridge import media
 from muybridge.engine import Engine, pipeline, random_components
-from muybridge.engine.left_alone import unchanged
+from muybridge.engine.left_alone import PUSH, TIMID, pushed, unchanged
 from muybridge.engine.state import GenerationState
 from muybridge.request import Request
 
@@ -67,3 +67,16 @@ def test_where_words_are_said_anew_nothing_is_put_back(tmp_path: Path) -> None:
     state = edited(request, (slice(0, 1), slice(0, 1)))
     parts = replace(engine().parts, upscaler=None, enlarges_pixels=True)
     assert pipeline.upscale(parts, state).conditions.left_alone_TYX is None
+
+
+def test_changes_are_pushed_on_and_copies_stay() -> None:
+    torch.manual_seed(0)
+    source, noise = torch.randn(1, 48, 3, 8, 14), torch.randn(1, 48, 3, 8, 14)
+    made = source.clone()
+    made[:, :, :, :4] += 1.5
+    made[:, :, :, 6:] += 0.05
+    x = 0.4 * made + 0.6 * noise
+    further = x - 0.6 * pushed(noise - made, x, 0.6, source) - source
+    assert torch.allclose(further[:, :, :, 6:], (made - source)[:, :, :, 6:], rtol=0.05, atol=1e-4)
+    large = further[:, :, :, 1:3, 1:-1]
+    assert torch.allclose(large, torch.full_like(large, 1.5 * (1 + (PUSH - 1) * 2.25 / (2.25 + TIMID))), atol=1e-3)

@@ -1,8 +1,10 @@
 """What an edit leaves alone is the source's own picture, pixel for pixel; what it changes is the model's.
 
-At the end of the base stage the made latents are compared with the source's, cell by cell. Cells that differ by no more
-than the model's own softness count as left alone, less a margin of one cell and one latent around every change. Where
-words are said anew nothing is put back: lips are small changes.
+A base that knows its source (flow/continuity.py) copies it well and changes it timidly, so at every step what it
+changes is pushed on, cell by cell, the more the more it is. At the end of the base stage the made latents are compared
+with the source's, cell by cell. Cells that differ by no more than the model's own softness count as left alone, less a
+margin of one cell and one latent around every change. Where words are said anew nothing is put back: lips are small
+changes.
 
 Letters: B batch, C channels, T latent frames (frames of pixels), Y X latent rows and columns (or those of pixels).
 """
@@ -19,13 +21,28 @@ from muybridge.media import ClipReader
 from muybridge.model.tokens import Role
 from muybridge.shapes import FPS, STRIDE_T
 
-SAME = 0.15  # mean square by which a cell's latent may differ and still be a copy
+SAME = 0.3  # mean square by which a cell's latent may differ and still be a copy
+PUSH, TIMID = 1.6, 0.2  # how much further large changes go; the mean square of a change that goes half as much further
+
+
+def is_edit(state: GenerationState) -> bool:
+    """Whether there is a source, and nothing is said anew."""
+    roles_N = state.conditions.text.roles_N
+    return state.conditions.source_BCTYX is not None and not bool((roles_N == Role.SPEECH).any())
+
+
+def pushed(velocity_BCTYX: Tensor, x_BCTYX: Tensor, sigma: float, source_BCTYX: Tensor) -> Tensor:
+    """The velocity to a picture that differs from the source in the same way, and more."""
+    change = x_BCTYX - sigma * velocity_BCTYX - source_BCTYX
+    size_BTYX = nnf.avg_pool2d(change.square().mean(1), 3, 1, 1)
+    further_BCTYX = change * ((PUSH - 1) * size_BTYX / (size_BTYX + TIMID))[:, None]
+    return velocity_BCTYX - further_BCTYX / sigma
 
 
 def left_alone(state: GenerationState) -> Tensor | None:
     """[T, Y, X] in 0..1 at the end of the base stage: 1 where the source stays; None where there is nothing to keep."""
     source_BCTYX = state.conditions.source_BCTYX
-    if source_BCTYX is None or bool((state.conditions.text.roles_N == Role.SPEECH).any()):
+    if source_BCTYX is None or not is_edit(state):
         return None
     return unchanged(state.latents["video"].cpu(), source_BCTYX.cpu())
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from muybridge.engine.clip import Clip
 from muybridge.engine.components import Components, Denoiser
 from muybridge.engine.conditions import encode_conditions, frames_to_tensor
-from muybridge.engine.left_alone import left_alone, put_back
+from muybridge.engine.left_alone import is_edit, left_alone, pushed, put_back
 from muybridge.engine.sampling import Sampling, base_sampling, upscaler_sampling
 from muybridge.engine.state import STREAMS, Conditions, GenerationState
 from muybridge.errors import InvalidRequest
@@ -303,7 +303,10 @@ def _velocity(prepared: Prepared, state: GenerationState) -> dict[str, Tensor]:
             "video": velocity_of(found, video_BCTYX, sigma, moments.get("video", NO_MOMENTS), 1, given, source),
             "audio": velocity_of(heard, audio_NC[None], sigma, moments.get("audio", NO_MOMENTS), 2),
         }
-    return guide(prepared.sampling.guidance, timestep, passes)
+    velocity = guide(prepared.sampling.guidance, timestep, passes)
+    if source is not None and prepared.is_guessed and is_edit(state):
+        velocity["video"] = pushed(velocity["video"], video_BCTYX, sigma, source)
+    return velocity
 
 
 def _solve(
