@@ -11,6 +11,7 @@ from torch import Tensor
 
 from muybridge.engine import Engine, random_components
 from muybridge.flow.continuity import Continuity
+from muybridge.flow.noise import restless
 from muybridge.flow.scaling import from_noise
 from muybridge.model.tokens import Packed
 from muybridge.request import Request
@@ -57,6 +58,18 @@ def test_noise_does_not_stand_still_where_a_picture_is_given(tmp_path: Path) -> 
         start = state.latents["video"]
         if request.image is not None:
             assert torch.equal(start[:, :, :1], state.conditions.frames[0])
-        # The picture's own place holds the picture, so the mean of what is noise is that of the one left out.
         still = start[:, :, 1:].mean(2).std()
+        # The picture's own place holds the picture, so the mean of what is noise is that of the one left out.
         assert float(still) < 0.06 if stands == 0 else float(still) > stands
+
+
+def test_slow_noise_is_left_out_and_fast_noise_stays() -> None:
+    torch.manual_seed(0)
+    draw = torch.randn(1, 4, 30, 5, 5)
+    found = restless(draw)
+    assert float(found.mean(2).abs().max()) < 1e-5
+    spectrum = torch.fft.rfft(found, dim=2).abs().square().mean((0, 1, 3, 4))
+    whole = torch.fft.rfft(draw, dim=2).abs().square().mean((0, 1, 3, 4))
+    assert float((spectrum / whole)[:3].max()) < 0.2 and float((spectrum / whole)[8:].min()) > 0.8
+    assert torch.allclose(restless(found), found, atol=1e-5)
+    assert torch.equal(restless(draw[:, :, :1]), torch.zeros_like(draw[:, :, :1]))

@@ -8,11 +8,14 @@ generator (Salmon et al. 2011), and numpy's table-driven ziggurat. Two reasons a
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
+
+SLOW = 3  # see `restless`
 
 
 def noise(
@@ -32,12 +35,18 @@ def noise(
 
 
 def restless(noise_BCTYX: Tensor) -> Tensor:
-    """Noise without the part of it that stands still over a clip's latents: its mean over time is nothing.
+    """Noise without the part of it that stands still or moves slowly over a clip's latents.
 
-    For what is guessed over time (flow/continuity.py): a part that stands still looks like a picture there and, as the
-    guess knows nothing of neighbours in space, becomes coloured cells.
+    For what is guessed over time (flow/continuity.py): a part that stays looks like a picture there and, as the guess
+    knows nothing of neighbours in space, becomes coloured cells. One in SLOW of the cosines is left out, the mean
+    first.
     """
-    return noise_BCTYX - noise_BCTYX.mean(2, keepdim=True)
+    count = noise_BCTYX.shape[2]
+    times = (torch.arange(count, device=noise_BCTYX.device) + 0.5) / count
+    cosines_KT = torch.cos(math.pi * torch.arange(max(1, count // SLOW), device=times.device)[:, None] * times)
+    unit_KT = cosines_KT / cosines_KT.norm(dim=1, keepdim=True)
+    slow = torch.einsum("kt,ks,bcsyx->bctyx", unit_KT, unit_KT, noise_BCTYX)
+    return noise_BCTYX - slow
 
 
 def reference_noise(
