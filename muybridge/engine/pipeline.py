@@ -50,7 +50,7 @@ from muybridge.shapes import (
 if TYPE_CHECKING:
     from muybridge.speech.pacing import Plan
 
-# How much of a distilled answer counts where latents are known: guided ones say more than is true (bench/continuity.py).
+# How much of an answer counts where latents are known: guided answers say more than is true (docs/log.md).
 TRUST = 0.7
 START = -1  # the step of a stage's first noise
 SPEECH, REFERENCE = "speech", "reference"
