@@ -26,7 +26,7 @@ from muybridge.engine.state import STREAMS, Conditions, GenerationState
 from muybridge.errors import InvalidRequest
 from muybridge.flow.conditioning import CleanLatents, keyframes
 from muybridge.flow.guidance import FULL, TEXT, guide
-from muybridge.flow.noise import noise, restless
+from muybridge.flow.noise import SLOW, noise, restless
 from muybridge.flow.scaling import NO_MOMENTS, Moments, velocity_of
 from muybridge.flow.schedule import Schedule
 from muybridge.flow.solver import SolverState, distilled_step, euler_step, unipc_step
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 
 # How much of an answer counts where latents are known: guided answers say more than is true (docs/log.md).
 TRUST = 0.7
+MAX_LATENTS = 1000  # more than a clip ever has
 START = -1  # the step of a stage's first noise
 SPEECH, REFERENCE = "speech", "reference"
 
@@ -87,7 +88,7 @@ def begin(parts: Components, state: GenerationState) -> GenerationState:
     """A state at noise with what it knows put in; also where that came later (engine/programme.py)."""
     latents = dict(state.latents)
     if is_guessed(parts, state.conditions):
-        latents["video"] = restless(latents["video"])
+        latents["video"] = restless(latents["video"], slow_of(state.conditions))
     return replace(state, latents=_keep_clean(state, latents))
 
 
@@ -95,6 +96,11 @@ def is_guessed(parts: Components, conditions: Conditions) -> bool:
     """Whether the base's pictures are guessed over time from what is known (flow/continuity.py)."""
     moments = parts.moments.get("video", NO_MOMENTS)
     return bool(moments.continuity.lasting_C) and bool(conditions.frames or conditions.source_BCTYX is not None)
+
+
+def slow_of(conditions: Conditions) -> int:
+    """What `restless` leaves out: beside a source the mean alone, for an edit that stays is made of slow noise."""
+    return SLOW if conditions.source_BCTYX is None else MAX_LATENTS
 
 
 def upscale(parts: Components, state: GenerationState) -> GenerationState:
@@ -323,7 +329,8 @@ def _solve(
         return euler_step(schedule, solver, x, velocity)
     key = f"{state.stage}@{state.window.start_unit}"
     fresh = noise(state.request.seed, key, state.step, stream, x.shape, x.device)
-    fresh = restless(fresh) if prepared.is_guessed and stream == "video" else fresh
+    if prepared.is_guessed and stream == "video":
+        fresh = restless(fresh, slow_of(state.conditions))
     return distilled_step(schedule, solver, x, velocity, fresh, prepared.sampling.freshness)
 
 

@@ -34,16 +34,16 @@ def noise(
     return torch.from_numpy(np.asarray(drawn)).to(device)
 
 
-def restless(noise_BCTYX: Tensor) -> Tensor:
+def restless(noise_BCTYX: Tensor, slow: int = SLOW) -> Tensor:
     """Noise without the part of it that stands still or moves slowly over a clip's latents.
 
     For what is guessed over time (flow/continuity.py): a part that stays looks like a picture there and, as the guess
-    knows nothing of neighbours in space, becomes coloured cells. One in SLOW of the cosines is left out, the mean
-    first.
+    knows nothing of neighbours in space, becomes coloured cells. One in `slow` of the cosines is left out, the mean
+    first and always.
     """
     count = noise_BCTYX.shape[2]
     times = (torch.arange(count, device=noise_BCTYX.device) + 0.5) / count
-    cosines_KT = torch.cos(math.pi * torch.arange(max(1, count // SLOW), device=times.device)[:, None] * times)
+    cosines_KT = torch.cos(math.pi * torch.arange(max(1, count // slow), device=times.device)[:, None] * times)
     unit_KT = cosines_KT / cosines_KT.norm(dim=1, keepdim=True)
     slow = torch.einsum("kt,ks,bcsyx->bctyx", unit_KT, unit_KT, noise_BCTYX)
     return noise_BCTYX - slow
