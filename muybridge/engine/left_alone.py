@@ -21,8 +21,8 @@ from muybridge.media import ClipReader
 from muybridge.model.tokens import Role
 from muybridge.shapes import FPS, STRIDE_T
 
-SAME = 0.4  # mean square by which a cell's latent may differ and still be a copy
-PUSH, TIMID = 1.5, 0.2  # how much further large changes go; the mean square of a change that goes half as much further
+SAME = 0.3  # mean square by which a cell's latent may differ and still be a copy
+PUSH, TIMID = 1.2, 0.2  # how much further large changes go; the mean square of a change that goes half as much further
 
 
 def is_edit(state: GenerationState) -> bool:
