@@ -45,8 +45,7 @@ def restless(noise_BCTYX: Tensor, slow: int = SLOW) -> Tensor:
     times = (torch.arange(count, device=noise_BCTYX.device) + 0.5) / count
     cosines_KT = torch.cos(math.pi * torch.arange(max(1, count // slow), device=times.device)[:, None] * times)
     unit_KT = cosines_KT / cosines_KT.norm(dim=1, keepdim=True)
-    slow = torch.einsum("kt,ks,bcsyx->bctyx", unit_KT, unit_KT, noise_BCTYX)
-    return noise_BCTYX - slow
+    return noise_BCTYX - torch.einsum("kt,ks,bcsyx->bctyx", unit_KT, unit_KT, noise_BCTYX)
 
 
 def reference_noise(
