@@ -198,10 +198,10 @@ def draw_task(
     names = sorted(able)
     weights = torch.tensor([TASKS[n] for n in names])
     name = names[int(torch.multinomial(weights, 1, generator=generator))]
-    chances = torch.rand(5, generator=generator).tolist()
+    *chances, chance_to_go_on = torch.rand(5, generator=generator).tolist()
     kinds = (("text", DROP_TEXT), ("speech", DROP_SPEECH), ("reference", DROP_REFERENCE), ("words", drop_words))
-    drops = frozenset(kind for chance, (kind, limit) in zip(chances, kinds, strict=False) if chance < limit)
-    goes_on = chances[4] < GOES_ON and item.video.shape[1] > 2 * TAKEN_OVER
+    drops = frozenset(kind for chance, (kind, limit) in zip(chances, kinds, strict=True) if chance < limit)
+    goes_on = chance_to_go_on < GOES_ON and item.video.shape[1] > 2 * TAKEN_OVER
     return Task(name, sigma, drops, TAKEN_OVER if goes_on else 1)
 
 
