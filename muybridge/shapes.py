@@ -24,7 +24,7 @@ PATCH = 2  # latent rows and columns in one token
 GRID = STRIDE_Y * PATCH  # rendered sizes are multiples of this many pixels
 BASE_AREA = 448 * 256  # pixels of the base stage, at any aspect ratio
 # Of sizes that were trained on other pictures than the open 15B's.
-BASE_AREAS = {"tiny": 224 * 128, "tiny-base": 224 * 128}
+BASE_AREAS = {"tiny": 224 * 128, "tiny-base": 224 * 128, "tiny-draft": 224 * 128}
 # Pixels up to which a size's upscaler was trained; larger pictures are interpolated from it.
 UPSCALE_AREAS = {"tiny": 448 * 256, "tiny-base": 448 * 256}
 # Longest window of a long programme, of sizes that draw lips best in clips as short as those they were trained on.
@@ -173,7 +173,7 @@ def base_size(across: float, down: float, pixels: int = BASE_AREA) -> PixelSize:
 
 
 # Steps and guidance passes where they are not 8 and 1; tests hold them against engine/sampling.py.
-BASE_STEPS = {"15b-base": (32, 2), "tiny-base": (12, 2)}
+BASE_STEPS = {"15b-base": (32, 2), "tiny-base": (12, 2), "tiny": (8, 2)}
 
 
 @dataclass(frozen=True)

@@ -145,7 +145,7 @@ def test_guidance_doubles_and_steps_multiply() -> None:
     assert default.flops == pytest.approx(2 * single.flops)
     assert cost(plain.replace(guidance_scale=3.0), "tiny-base").flops == pytest.approx(default.flops)
     assert cost(plain.replace(num_inference_steps=24), "tiny-base").flops == pytest.approx(2 * default.flops)
-    assert cost(plain, "tiny").flops == pytest.approx(default.flops * 8 / 24)  # distilled: 8 x 1 for 12 x 2
+    assert cost(plain, "tiny").flops == pytest.approx(default.flops * 16 / 24)  # distilled: 8 x 2 for 12 x 2
 
 
 @pytest.mark.parametrize("tier", ["480p", "720p", "1080p"])

@@ -41,7 +41,7 @@ def true_talk(
     language: str, number: int, late_ms: float = 0.0, moved: float = 0.0, seconds: float = 60.0
 ) -> programme.Talk:
     """A script on its clock with lips as planned, sound that is late at the end, and a person who changes by then."""
-    plan = programme.script_plan(language, number)
+    plan = programme.script_plan(language, number, seconds)
     phones = [p for line in plan.lines for p in line.phones]
     opening_T = planned_opening(phones, round(seconds * 25))
     heard_T = np.interp(
@@ -91,8 +91,7 @@ def test_words_at_the_end_are_compared_with_those_at_the_start(tmp_path: Path, m
 
 
 def test_the_models_programme_is_watched_window_by_window(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(programme, "SECONDS", 20.0)
-    run = run_of(speaking_engine(), tmp_path)
+    run = replace(run_of(speaking_engine(), tmp_path), talk_s=20.0)
     monkeypatch.setattr(
         Run, "ask", lambda *a, _ask=Run.ask, **k: _ask(*a, **k).replace(num_inference_steps=1, size="64x64")
     )

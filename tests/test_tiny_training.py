@@ -21,7 +21,7 @@ from muybridge.model.tokens import pack
 from muybridge.model.transformer import Transformer
 from muybridge.model.weights import load_transformer
 from muybridge.model.world_audio_codec import WorldAudioCodec
-from muybridge.recipes import base, few_step
+from muybridge.recipes import base, draft, few_step
 from muybridge.recipes.base import channel_weights
 from muybridge.recipes.codec_video import export_module, principal_patches, to_tensor
 from muybridge.recipes.losses import EDITED_WEIGHT, Weighing, loss_weights
@@ -319,9 +319,12 @@ def test_base_and_few_step_train_from_a_cache(tmp_path: Path) -> None:
     )
     few = few_step.recipe(settings["latents"], start, batch_size=2, num_given=1, num_steps=2, num_inference_steps=4)
     train(few, tmp_path / "few", device="cpu", quiet=True)
+    alone = draft.recipe(settings["stills"], start, batch_size=3, num_given=1, given=settings["latents"], num_steps=2)
+    train(alone, tmp_path / "alone", device="cpu", quiet=True)
+    assert not (tmp_path / "alone" / "export" / "text.safetensors").exists()  # it reads with the base's
     before = load_transformer(Path(start) / "base.safetensors", matrix_dtype=torch.float32).state_dict()
-    for name in ("second", "few"):
-        after = load_transformer(tmp_path / name / "export" / "base.safetensors", matrix_dtype=torch.float32)
+    for name, file in (("second", "base"), ("alone", "draft"), ("few", "base")):
+        after = load_transformer(tmp_path / name / "export" / f"{file}.safetensors", matrix_dtype=torch.float32)
         moved = [n for n, t in after.state_dict().items() if n.startswith("block.") and not torch.equal(t, before[n])]
         assert len(moved) > 4, name
     assert after.config.video_lasting and after.config.distilled

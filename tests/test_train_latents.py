@@ -273,6 +273,20 @@ def test_stills_that_are_given_something_are_pairs_and_are_drawn_once(tmp_path: 
     assert takes.build(folder, 6, size=(64, 64), quiet=True, stills=True, given=True) == 0
 
 
+def test_silent_stills_need_no_voice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def speak(*_: object) -> None:
+        raise AssertionError("a voice was asked for")
+
+    monkeypatch.setattr(takes.talking, "default_source", lambda: type("Loud", (), {"pick": staticmethod(speak)})())
+    folder = tmp_path / "stills"
+    assert takes.build(folder, 5, size=(64, 64), quiet=True, stills=True, silent=True) == 5
+    found = [takes.load(path) for path in takes.stored(folder, "train")]
+    assert any(take.scene.people for take in found)
+    for take in found:
+        assert take.frames_TYX3.shape == (1, 64, 64, 3)
+        assert len(take.waveform_S) == 960 and not take.facts["lines"]
+
+
 def test_lip_directions_of_one_motion_are_that_motion() -> None:
     generator = torch.Generator().manual_seed(3)
     way_CYX, strength_T = torch.randn(6, 4, 6, generator=generator), torch.randn(9, generator=generator)

@@ -30,6 +30,7 @@ def evaluate(
     languages: Annotated[
         str | None, typer.Option(help="Of the suites that speak, by comma; default: all seven.")
     ] = None,
+    seconds: Annotated[float, typer.Option(min=20, max=300, help="Length of the talks of programme.")] = 60.0,
     long: Annotated[
         list[Path] | None, typer.Option(help="With sync: judge these long clips for drift, as `muybridge drift` does.")
     ] = None,
@@ -45,7 +46,9 @@ def evaluate(
     from muybridge.suites.table import show, to_dict
 
     chosen = {} if languages is None else {"languages": tuple(languages.split(","))}
-    rows = suites.evaluate(suite, model, count, seed, out, quiet=as_json, evaluators=evaluators, **chosen)
+    rows = suites.evaluate(
+        suite, model, count, seed, out, quiet=as_json, evaluators=evaluators, talk_s=seconds, **chosen
+    )
     if as_json:
         print(json.dumps(to_dict(rows)))
     else:

@@ -82,6 +82,7 @@ def stills(
     given: Annotated[
         bool, typer.Option("--given", help="One person each, with the picture before an edit or other pictures.")
     ] = False,
+    silent: Annotated[bool, typer.Option("--silent", help="Nobody speaks: pictures alone, for the draft.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was made as JSON.")] = False,
 ) -> None:
     """Draw the first frames of talking clips and keep all their sound: cheap pictures and speech to train on."""
@@ -90,8 +91,9 @@ def stills(
 
     folder = output or settings().home / "stills"
     made = build(
-        folder, count, split, _sides(size), None, stride, first, as_json, stills=True, given=given, **_framed(framing)
-    )
+        folder, count, split, _sides(size), None, stride, first, as_json, stills=True, given=given, silent=silent,
+        **_framed(framing),
+    )  # fmt: skip
     typer.echo(json.dumps({"output": str(folder), "stills": made}) if as_json else f"{made} new stills in {folder}")
 
 

@@ -30,6 +30,7 @@ from muybridge.shapes import FPS
 if TYPE_CHECKING:
     from muybridge.speech.pacing import Plan
 
+ANCHORED = True
 VOICE_LATENTS = 50  # 2 s
 
 
@@ -67,7 +68,8 @@ def anchored(parts: Components, state: GenerationState, anchor: Anchor) -> Gener
         before = () if given.references is None else (given.references,)
         references = torch.cat([*before, anchor.picture_RCTYX])
         given = replace(given, references=references, text=tokens.join_texts([given.text, tag]))
-    return replace(state, conditions=replace(given, reference_audio_BAC=anchor.voice_BAC))
+    kept = anchor.picture_RCTYX if ANCHORED else None
+    return replace(state, conditions=replace(given, reference_audio_BAC=anchor.voice_BAC, anchor_BCTYX=kept))
 
 
 def _voice(state: GenerationState, plan: Plan | None) -> Tensor | None:

@@ -80,6 +80,8 @@ class Components:
     enlarges_pixels: bool = False  # larger pictures are interpolated ones: an upscaler's start, or what is delivered
     moments: Mapping[str, Moments] = field(default_factory=dict)  # of the base's answers: flow/scaling.py
     upscaler_moments: Moments = NO_MOMENTS  # and of the upscaler's, with the noise of its start
+    draft: Denoiser | None = None  # draws the first picture of clips from words alone (draft.py)
+    draft_moments: Moments = NO_MOMENTS
     small_upscaler: Denoiser | None = None  # for outputs up to 1024x576, where the size has another one for them
     format_prompt: Callable[[Request], str] = _as_written
     negative_prompt: str = " "  # where the request gives none

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from muybridge.engine import pipeline
 from muybridge.engine.clip import Clip
 from muybridge.engine.components import Components
+from muybridge.engine.draft import begun
 from muybridge.engine.meter import Meter, Progress
 from muybridge.engine.offload import leave
 from muybridge.engine.state import GenerationState
@@ -77,7 +78,7 @@ class Engine:
 
         `window` places the clip on a longer programme; `plan` says when what is said, from the clip's start.
         """
-        return pipeline.encode(self.parts, request, plan or self.plan(request), window)
+        return begun(self.parts, pipeline.encode(self.parts, request, plan or self.plan(request), window))
 
     def step(self, state: GenerationState) -> GenerationState:
         """One denoising step; coordinates, masks and clean tokens are built once a stage."""

@@ -204,6 +204,8 @@ def prepare(parts: Components, state: GenerationState) -> Prepared:
     moving: tuple[str, ...]
     if state.stage == "base":
         sampling, model, moving = base_sampling(parts.size, state.request), parts.base, STREAMS
+        if not bool((state.conditions.text.roles_N == Role.SPEECH).any()):
+            sampling = sampling.without(SPEECH)
         sound = None
     else:
         sampling, model, moving = upscaler_sampling(parts.size), upscaler_for(parts, plan.size), ("video",)
@@ -300,6 +302,7 @@ def _velocity(prepared: Prepared, state: GenerationState) -> dict[str, Tensor]:
     is_base, known = state.stage == "base", state.conditions
     passes, given = {}, known.frames if is_base else known.large_frames
     source = known.source_BCTYX.to(device) if is_base and known.source_BCTYX is not None else None
+    anchor = known.anchor_BCTYX.to(device) if is_base and known.anchor_BCTYX is not None else None
     trust = TRUST if prepared.is_guessed and source is None else 1.0
     for name in prepared.sampling.guidance.passes(timestep):
         packed = prepared.packed[name]
@@ -309,7 +312,7 @@ def _velocity(prepared: Prepared, state: GenerationState) -> dict[str, Tensor]:
         found = trust * tokens.unpatchify(video[: prepared.num_target], prepared.rows, prepared.cols)[None]
         heard, moments = audio[None, : len(audio_NC)], prepared.moments
         passes[name] = {
-            "video": velocity_of(found, video_BCTYX, sigma, moments.get("video", NO_MOMENTS), 1, given, source),
+            "video": velocity_of(found, video_BCTYX, sigma, moments.get("video", NO_MOMENTS), 1, given, source, anchor),
             "audio": velocity_of(heard, audio_NC[None], sigma, moments.get("audio", NO_MOMENTS), 2),
         }
     velocity = guide(prepared.sampling.guidance, timestep, passes)

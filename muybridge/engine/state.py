@@ -49,6 +49,7 @@ class Conditions:
     overlap_audio_BAC: Tensor | None = None
     reference_audio_BAC: Tensor | None = None
     left_alone_TYX: Tensor | None = None
+    anchor_BCTYX: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,10 +15,12 @@ from muybridge.engine.components import Components
 from muybridge.flow.scaling import NO_MOMENTS, Moments, from_noise, video_moments
 from muybridge.model.phrase_encoder import PhraseEncoder
 from muybridge.model.tiny_video_codec import load_video_codec
+from muybridge.model.transformer import Transformer
 from muybridge.model.weights import load_into, load_transformer
 from muybridge.model.world_audio_codec import WorldAudioCodec
 
-BASE, UPSCALER, VIDEO_CODEC, TEXT = "base", "upscaler", "video_codec", "text"  # file names, `.safetensors`
+# File names, `.safetensors`.
+BASE, UPSCALER, DRAFT, VIDEO_CODEC, TEXT = "base", "upscaler", "draft", "video_codec", "text"
 STATISTICS = "audio_codec.json"
 
 Part = TypeVar("Part", bound=nn.Module)
@@ -28,8 +30,7 @@ def load_tiny(folder: Path, device: torch.device, asked: Precision = "auto") -> 
     """All parts of the tiny size from `folder`. Raises WeightsInvalid naming what does not fit."""
     chosen = precision.choose(device, asked).precision
     base = load_transformer(folder / f"{BASE}.safetensors", matrix_dtype=torch.float32)
-    large = folder / f"{UPSCALER}.safetensors"
-    upscaler = load_transformer(large, matrix_dtype=torch.float32) if large.is_file() else None
+    upscaler, draft = (_transformer(folder / f"{name}.safetensors") for name in (UPSCALER, DRAFT))
     text = _filled(PhraseEncoder(), folder / f"{TEXT}.safetensors")
     return Components(
         "tiny" if base.config.distilled else "tiny-base",
@@ -45,7 +46,14 @@ def load_tiny(folder: Path, device: torch.device, asked: Precision = "auto") -> 
         enlarges_pixels=True,
         moments={"video": video_moments(base.config), "audio": from_noise(base.config.audio_moments)},
         upscaler_moments=NO_MOMENTS if upscaler is None else upscaler_moments(upscaler.config),
+        draft=None if draft is None else precision.apply(draft, chosen).to(device),
+        draft_moments=NO_MOMENTS if draft is None else video_moments(draft.config),
     )
+
+
+def _transformer(path: Path) -> Transformer | None:
+    """One that may be missing."""
+    return load_transformer(path, matrix_dtype=torch.float32) if path.is_file() else None
 
 
 def upscaler_moments(config: ModelConfig) -> Moments:

@@ -8,7 +8,7 @@ x_t = (1 - sigma) x_0 + sigma e, with latents that are known as they are among t
 narrow trunk from latent to latent. One latent alone gives the guess of flow/scaling.py.
 
 The source of an edit is known, too: its latents go with those of the result as these go with each other, times the
-share of a channel's square that edits keep.
+share of a channel's square that edits keep. An anchor is one latent from so long ago that only what lasts is shared.
 
 Letters: C channels, D distances in latents, T latents.
 """
@@ -84,10 +84,11 @@ def guess(
     sigma: float,
     known: tuple[bool, ...],
     has_source: bool = False,
+    has_anchor: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """(gains [C, T, T], spread [C, T]), float64: x_0 is gains x_t, give or take `spread` (0 where it is known).
 
-    With a source the gains are [C, T, 2T]: of x_t and then of the source.
+    With a source the gains are [C, T, 2T]: of x_t and then of the source; an anchor adds one more, the last.
     """
     square = torch.tensor(squares_C, dtype=torch.float64)[:, None, None]
     lasting, fading, units = (torch.tensor(v, dtype=torch.float64)[:, None, None] for v in continuity[:3])
@@ -100,6 +101,10 @@ def guess(
         kept = torch.tensor(continuity.kept_C, dtype=torch.float64)[:, None, None] * covariance_CTT
         rows = (torch.cat([covariance_CTT, kept], 2), torch.cat([kept, covariance_CTT], 2))
         covariance_CTT, levels = torch.cat(rows, 1), levels + [0.0] * count
+    if has_anchor:
+        far_CT1 = (square * lasting).expand(-1, len(levels), 1)
+        rows = (torch.cat([covariance_CTT, far_CT1], 2), torch.cat([far_CT1.transpose(1, 2), square], 2))
+        covariance_CTT, levels = torch.cat(rows, 1), [*levels, 0.0]
     level_T = torch.tensor(levels, dtype=torch.float64)
     seen_CTT = (1 - level_T)[:, None] * covariance_CTT
     noise_T = level_T.square() + 1e-9  # a channel that is never anything is not singular among known latents

@@ -59,19 +59,24 @@ def velocity_of(
     dim: int,
     known: Collection[int] = (),
     source: Tensor | None = None,
+    anchor: Tensor | None = None,
 ) -> Tensor:
     """Velocity, shaped like `x_t`, of a network's `answer`; channels along `dim`; no moments: the answer is it.
 
     Time is the dimension after the channels; `known` are the numbers of the latents that are there already, whose
-    velocity is nobody's. `source`: what `x_t` will be an edit of, in its shape.
+    velocity is nobody's. `source`: what `x_t` will be an edit of, in its shape. `anchor`: a latent from long before it,
+    one latent long.
     """
     if not moments.latent_C:
         return answer
     if moments.continuity.lasting_C and (len(known) or source is not None):
         is_known = tuple(k in known for k in range(x_t.shape[dim + 1]))
-        gains_CTT, spread_CT = guess(tuple(moments.latent_C), moments.continuity, sigma, is_known, source is not None)
+        others = [other for other in (source, anchor) if other is not None]
+        gains_CTT, spread_CT = guess(
+            tuple(moments.latent_C), moments.continuity, sigma, is_known, source is not None, anchor is not None
+        )
         x_CT = x_t.movedim((dim, dim + 1), (0, 1))
-        seen_CT = x_CT if source is None else torch.cat([x_CT, source.movedim((dim, dim + 1), (0, 1))], 1)
+        seen_CT = torch.cat([x_CT, *(other.movedim((dim, dim + 1), (0, 1)) for other in others)], 1)
         with torch.autocast(x_t.device.type, enabled=False):  # bf16 would take the fine detail of a known latent
             x_0 = torch.einsum("cts,cs...->ct...", gains_CTT.to(x_t.device, x_t.dtype), seen_CT)
         unit = spread_CT.to(x_t.device, x_t.dtype).reshape(*spread_CT.shape, *[1] * (x_t.ndim - 2))

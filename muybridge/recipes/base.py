@@ -71,6 +71,7 @@ def recipe(
     lips: str = "",
     num_lips: int = 0,
     compiled: bool = False,
+    learn_text: bool = True,
     num_layers: int = TINY.num_layers,
     hidden_size: int = TINY.hidden_size,
     head_dim: int = TINY.head_dim,
@@ -84,6 +85,7 @@ def recipe(
     `scaled`: the network answers as flow/scaling.py says, and with `continued` as flow/continuity.py says.
     `start` is the folder of an earlier run's export to begin with. Matrices inside of the blocks are trained by Muon
     with `muon`, at `inner_rate` times the learning rate.
+    `learn_text`: whether the words' table goes on learning; weights that share one leave it as it is.
     `compiled`: the layers are fused first, a minute or two (train/compiled.py).
     """
     settings: dict[str, Any] = dict(locals())
@@ -107,7 +109,7 @@ def recipe(
         base, text = load_export(Path(start))
         shape = replace(base.config, distilled=False)  # trained further, it is guided again
         base.config = with_moments(shape, mixed.caches, continued) if scaled else shape
-        return {"base": base.train().requires_grad_(True), "text": text.requires_grad_(True)}
+        return {"base": base.train().requires_grad_(True), "text": text.requires_grad_(learn_text)}
 
     def batch(step: int, device: torch.device) -> list[tuple[Item, Task]]:
         generator = torch.Generator().manual_seed(step)

@@ -210,7 +210,7 @@ def parse_script(prompt: str, language: str | None = None) -> Script:
             )
         )
         gaps.append(pause_s(before))
-        cues.append(_without_quotes(cue))
+        cues.append(without_quotes(cue))
         at = end
     unmatched = list(range(len(lines)))
     for line, cue in dialogue:
@@ -257,7 +257,7 @@ def line_register(script: Script, line: Line) -> str:
     if line.register:
         return line.register
     near = infer_register(script.context(line))
-    return near if near != "neutral" else _strongest(_SCENES, _without_quotes(script.scene))
+    return near if near != "neutral" else _strongest(_SCENES, without_quotes(script.scene))
 
 
 def _strongest(cues: dict[str, str], text: str) -> str:
@@ -390,7 +390,8 @@ def pause_s(before: str) -> float | None:
     return sum(total) if total else None
 
 
-def _without_quotes(text: str) -> str:
+def without_quotes(text: str) -> str:
+    """The text with a space in place of everything that is quoted."""
     return QUOTE.sub(" ", text)
 
 

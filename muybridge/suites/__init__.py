@@ -29,6 +29,7 @@ def evaluate(
     quiet: bool = False,
     evaluators: str | None = None,
     languages: tuple[str, ...] = LANGUAGES,
+    talk_s: float = 60.0,
 ) -> list[Row]:
     """Rows of `suite`. Where tiny ships no weights, and for the model "truth", the figures are left out.
 
@@ -44,7 +45,7 @@ def evaluate(
     module = importlib.import_module(f"muybridge.suites.{suite}")
     if suite == "codec":
         return list(module.evaluate(Run(None, count, seed, out, quiet, languages, evaluators), _video_codec(model)))
-    run = Run(_engine(model), count, seed, out, quiet, languages, evaluators)
+    run = Run(_engine(model), count, seed, out, quiet, languages, evaluators, talk_s)
     try:
         return list(module.evaluate(run))
     finally:

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from muybridge.speech.pacing import Plan
 
 Floats = NDArray[np.float64]
-SECONDS = 60.0
 EDGE_S = 12.0  # of talk at either end: what its words and its person are compared by
 MARGIN_S = 0.1
 OFFSET = 1 << 36  # these scenes are other draws than those of other suites
@@ -69,11 +68,11 @@ def evaluate(run: Run) -> list[Row]:
     with tempfile.TemporaryDirectory() as name:
         for language in run.languages:
             numbers = range(run.first, run.first + run.count)
-            true = [drawn(run, language, n) for n in run.track(numbers, f"{language}: drawing {SECONDS:g} s talks")]
+            true = [drawn(run, language, n) for n in run.track(numbers, f"{language}: drawing {run.talk_s:g} s talks")]
             made = None
             if run.engine is not None:
                 made = [
-                    written(run, language, n) for n in run.track(numbers, f"{language}: making {SECONDS:g} s talks")
+                    written(run, language, n) for n in run.track(numbers, f"{language}: making {run.talk_s:g} s talks")
                 ]
             rows += _rows(run, language, made, true, Path(name))
     return rows
@@ -83,7 +82,7 @@ def drawn(run: Run, language: str, number: int) -> Talk:
     """A rendered person of the test split who talks all the time: the ceiling."""
     from muybridge.world import talking
 
-    planned = _true_plan(language, number)
+    planned = _true_plan(language, number, run.talk_s)
     scene = planned.scene
     frames = drawings.frames_at(scene, np.arange(scene.num_frames), talking.tracks(planned))
     pixels = np.stack([frame.pixels_YX3 for frame in frames])
@@ -91,7 +90,7 @@ def drawn(run: Run, language: str, number: int) -> Talk:
     return Talk(*_seen(run, pixels), talking.waveform(planned).mean(0), 24_000, said)
 
 
-def _true_plan(language: str, number: int) -> Any:  # noqa: ANN401  (a world Plan)
+def _true_plan(language: str, number: int, seconds: float) -> Any:  # noqa: ANN401  (a world Plan)
     """A face near the camera and utterances one after the other until the clip is full."""
     import dataclasses
 
@@ -102,13 +101,13 @@ def _true_plan(language: str, number: int) -> Any:  # noqa: ANN401  (a world Pla
     from muybridge.world.utterances import voice_of
 
     rng = np.random.default_rng([0x106, LANGUAGES.index(language), number])
-    scene = sample_scene(seed_of(number + OFFSET, "test"), "test", SECONDS, cast="person", framing=NEAREST_FRAMING)
+    scene = sample_scene(seed_of(number + OFFSET, "test"), "test", seconds, cast="person", framing=NEAREST_FRAMING)
     # As PROMPT asks of the model: a still camera, so that the face stays in the picture for a minute.
     scene = scene.replace(camera=dataclasses.replace(scene.camera, move="static"))
     (human,) = scene.people
     voice, at = voice_of(human.identity, language), 0.3
     pairs = []
-    while (item := talking.default_source().pick(rng, "test", language, voice, SECONDS - at - 0.1)) is not None:
+    while (item := talking.default_source().pick(rng, "test", language, voice, seconds - at - 0.1)) is not None:
         start = round(at, 3)
         phones, words = (tuple(p.moved(start) for p in part) for part in (item.speech.phones, item.speech.words))
         line = talking.Line(0, item.text, language, item.register, voice, start, phones, words)
@@ -119,8 +118,8 @@ def _true_plan(language: str, number: int) -> Any:  # noqa: ANN401  (a world Pla
     return talking.Plan(scene.replace(people=(person,)), tuple(p[0] for p in pairs), tuple(p[1] for p in pairs))
 
 
-def script_plan(language: str, number: int) -> Plan:
-    """Sentences of the test split on a clock of SECONDS, as many as fit."""
+def script_plan(language: str, number: int, seconds: float) -> Plan:
+    """Sentences of the test split on a clock of `seconds`, as many as fit."""
     from dataclasses import replace
 
     from muybridge.request import Line
@@ -128,10 +127,10 @@ def script_plan(language: str, number: int) -> Plan:
     from muybridge.speech.script import Script
     from muybridge.world.sentences import sentence
 
-    texts = [sentence(1000 * number + k, "test", language) for k in range(int(SECONDS))]
+    texts = [sentence(1000 * number + k, "test", language) for k in range(int(seconds))]
     plan = plan_speech(Script("", lines=tuple(Line(text, language=language) for text in texts)))
-    lines = tuple(line for line in plan.lines if line.end_s <= SECONDS - 0.2)
-    return replace(plan, lines=lines, seconds=SECONDS)
+    lines = tuple(line for line in plan.lines if line.end_s <= seconds - 0.2)
+    return replace(plan, lines=lines, seconds=seconds)
 
 
 @dataclass
@@ -157,16 +156,16 @@ def written(run: Run, language: str, number: int) -> Talk:
     from muybridge.engine.programme_file import Programme
 
     assert run.engine is not None  # only asked for with one
-    plan, watch = script_plan(language, number), _Watch(run)
+    plan, watch = script_plan(language, number, run.talk_s), _Watch(run)
     request = run.ask(PROMPT, number=number, language=language)
-    generate_programme(run.engine, request, SECONDS, watch, plan=plan)
+    generate_programme(run.engine, request, run.talk_s, watch, plan=plan)
     return Talk(
         np.concatenate(watch.openings),
         np.concatenate(watch.people),
         np.concatenate(watch.sounds),
         run.engine.parts.audio_codec.sample_rate,
         tuple((line.text, line.start_s, line.end_s) for line in plan.lines),
-        Programme(request, SECONDS, plan).seams_s(run.engine.parts.size),
+        Programme(request, run.talk_s, plan).seams_s(run.engine.parts.size),
     )
 
 

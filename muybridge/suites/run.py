@@ -53,6 +53,7 @@ class Run:
     quiet: bool = False
     languages: tuple[str, ...] = LANGUAGES
     evaluators: str | None = None  # the Python that has MediaPipe, Whisper and DNSMOS
+    talk_s: float = 60.0  # length of `programme`'s talks
     known_witness: Witness | None = field(default=None, repr=False)
 
     @property

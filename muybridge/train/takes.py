@@ -34,13 +34,14 @@ from muybridge.world.captions import person_word
 from muybridge.world.grammar import SPLITS
 from muybridge.world.landscapes import OUTDOOR
 from muybridge.world.scene import NEAREST_FRAMING, Scene, from_json, to_json
-from muybridge.world.utterances import Source
+from muybridge.world.utterances import Silence, Source
 from muybridge.world.voices import SAMPLE_RATE
 
 Bytes = NDArray[np.uint8]
 TOKEN = 2 * STRIDE_Y  # pixels a side of one token: a patch of 2 x 2 latent cells
 EDIT_SHARE, REFERENCE_SHARE = 0.2, 0.45  # of clips with one person and nothing else
 MAX_REFERENCES = 3
+FRAME_SAMPLES = SAMPLE_RATE // FPS
 STILL_OFFSET, GIVEN_OFFSET = 1 << 24, 1 << 25  # stills are other scenes than clips
 NAMED = 0.75  # share of reference sets
 EDITED_STILLS = 0.5  # of stills that are given something
@@ -120,25 +121,29 @@ def shoot_still(
     width: int,
     source: Source | None = None,
     given: bool = False,
+    silent: bool = False,
     **fields: Any,  # noqa: ANN401  (each field of Scene has its own type)
 ) -> Take:
     """The first frame of a talking clip with all its sound: looks and speech for a fiftieth of a clip's drawing.
 
     `given`: other scenes, of one person each; half have what they were before an edit, half other pictures of the
-    person. What is given is learned on pairs, and pairs of stills are cheap; they keep one frame's sound.
+    person. What is given is learned on pairs, and pairs of stills are cheap; they keep one frame's sound. `silent`:
+    nobody speaks, and one frame's sound is kept, too.
     """
     rng = np.random.default_rng([0x7A6F, SPLITS.index(split), index])
     number = (GIVEN_OFFSET if given else STILL_OFFSET) + index
+    source = Silence() if silent else source
     if not given:
         planned = talking.plan(number, split, None, source, **fields)
-        return take_of(talking.draw(planned, index, split, height, width, 1), None, rng)
+        take = take_of(talking.draw(planned, index, split, height, width, 1), None, rng)
+        return dataclasses.replace(take, waveform_S=take.waveform_S[:FRAME_SAMPLES]) if silent else take
     planned = talking.plan(number, split, None, source, **fields | {"cast": "person"})
     if rng.random() < EDITED_STILLS:
         take = _edited(planned, index, rng, height, width, split, num_frames=1)
     else:
         references = _references(planned.scene, int(rng.integers(1, MAX_REFERENCES + 1)), number, split, height, width)
         take = take_of(talking.draw(planned, index, split, height, width, 1), None, rng, references_RYX3=references)
-    return dataclasses.replace(take, waveform_S=take.waveform_S[: SAMPLE_RATE // FPS])
+    return dataclasses.replace(take, waveform_S=take.waveform_S[:FRAME_SAMPLES])
 
 
 def take_of(
@@ -265,12 +270,13 @@ def build(
     quiet: bool = False,
     stills: bool = False,
     given: bool = False,
+    silent: bool = False,
     **fields: Any,  # noqa: ANN401  (each field of Scene has its own type)
 ) -> int:
     """Draw takes (or stills) 0..count-1 that are not there yet; returns how many it made.
 
-    `stride` processes that pass `first` 0..stride-1 share the work. `given` is that of `shoot_still`. `fields` hold for
-    all clips, see `shoot`.
+    `stride` processes that pass `first` 0..stride-1 share the work. `given` and `silent` are those of `shoot_still`.
+    `fields` hold for all clips, see `shoot`.
     """
     from rich.progress import Progress
 
@@ -281,7 +287,7 @@ def build(
     with Progress(disable=quiet) as bar:
         for index in bar.track(wanted, description="drawing takes"):
             if stills:
-                take = shoot_still(index, split, *size, source, given, **fields)
+                take = shoot_still(index, split, *size, source, given, silent, **fields)
             else:
                 take = shoot(index, split, *size, seconds, source, **fields)
             write(folder, take)

@@ -273,6 +273,13 @@ class Live:
         return None
 
 
+class Silence:
+    """Nobody has anything to say: pictures alone are wanted."""
+
+    def pick(self, rng: np.random.Generator, split: str, language: str, voice: str, longest_s: float) -> None:
+        """None."""
+
+
 class BankElseLive:
     """The bank where it holds anything of a split and language, else the voices: never silent for want of a bank."""
 

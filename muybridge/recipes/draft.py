@@ -1,0 +1,55 @@
+"""Weights that draw one picture from words: the base's shape and texts, and stills alone, most of them near pure noise.
+
+What a picture shows is decided there, and a base that learns clips, voices and edits as well sees little of it. It
+begins as a copy of the base, and `engine/draft.py` uses it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from muybridge.model.transformer import Transformer
+from muybridge.recipes import base
+from muybridge.recipes.codec_video import export_module
+from muybridge.train.trainer import Recipe
+
+
+def recipe(
+    stills: str = "runs/latents_stills",
+    start: str = "muybridge/shipped/tiny",
+    batch_size: int = 128,
+    num_steps: int = 20_000,
+    learning_rate: float = 1.2e-3,
+    average_decay: float = 0.995,
+    muon: bool = True,
+    inner_rate: float = 2.5,
+    shift: float = 9.0,
+    drop_words: float = 0.4,
+    num_given: int = 0,
+    given: str = "",
+    compiled: bool = False,
+) -> Recipe:
+    """All settings; `stills` are latents of `muybridge world stills`, `start` an exported base (or a shipped folder).
+
+    `shift` moves the levels towards noise: 9 has three in four above 0.75. `num_given` of a batch's items are pairs
+    from `given` (`muybridge world stills --given`): references of a person, which the picture then shows.
+    """
+    settings: dict[str, Any] = dict(locals())
+    still = batch_size - num_given
+    made = base.recipe(
+        latents=stills, stills=stills, start=start, batch_size=batch_size, num_stills=still, quiet_stills=still,
+        num_steps=num_steps, learning_rate=learning_rate, shift=shift, mouth_weight=0.0, audio_weight=0.0,
+        average_decay=average_decay, muon=muon, inner_rate=inner_rate, drop_words=drop_words, num_given=num_given,
+        given=given, compiled=compiled, learn_text=False,
+    )  # fmt: skip
+
+    def export(modules: dict[str, nn.Module], folder: Path) -> None:
+        drawn = modules["base"]
+        assert isinstance(drawn, Transformer)
+        export_module(drawn, folder / "draft.safetensors", drawn.config)
+
+    return replace(made, name="draft", settings=settings, export=export)

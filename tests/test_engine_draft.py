@@ -1,0 +1,93 @@
+"""The first picture is drawn alone where only words are given, from scene and references, and then it is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from engine_parts import SHAPE, movie, picture
+from torch import Tensor
+
+from muybridge.engine import Engine, random_components
+from muybridge.engine.draft import SIZE
+from muybridge.engine.sampling import BASE
+from muybridge.engine.state import GenerationState
+from muybridge.flow.scaling import from_noise
+from muybridge.model.tokens import Packed, Role
+from muybridge.request import Reference, Request
+from muybridge.shapes import Window, clock
+
+STEPS = BASE[SIZE].num_inference_steps
+TALK = Request('A woman by the sea. She says: "Good morning to you."', size="64x64", seconds=3, seed=5)
+
+
+class Draft:
+    """A network of pictures that are all alike, and of what it was shown."""
+
+    def __init__(self) -> None:
+        self.seen: list[Packed] = []
+
+    def __call__(self, packed: Packed) -> tuple[Tensor, Tensor]:
+        self.seen.append(packed)
+        return torch.zeros_like(packed.video_NC), torch.zeros_like(packed.audio_NC)
+
+
+def engine_with(draft: Draft | None) -> Engine:
+    parts = replace(random_components("tiny", seed=3, shape=SHAPE, std=0.05), upscaler=None, enlarges_pixels=True)
+    return Engine(replace(parts, draft=draft, draft_moments=from_noise((1.0,) * 48)))
+
+
+def test_a_clip_of_words_alone_begins_with_the_draft() -> None:
+    draft = Draft()
+    engine = engine_with(draft)
+    state = engine.encode(TALK)
+    first = state.conditions.frames[0]
+    assert first.shape == (1, 48, 1, 4, 4)
+    assert torch.equal(state.latents["video"][:, :, :1], first)
+    assert torch.equal(engine.denoise(state).latents["video"][:, :, :1], first)
+    assert len(draft.seen) >= STEPS
+    for packed in draft.seen:
+        assert packed.layout.counts[0][:2] == (4, 1)  # four tokens of one latent, and one of its sound
+        assert int(Role.SPEECH) not in packed.layout.roles_N.tolist()
+
+
+def test_the_draft_is_the_seeds_and_survives_a_checkpoint() -> None:
+    engine = engine_with(Draft())
+    states = [engine.encode(TALK.replace(seed=seed)) for seed in (5, 5, 6)]
+    same, again, other = (state.conditions.frames[0] for state in states)
+    assert torch.equal(same, again) and not torch.equal(same, other)
+    kept = GenerationState.from_bytes(states[0].to_bytes())
+    assert torch.equal(kept.conditions.frames[0], same)
+
+
+def test_the_draft_does_not_hear_what_is_said() -> None:
+    drafts = Draft(), Draft()
+    for draft, prompt in zip(drafts, (TALK.prompt, TALK.prompt.replace("Good", "Bad")), strict=True):
+        engine_with(draft).encode(TALK.replace(prompt=prompt))
+    one, other = (draft.seen[0] for draft in drafts)
+    assert torch.equal(one.text_NC, other.text_NC)
+
+
+def test_references_are_shown_to_the_draft(tmp_path: Path) -> None:
+    draft = Draft()
+    named = (Reference(picture(tmp_path / "a.png"), "[Image 1]"),)
+    engine_with(draft).encode(TALK.replace(references=named))
+    assert int(Role.REFERENCE) in draft.seen[0].layout.roles_N.tolist()
+
+
+@pytest.mark.parametrize("given", ["image", "last_image", "video", "window", "nothing"])
+def test_whoever_brings_a_picture_gets_no_draft(given: str, tmp_path: Path) -> None:
+    draft = None if given == "nothing" else Draft()
+    engine, request, window = engine_with(draft), TALK, None
+    if given in ("image", "last_image"):
+        request = request.replace(**{given: picture(tmp_path / "a.png")})
+    if given == "video":
+        request = Request("Make it night.", video=movie(tmp_path / "a.mp4"), size="64x64", seconds=3)
+    if given == "window":
+        window = Window(10, clock(3), 4)
+    state = engine.encode(request, window)
+    assert draft is None or not draft.seen
+    known = {"image": {0}, "last_image": {state.window.clock.num_units}}
+    assert set(state.conditions.frames) == known.get(given, set())
