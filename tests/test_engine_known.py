@@ -10,10 +10,11 @@ from engine_parts import SHAPE, movie, picture
 from torch import Tensor
 
 from muybridge.engine import Engine, random_components
+from muybridge.engine.pipeline import prepare
 from muybridge.flow.continuity import Continuity
 from muybridge.flow.noise import restless
 from muybridge.flow.scaling import from_noise
-from muybridge.model.tokens import Packed
+from muybridge.model.tokens import Packed, Role
 from muybridge.request import Request
 
 
@@ -73,3 +74,20 @@ def test_slow_noise_is_left_out_and_fast_noise_stays() -> None:
     assert float((spectrum / whole)[:3].max()) < 0.2 and float((spectrum / whole)[8:].min()) > 0.8
     assert torch.allclose(restless(found), found, atol=1e-5)
     assert torch.equal(restless(draw[:, :, :1]), torch.zeros_like(draw[:, :, :1]))
+
+
+def test_phones_guide_lips_where_a_picture_is_known(tmp_path: Path) -> None:
+    given = Request("She talks.", image=picture(tmp_path / "a.png"), size="64x64", seconds=3, seed=4)
+    engine = silent_engine(0.9)
+    cases = ((given, True, True), (given, False, False), (given.replace(image=None), True, False))
+    for request, is_said, wanted in cases:
+        state = engine.encode(request)
+        text = state.conditions.text
+        roles_N = torch.full_like(text.roles_N, int(Role.SCENE))
+        roles_N[-1] = int(Role.SPEECH if is_said else Role.SCENE)
+        conditions = replace(state.conditions, text=replace(text, roles_N=roles_N))
+        prepared = prepare(engine.parts, replace(state, conditions=conditions))
+        assert ("speech" in prepared.packed) == wanted, request.task
+        if wanted:
+            alone, whole = (prepared.packed[name].layout.counts[0] for name in ("speech", "full"))
+            assert alone == (*whole[:2], whole[2] - 1)

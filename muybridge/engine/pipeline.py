@@ -204,7 +204,8 @@ def prepare(parts: Components, state: GenerationState) -> Prepared:
     moving: tuple[str, ...]
     if state.stage == "base":
         sampling, model, moving = base_sampling(parts.size, state.request), parts.base, STREAMS
-        if not bool((state.conditions.text.roles_N == Role.SPEECH).any()):
+        is_said = bool((state.conditions.text.roles_N == Role.SPEECH).any())
+        if not (is_said and is_guessed(parts, state.conditions)):  # lips that nothing holds need no push
             sampling = sampling.without(SPEECH)
         sound = None
     else:
