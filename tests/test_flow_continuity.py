@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muybridge.flow.continuity import Continuity, correlation, fit, guess, likeness
+from muybridge.flow.continuity import FAR, Continuity, correlation, fit, guess, likeness
 from muybridge.flow.scaling import from_noise, velocity_of
 
 SQUARES = (9.0, 0.4)
@@ -98,3 +98,36 @@ def test_the_source_of_an_edit_is_used_as_far_as_edits_keep_it(length: int) -> N
     moments = from_noise(SQUARES, continuity)
     silent = velocity_of(torch.zeros_like(x_t), x_t, sigma, moments, 0, (), source)
     assert torch.allclose(x_t - sigma * silent - x_0, error, atol=1e-4)
+
+
+@pytest.mark.parametrize("known", [(), (0, 1)])
+def test_an_anchor_tells_what_lasts_and_half_of_what_fades(known: tuple[int, ...]) -> None:
+    torch.manual_seed(3)
+    length, sigma, count = 6, 0.9, 200_000
+    apart = (torch.arange(length)[:, None] - torch.arange(length)).abs().double()
+    drawn_rows = []
+    for square, lasting, fading, units in zip(SQUARES, *CONTINUITY[:3], strict=True):
+        own = (1 - lasting - fading) * torch.eye(length, dtype=torch.float64)
+        far = torch.full((length, 1), lasting + FAR * fading, dtype=torch.float64)
+        inside = lasting + fading * torch.exp(-apart / units) + own
+        whole = torch.cat([torch.cat([inside, far], 1), torch.cat([far.T, torch.ones(1, 1, dtype=torch.float64)], 1)])
+        drawn_rows.append(torch.linalg.cholesky(square * whole) @ torch.randn(length + 1, count, dtype=torch.float64))
+    both = torch.stack(drawn_rows)
+    x_0, anchor = both[:, :length], both[:, length:]
+    level = torch.tensor([0.0 if k in known else sigma for k in range(length)], dtype=torch.float64)[:, None]
+    x_t = (1 - level) * x_0 + level * torch.randn_like(x_0)
+    gains, spread = guess(SQUARES, CONTINUITY, sigma, tuple(k in known for k in range(length)), has_anchor=True)
+    error = gains @ torch.cat([x_t, anchor], 1) - x_0
+    assert torch.allclose(error.square().mean(-1).sqrt(), spread, rtol=0.02, atol=1e-4)
+    alone = guess(SQUARES, CONTINUITY, sigma, tuple(k in known for k in range(length)))[1]
+    assert bool((spread <= alone + 1e-9).all()) and float(spread.sum()) < 0.95 * float(alone.sum())
+    velocity = velocity_of(torch.zeros_like(x_t), x_t, sigma, MOMENTS, 0, known or (0,), anchor=anchor)
+    assert velocity.shape == x_t.shape
+
+
+def test_no_channel_shares_more_with_an_anchor_than_it_can() -> None:
+    quick = Continuity((0.0, 0.1), (0.99, 0.8), (1.0, 1.0))
+    gains, spread = guess(SQUARES, quick, 0.9, (True,) + (False,) * 39, has_anchor=True)
+    assert bool(gains.isfinite().all()) and float(gains.abs().max()) < 2
+    assert bool((spread[:, 1:] > 0).all())
+    assert bool((spread <= torch.tensor(SQUARES, dtype=torch.float64)[:, None].sqrt() + 1e-9).all())

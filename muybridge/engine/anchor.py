@@ -7,6 +7,10 @@ The picture is the first latent. It is the one latent of a causal clip that stan
 in training; where the user gave a first frame, it is that frame; and it needs no face finder. A programme that begins
 before its person comes into the picture is anchored to the place alone: give a reference there.
 
+A base that guesses over time what is missing (flow/continuity.py) also takes the picture into that guess: what a
+window takes over is pulled back to it, so that windows cannot wander off one after the other. A camera that travels is
+held back by it, too.
+
 The voice is the longest planned line's first latents, from the first window in which somebody speaks. Nothing ties a
 voice to one of several speakers, so a talk with more than one has no voice anchor.
 
@@ -30,7 +34,6 @@ from muybridge.shapes import FPS
 if TYPE_CHECKING:
     from muybridge.speech.pacing import Plan
 
-ANCHORED = True
 VOICE_LATENTS = 50  # 2 s
 
 
@@ -68,8 +71,8 @@ def anchored(parts: Components, state: GenerationState, anchor: Anchor) -> Gener
         before = () if given.references is None else (given.references,)
         references = torch.cat([*before, anchor.picture_RCTYX])
         given = replace(given, references=references, text=tokens.join_texts([given.text, tag]))
-    kept = anchor.picture_RCTYX if ANCHORED else None
-    return replace(state, conditions=replace(given, reference_audio_BAC=anchor.voice_BAC, anchor_BCTYX=kept))
+    given = replace(given, reference_audio_BAC=anchor.voice_BAC, anchor_BCTYX=anchor.picture_RCTYX)
+    return replace(state, conditions=given)
 
 
 def _voice(state: GenerationState, plan: Plan | None) -> Tensor | None:

@@ -17,12 +17,14 @@ from torch import Tensor
 from muybridge.engine import pipeline
 from muybridge.engine.components import Components, Denoiser
 from muybridge.engine.state import GenerationState
+from muybridge.flow.noise import noise
 from muybridge.request import Request
 from muybridge.shapes import Clock, Window
 from muybridge.speech.script import parse_script, without_quotes
 
 SIZE = "tiny-draft"  # its sampling (engine/sampling.py)
 STILL = Window(0, Clock(1, 0))
+LOOKS = 6  # last steps from as many noises, whose mean has less of their grain
 
 
 def begun(parts: Components, state: GenerationState) -> GenerationState:
@@ -51,6 +53,13 @@ def first_picture(parts: Components, draft: Denoiser, state: GenerationState) ->
     )
     now = pipeline.encode(alone, still, None, STILL)
     prepared = pipeline.prepare(alone, now)
-    for _ in range(pipeline.num_steps(alone, now)):
+    last = pipeline.num_steps(alone, now) - 1
+    for _ in range(last):
         now = pipeline.step(alone, now, prepared)
-    return now.latents["video"]
+    picture = pipeline.step(alone, now, prepared).latents["video"]
+    sigma, seen = prepared.schedule.sigma(last), []
+    for turn in range(LOOKS):
+        fresh = noise(request.seed, SIZE, last + 1 + turn, "video", picture.shape, picture.device)
+        again = replace(now, latents={**now.latents, "video": (1 - sigma) * picture + sigma * fresh})
+        seen.append(pipeline.step(alone, again, prepared).latents["video"])
+    return torch.stack(seen).mean(0)

@@ -8,7 +8,8 @@ x_t = (1 - sigma) x_0 + sigma e, with latents that are known as they are among t
 narrow trunk from latent to latent. One latent alone gives the guess of flow/scaling.py.
 
 The source of an edit is known, too: its latents go with those of the result as these go with each other, times the
-share of a channel's square that edits keep. An anchor is one latent from so long ago that only what lasts is shared.
+share of a channel's square that edits keep. An anchor is one latent from long ago, with which all of them share what
+lasts and half of what fades.
 
 Letters: C channels, D distances in latents, T latents.
 """
@@ -25,6 +26,9 @@ from torch import Tensor
 UNITS = (1.0, 2.0, 3.0, 5.0, 8.0, 12.0, 20.0)  # that `fit` chooses from
 MOST = 0.995  # of a channel's square that latents may share: something is always new
 LEAST_SIGMA = 1e-3
+FAR = (
+    0.5  # of what fades that an anchor shares all the same: people do not change over a programme, light and place may
+)
 
 
 class Continuity(NamedTuple):
@@ -95,14 +99,16 @@ def guess(
     count = len(known)
     apart = (torch.arange(count)[:, None] - torch.arange(count)).abs().double()
     own = (1 - lasting - fading) * torch.eye(count, dtype=torch.float64)
-    covariance_CTT = square * (lasting + fading * torch.exp(-apart / units) + own)
+    correlation_CTT = lasting + fading * torch.exp(-apart / units) + own
+    covariance_CTT = square * correlation_CTT
     levels = [0.0 if k else max(sigma, LEAST_SIGMA) for k in known]
     if has_source:
         kept = torch.tensor(continuity.kept_C, dtype=torch.float64)[:, None, None] * covariance_CTT
         rows = (torch.cat([covariance_CTT, kept], 2), torch.cat([kept, covariance_CTT], 2))
         covariance_CTT, levels = torch.cat(rows, 1), levels + [0.0] * count
     if has_anchor:
-        far_CT1 = (square * lasting).expand(-1, len(levels), 1)
+        shared_C11 = torch.minimum(lasting + FAR * fading, _most_shared(correlation_CTT))
+        far_CT1 = (square * shared_C11).expand(-1, len(levels), 1)
         rows = (torch.cat([covariance_CTT, far_CT1], 2), torch.cat([far_CT1.transpose(1, 2), square], 2))
         covariance_CTT, levels = torch.cat(rows, 1), [*levels, 0.0]
     level_T = torch.tensor(levels, dtype=torch.float64)
@@ -111,3 +117,10 @@ def guess(
     gains_CTT = torch.linalg.solve(seen_CTT * (1 - level_T) + torch.diag(noise_T), seen_CTT).transpose(1, 2)
     left_CT = covariance_CTT.diagonal(dim1=1, dim2=2) - (gains_CTT * seen_CTT.transpose(1, 2)).sum(-1)
     return gains_CTT[:, :count], left_CT[:, :count].clamp(min=0).sqrt()
+
+
+def _most_shared(correlation_CTT: Tensor) -> Tensor:
+    """[C, 1, 1]: the most that one more latent can share with each of these alike, a little less for a firm footing."""
+    ones_CT1 = torch.ones_like(correlation_CTT[:, :, :1])
+    weight_C = torch.linalg.solve(correlation_CTT, ones_CT1).sum(1)
+    return (0.99 / weight_C).sqrt()[:, None]
