@@ -34,8 +34,8 @@ class Conditions:
     `frames` are clean video latents by latent index, at the base and the upscaler's size; `references` [R, C, 1, Y, X];
     `source` is an edit's clip; `voice` an audio latent kept as it is, and the waveform of it that is delivered: [C, S],
     S samples for the clip's frames, so the rate is S * 25 / frames. `reference_audio` is how the speaker sounds. After
-    the base stage `left_alone` says where an edit is its source's own picture (left_alone.py). `anchor` [1, C, 1, Y, X] is
-    a programme's first picture (anchor.py).
+    the base stage `left_alone` says where an edit is its source's own picture (left_alone.py). `anchor` [1, C, 1, Y, X]
+    is a programme's first picture (anchor.py).
     """
 
     text: TextTokens
