@@ -17,7 +17,7 @@ from muybridge.train.pack import LIMIT
 FOLDER = SHIPPED / "tiny"
 
 
-@pytest.mark.parametrize(("name", "size"), [("base", "tiny"), ("upscaler", "tiny-upscaler")])
+@pytest.mark.parametrize(("name", "size"), [("base", "tiny"), ("draft", "tiny"), ("upscaler", "tiny-upscaler")])
 def test_each_transformer_has_the_numbers_of_its_size(name: str, size: str) -> None:
     """Price, plan and `weights info` speak of the size; the file must be it. What training measures may differ."""
     model = load_transformer(FOLDER / f"{name}.safetensors", matrix_dtype=torch.float32)

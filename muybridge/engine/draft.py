@@ -4,7 +4,7 @@ What a picture shows is decided near pure noise, where twenty latents of a clip 
 steps are few. So weights that learned nothing but single pictures draw the first one, in many small steps that cost
 little, and the clip begins with it as with a picture that was given. References are told to them as to the clip.
 
-Sizes without such weights begin at noise.
+Sizes without such weights begin at noise. So do faces that speak and fill the picture.
 """
 
 from __future__ import annotations
@@ -18,12 +18,15 @@ from muybridge.engine import pipeline
 from muybridge.engine.components import Components, Denoiser
 from muybridge.engine.state import GenerationState
 from muybridge.flow.noise import noise
+from muybridge.model.tokens import Role
 from muybridge.request import Request
 from muybridge.shapes import Clock, Window
 from muybridge.speech.script import parse_script, without_quotes
 
 SIZE = "tiny-draft"  # its sampling (engine/sampling.py)
 STILL = Window(0, Clock(1, 0))
+# The base learned faces that fill the picture together with their lips; the draft has not learned them (docs/log.md).
+NEAREST = ("extreme close-up", "full-face shot", "shot filled by the face", "very near shot of the face")
 LOOKS = 6  # last steps from as many noises, whose mean has less of their grain
 
 
@@ -31,10 +34,16 @@ def begun(parts: Components, state: GenerationState) -> GenerationState:
     """A fresh state; where nothing but words is given and there are the weights, with its first picture drawn."""
     request = state.request
     is_given = request.image is not None or request.video is not None or request.last_image is not None
-    if parts.draft is None or is_given or state.window.start_unit:
+    if parts.draft is None or is_given or state.window.start_unit or fills_the_picture(state):
         return state
     first = {0: first_picture(parts, parts.draft, state)}
     return pipeline.begin(parts, replace(state, conditions=replace(state.conditions, frames=first)))
+
+
+def fills_the_picture(state: GenerationState) -> bool:
+    """Whether a face that speaks is asked for so near that its lips are what is seen."""
+    is_said = bool((state.conditions.text.roles_N == Role.SPEECH).any())
+    return is_said and any(words in state.request.prompt.lower() for words in NEAREST)
 
 
 @torch.inference_mode()
