@@ -322,6 +322,11 @@ def test_base_and_few_step_train_from_a_cache(tmp_path: Path) -> None:
     alone = draft.recipe(settings["stills"], start, batch_size=3, num_given=1, given=settings["latents"], num_steps=2)
     train(alone, tmp_path / "alone", device="cpu", quiet=True)
     assert not (tmp_path / "alone" / "export" / "text.safetensors").exists()  # it reads with the base's
+    drawn = tmp_path / "alone" / "export" / "draft.safetensors"
+    (Path(start) / drawn.name).write_bytes(drawn.read_bytes())
+    goes_on = draft.recipe(settings["stills"], start, batch_size=3).build()["base"].state_dict()
+    wanted = load_transformer(drawn, matrix_dtype=torch.float32).state_dict()
+    assert all(torch.equal(goes_on[name], wanted[name]) for name in wanted)
     before = load_transformer(Path(start) / "base.safetensors", matrix_dtype=torch.float32).state_dict()
     for name, file in (("second", "base"), ("alone", "draft"), ("few", "base")):
         after = load_transformer(tmp_path / name / "export" / f"{file}.safetensors", matrix_dtype=torch.float32)

@@ -10,12 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from muybridge.model.transformer import Transformer
+from muybridge.model.weights import load_transformer
 from muybridge.recipes import base
 from muybridge.recipes.codec_video import export_module
 from muybridge.train.trainer import Recipe
+
+FILE = "draft.safetensors"
 
 
 def recipe(
@@ -33,7 +37,9 @@ def recipe(
     given: str = "",
     compiled: bool = False,
 ) -> Recipe:
-    """All settings; `stills` are latents of `muybridge world stills`, `start` an exported base (or a shipped folder).
+    """All settings; `stills` are latents of `muybridge world stills`, `start` an exported base or a shipped folder.
+
+    It begins as the draft of that folder, or where there is none as its base.
 
     `shift` moves the levels towards noise: 9 has three in four above 0.75. `num_given` of a batch's items are pairs
     from `given` (`muybridge world stills --given`): references of a person, which the picture then shows.
@@ -47,9 +53,16 @@ def recipe(
         given=given, compiled=compiled, learn_text=False,
     )  # fmt: skip
 
+    def build() -> dict[str, nn.Module]:
+        modules, begun = made.build(), Path(start) / FILE
+        if begun.is_file():
+            drawn = load_transformer(begun, matrix_dtype=torch.float32)
+            modules["base"].load_state_dict(drawn.state_dict())
+        return modules
+
     def export(modules: dict[str, nn.Module], folder: Path) -> None:
         drawn = modules["base"]
         assert isinstance(drawn, Transformer)
-        export_module(drawn, folder / "draft.safetensors", drawn.config)
+        export_module(drawn, folder / FILE, drawn.config)
 
-    return replace(made, name="draft", settings=settings, export=export)
+    return replace(made, name="draft", settings=settings, build=build, export=export)
