@@ -122,5 +122,6 @@ def guess(
 def _most_shared(correlation_CTT: Tensor) -> Tensor:
     """[C, 1, 1]: the most that one more latent can share with each of these alike, a little less for a firm footing."""
     ones_CT1 = torch.ones_like(correlation_CTT[:, :, :1])
-    weight_C = torch.linalg.solve(correlation_CTT, ones_CT1).sum(1)
-    return (0.99 / weight_C).sqrt()[:, None]
+    weight_C1 = torch.linalg.solve(correlation_CTT, ones_CT1).sum(1)
+    most_C11: Tensor = (0.99 / weight_C1).sqrt()[:, None]
+    return most_C11
