@@ -173,7 +173,8 @@ def base_size(across: float, down: float, pixels: int = BASE_AREA) -> PixelSize:
 
 
 # Steps and guidance passes where they are not 8 and 1; tests hold them against engine/sampling.py.
-BASE_STEPS = {"15b-base": (32, 2), "tiny-base": (12, 2), "tiny": (8, 2)}
+BASE_STEPS = {"15b-base": (32, 2), "tiny-base": (12, 2), "tiny": (8, 2), "tiny-draft": (32, 2)}
+GUIDED_BY_PHONES = ("tiny",)  # a pass that guidance by the prompt comes on top of
 
 
 @dataclass(frozen=True)
@@ -292,7 +293,7 @@ def plan_stages(request: Request, size: str, num_text_tokens: int = 300) -> tupl
     extra = len(request.references) * (per_image + 1) + source
     steps, passes = BASE_STEPS.get(size, (8, 1))
     if request.guidance_scale is not None:
-        passes = 1 if request.guidance_scale == 1.0 else 2
+        passes = 1 if request.guidance_scale == 1.0 else 2 + (size in GUIDED_BY_PHONES)
     steps = request.num_inference_steps or steps
     stages = [StagePlan("base", base, ticks, num_text_tokens, extra, steps, passes)]
     if is_large:

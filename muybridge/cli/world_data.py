@@ -80,9 +80,13 @@ def stills(
     first: Annotated[int, typer.Option(min=0, help="Which of them this is, from 0.")] = 0,
     framing: Annotated[str | None, typer.Option(help="One framing and one person for all; default: drawn.")] = None,
     given: Annotated[
-        bool, typer.Option("--given", help="One person each, with the picture before an edit or other pictures.")
-    ] = False,
-    silent: Annotated[bool, typer.Option("--silent", help="Nobody speaks: pictures alone, for the draft.")] = False,
+        bool | None,
+        typer.Option(
+            "--given/--silent",
+            help="given: one person each, with the picture before an edit or other pictures; "
+            "silent: nobody speaks, pictures alone for the draft. Default: neither.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was made as JSON.")] = False,
 ) -> None:
     """Draw the first frames of talking clips and keep all their sound: cheap pictures and speech to train on."""
@@ -91,7 +95,8 @@ def stills(
 
     folder = output or settings().home / "stills"
     made = build(
-        folder, count, split, _sides(size), None, stride, first, as_json, stills=True, given=given, silent=silent,
+        folder, count, split, _sides(size), None, stride, first, as_json, stills=True, given=given is True,
+        silent=given is False,
         **_framed(framing),
     )  # fmt: skip
     typer.echo(json.dumps({"output": str(folder), "stills": made}) if as_json else f"{made} new stills in {folder}")
