@@ -5,7 +5,7 @@ set -euo pipefail
 bin=$1
 mkdir -p out
 if [ -f muybridge/shipped/tiny/base.safetensors ]; then
-    "$bin/muybridge" generate 'An extreme close-up of a young man with short brown hair in a red sweater in a park. '\
+    "$bin/muybridge" generate 'A close-up of a young man with short brown hair in a red sweater in a park. '\
 'The camera is static. It is daytime. He says: "Good morning, everyone."' -o out/demo.mp4
 else
     echo "This copy has no weights for tiny (docs/how/train.md makes them); showing the world it learns from."
