@@ -96,8 +96,7 @@ def stills(
     folder = output or settings().home / "stills"
     made = build(
         folder, count, split, _sides(size), None, stride, first, as_json, stills=True, given=given is True,
-        silent=given is False,
-        **_framed(framing),
+        silent=given is False, **_framed(framing),
     )  # fmt: skip
     typer.echo(json.dumps({"output": str(folder), "stills": made}) if as_json else f"{made} new stills in {folder}")
 

@@ -18,7 +18,6 @@ from muybridge.engine import pipeline
 from muybridge.engine.components import Components, Denoiser
 from muybridge.engine.state import GenerationState
 from muybridge.flow.noise import noise
-from muybridge.model.tokens import Role
 from muybridge.request import Request
 from muybridge.shapes import Clock, Window
 from muybridge.speech.script import parse_script, without_quotes
@@ -42,8 +41,7 @@ def begun(parts: Components, state: GenerationState) -> GenerationState:
 
 def fills_the_picture(state: GenerationState) -> bool:
     """Whether a face that speaks is asked for so near that its lips are what is seen."""
-    is_said = bool((state.conditions.text.roles_N == Role.SPEECH).any())
-    return is_said and any(words in state.request.prompt.lower() for words in NEAREST)
+    return state.conditions.is_said and any(words in state.request.prompt.lower() for words in NEAREST)
 
 
 @torch.inference_mode()

@@ -18,7 +18,6 @@ from torch.nn import functional as nnf
 
 from muybridge.engine.state import GenerationState
 from muybridge.media import ClipReader
-from muybridge.model.tokens import Role
 from muybridge.shapes import FPS, STRIDE_T
 
 SAME = 0.3  # mean square by which a cell's latent may differ and still be a copy
@@ -27,8 +26,7 @@ PUSH, TIMID = 1.2, 0.2  # how much further large changes go; the mean square of 
 
 def is_edit(state: GenerationState) -> bool:
     """Whether there is a source, and nothing is said anew."""
-    roles_N = state.conditions.text.roles_N
-    return state.conditions.source_BCTYX is not None and not bool((roles_N == Role.SPEECH).any())
+    return state.conditions.source_BCTYX is not None and not state.conditions.is_said
 
 
 def pushed(velocity_BCTYX: Tensor, x_BCTYX: Tensor, sigma: float, source_BCTYX: Tensor) -> Tensor:

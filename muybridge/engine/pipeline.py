@@ -204,8 +204,9 @@ def prepare(parts: Components, state: GenerationState) -> Prepared:
     moving: tuple[str, ...]
     if state.stage == "base":
         sampling, model, moving = base_sampling(parts.size, state.request), parts.base, STREAMS
-        is_said = bool((state.conditions.text.roles_N == Role.SPEECH).any())
-        if not (is_said and is_guessed(parts, state.conditions)):  # lips that nothing holds need no push
+        if not (
+            state.conditions.is_said and is_guessed(parts, state.conditions)
+        ):  # lips that nothing holds need no push
             sampling = sampling.without(SPEECH)
         sound = None
     else:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from muybridge.errors import UserError
 from muybridge.flow.solver import SolverState
-from muybridge.model.tokens import TextTokens
+from muybridge.model.tokens import Role, TextTokens
 from muybridge.request import Request
 from muybridge.shapes import FPS, Window, clock
 
@@ -51,6 +51,11 @@ class Conditions:
     reference_audio_BAC: Tensor | None = None
     left_alone_TYX: Tensor | None = None
     anchor_BCTYX: Tensor | None = None
+
+    @property
+    def is_said(self) -> bool:
+        """Whether words are said by plan: there are phones on the clock."""
+        return bool((self.text.roles_N == Role.SPEECH).any())
 
 
 @dataclass(frozen=True, eq=False)

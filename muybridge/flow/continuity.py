@@ -26,9 +26,7 @@ from torch import Tensor
 UNITS = (1.0, 2.0, 3.0, 5.0, 8.0, 12.0, 20.0)  # that `fit` chooses from
 MOST = 0.995  # of a channel's square that latents may share: something is always new
 LEAST_SIGMA = 1e-3
-FAR = (
-    0.5  # of what fades that an anchor shares all the same: people do not change over a programme, light and place may
-)
+FAR = 0.5  # of what fades that an anchor shares all the same: over a programme people do not change
 
 
 class Continuity(NamedTuple):

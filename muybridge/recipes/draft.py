@@ -39,10 +39,9 @@ def recipe(
 ) -> Recipe:
     """All settings; `stills` are latents of `muybridge world stills`, `start` an exported base or a shipped folder.
 
-    It begins as the draft of that folder, or where there is none as its base.
-
-    `shift` moves the levels towards noise: 9 has three in four above 0.75. `num_given` of a batch's items are pairs
-    from `given` (`muybridge world stills --given`): references of a person, which the picture then shows.
+    It begins as the draft of that folder, or where there is none as its base. `shift` moves the levels
+    towards noise: 9 has three in four above 0.75. `num_given` of a batch's items are pairs from `given` (`muybridge
+    world stills --given`): references of a person, which the picture then shows.
     """
     settings: dict[str, Any] = dict(locals())
     still = batch_size - num_given
