@@ -24,7 +24,7 @@ PATCH = 2  # latent rows and columns in one token
 GRID = STRIDE_Y * PATCH  # rendered sizes are multiples of this many pixels
 BASE_AREA = 448 * 256  # pixels of the base stage, at any aspect ratio
 # Of sizes that were trained on other pictures than the open 15B's.
-BASE_AREAS = {"tiny": 224 * 128, "tiny-base": 224 * 128, "tiny-draft": 224 * 128}
+BASE_AREAS = {"tiny": 224 * 128, "tiny-base": 224 * 128, "tiny-draft": 448 * 256}  # a draft: what the camera will see
 # Pixels up to which a size's upscaler was trained; larger pictures are interpolated from it.
 UPSCALE_AREAS = {"tiny": 448 * 256, "tiny-base": 448 * 256}
 # Longest window of a long programme, of sizes that draw lips best in clips as short as those they were trained on.

@@ -92,7 +92,7 @@ def test_the_source_of_an_edit_is_used_as_far_as_edits_keep_it(length: int) -> N
     found = likeness(pairs)
     assert found == pytest.approx(kept, abs=0.02)
     continuity = CONTINUITY._replace(kept_C=kept)
-    gains, spread = guess(SQUARES, continuity, sigma, (False,) * length, True)
+    gains, spread = guess(SQUARES, continuity, sigma, (False,) * length, continuity.kept_C)
     error = gains @ torch.cat([x_t, source], 1) - x_0
     assert torch.allclose(error.square().mean(-1).sqrt(), spread, rtol=0.02)
     moments = from_noise(SQUARES, continuity)

@@ -14,12 +14,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from muybridge.engine import pipeline
+from muybridge.engine import camera, pipeline
 from muybridge.engine.components import Components, Denoiser
 from muybridge.engine.state import GenerationState
 from muybridge.flow.noise import noise
 from muybridge.request import Request
-from muybridge.shapes import Clock, Window
+from muybridge.shapes import Clock, PixelSize, Window
+from muybridge.speech.moves import asked
 from muybridge.speech.script import parse_script, without_quotes
 
 SIZE = "tiny-draft"  # its sampling (engine/sampling.py)
@@ -29,14 +30,29 @@ NEAREST = ("extreme close-up", "full-face shot", "shot filled by the face", "ver
 LOOKS = 6  # last steps from as many noises, whose mean has less of their grain
 
 
-def begun(parts: Components, state: GenerationState) -> GenerationState:
-    """A fresh state; where nothing but words is given and there are the weights, with its first picture drawn."""
-    request = state.request
-    is_given = request.image is not None or request.video is not None or request.last_image is not None
-    if parts.draft is None or is_given or state.window.start_unit or fills_the_picture(state):
+def begun(parts: Components, state: GenerationState, is_alone: bool = True) -> GenerationState:
+    """A fresh state with its first picture: drawn, where nothing but words is given and there are the weights.
+
+    In a clip that stands alone, no window of a programme, the camera then moves over it as it was asked to.
+    """
+    request, known = state.request, state.conditions
+    is_given = request.image is not None
+    if request.video is not None or request.last_image is not None or state.window.start_unit:
         return state
-    first = {0: first_picture(parts, parts.draft, state)}
-    return pipeline.begin(parts, replace(state, conditions=replace(state.conditions, frames=first)))
+    if not is_given and (parts.draft is None or fills_the_picture(state)):
+        return state
+    moves = asked(request) if is_alone and pipeline.guesses(parts) else ()
+    frame = pipeline.stages_of(parts, request)[0].size
+    seen = camera.views(moves, state.window.clock.num_decoded_frames, request.seed, is_given)
+    size = camera.canvas(seen, frame) if moves and not is_given else frame
+    latent = known.frames[0] if is_given or parts.draft is None else first_picture(parts, parts.draft, state, size)
+    if moves:
+        codec = parts.video_codec
+        picture_CYX = codec.decode(latent.to(parts.device))[0, :, 0].float().cpu()
+        filmed = codec.encode(camera.filmed(picture_CYX, seen, frame).to(parts.device)).cpu()
+        known = replace(known, filmed_BCTYX=filmed)
+        latent = latent if is_given else filmed[:, :, :1]
+    return pipeline.begin(parts, replace(state, conditions=replace(known, frames={0: latent})))
 
 
 def fills_the_picture(state: GenerationState) -> bool:
@@ -45,15 +61,14 @@ def fills_the_picture(state: GenerationState) -> bool:
 
 
 @torch.inference_mode()
-def first_picture(parts: Components, draft: Denoiser, state: GenerationState) -> Tensor:
-    """[1, C, 1, Y, X] at the base stage's size: what the prompt's scene shows, without the words that are said."""
-    request, (rows, cols) = state.request, state.latents["video"].shape[3:]
+def first_picture(parts: Components, draft: Denoiser, state: GenerationState, size: PixelSize) -> Tensor:
+    """[1, C, 1, Y, X] at `size`: what the prompt's scene shows, without the words that are said."""
+    request = state.request
     alone = replace(parts, size=SIZE, base=draft, draft=None, upscaler=None, moments={"video": parts.draft_moments})
-    high, wide = (n * s for n, s in zip((rows, cols), parts.video_codec.stride[1:], strict=True))
     scene = without_quotes(parse_script(request.prompt, request.language).scene).strip()
     still = Request(
         scene or request.prompt,
-        size=f"{wide}x{high}",
+        size=str(size),
         seed=request.seed,
         references=request.references,
         negative_prompt=request.negative_prompt,

@@ -78,7 +78,8 @@ class Engine:
 
         `window` places the clip on a longer programme; `plan` says when what is said, from the clip's start.
         """
-        return begun(self.parts, pipeline.encode(self.parts, request, plan or self.plan(request), window))
+        state = pipeline.encode(self.parts, request, plan or self.plan(request), window)
+        return begun(self.parts, state, is_alone=window is None)
 
     def step(self, state: GenerationState) -> GenerationState:
         """One denoising step; coordinates, masks and clean tokens are built once a stage."""

@@ -92,10 +92,14 @@ def begin(parts: Components, state: GenerationState) -> GenerationState:
     return replace(state, latents=_keep_clean(state, latents))
 
 
+def guesses(parts: Components) -> bool:
+    """Whether the base's pictures are guessed over time where something is known of them (flow/continuity.py)."""
+    return bool(parts.moments.get("video", NO_MOMENTS).continuity.lasting_C)
+
+
 def is_guessed(parts: Components, conditions: Conditions) -> bool:
-    """Whether the base's pictures are guessed over time from what is known (flow/continuity.py)."""
-    moments = parts.moments.get("video", NO_MOMENTS)
-    return bool(moments.continuity.lasting_C) and bool(conditions.frames or conditions.source_BCTYX is not None)
+    """Whether they are with these conditions."""
+    return guesses(parts) and bool(conditions.frames or conditions.source_BCTYX is not None)
 
 
 def slow_of(conditions: Conditions) -> int:
@@ -305,6 +309,7 @@ def _velocity(prepared: Prepared, state: GenerationState) -> dict[str, Tensor]:
     passes, given = {}, known.frames if is_base else known.large_frames
     source = known.source_BCTYX.to(device) if is_base and known.source_BCTYX is not None else None
     anchor = known.anchor_BCTYX.to(device) if is_base and known.anchor_BCTYX is not None else None
+    filmed = known.filmed_BCTYX.to(device) if is_base and known.filmed_BCTYX is not None else None
     trust = TRUST if prepared.is_guessed and source is None else 1.0
     for name in prepared.sampling.guidance.passes(timestep):
         packed = prepared.packed[name]
@@ -314,7 +319,9 @@ def _velocity(prepared: Prepared, state: GenerationState) -> dict[str, Tensor]:
         found = trust * tokens.unpatchify(video[: prepared.num_target], prepared.rows, prepared.cols)[None]
         heard, moments = audio[None, : len(audio_NC)], prepared.moments
         passes[name] = {
-            "video": velocity_of(found, video_BCTYX, sigma, moments.get("video", NO_MOMENTS), 1, given, source, anchor),
+            "video": velocity_of(
+                found, video_BCTYX, sigma, moments.get("video", NO_MOMENTS), 1, given, source, anchor, filmed
+            ),
             "audio": velocity_of(heard, audio_NC[None], sigma, moments.get("audio", NO_MOMENTS), 2),
         }
     velocity = guide(prepared.sampling.guidance, timestep, passes)

@@ -8,8 +8,8 @@ x_t = (1 - sigma) x_0 + sigma e, with latents that are known as they are among t
 narrow trunk from latent to latent. One latent alone gives the guess of flow/scaling.py.
 
 The source of an edit is known, too: its latents go with those of the result as these go with each other, times the
-share of a channel's square that edits keep. An anchor is one latent from long ago, with which all of them share what
-lasts and half of what fades.
+share of a channel's square that edits keep. A first picture as a moving camera sees it (engine/camera.py) is known
+in the same way; it shares what lasts and half of what fades. So does an anchor, one latent from long ago, with all.
 
 Letters: C channels, D distances in latents, T latents.
 """
@@ -26,7 +26,7 @@ from torch import Tensor
 UNITS = (1.0, 2.0, 3.0, 5.0, 8.0, 12.0, 20.0)  # that `fit` chooses from
 MOST = 0.995  # of a channel's square that latents may share: something is always new
 LEAST_SIGMA = 1e-3
-FAR = 0.5  # of what fades that an anchor shares all the same: over a programme people do not change
+FAR = 0.5  # of what fades that is shared all the same with an anchor or a filmed picture: the scene is the same
 
 
 class Continuity(NamedTuple):
@@ -71,6 +71,12 @@ def fit(correlation_CD: Tensor) -> Continuity:
     return Continuity(lasting, fading, units_C, (0.0,) * len(units_C))
 
 
+def filmed_shares(continuity: Continuity) -> tuple[float, ...]:
+    """Of each channel, the share of its square that a clip has in common with its first picture, filmed."""
+    both = zip(continuity.lasting_C, continuity.fading_C, strict=True)
+    return tuple(min(MOST, lasting + FAR * fading) for lasting, fading in both)
+
+
 def likeness(pairs: Sequence[tuple[Tensor, Tensor]]) -> tuple[float, ...]:
     """Of each channel, the mean product of edits and their sources [C, T, Y, X] over the mean square, 0 to MOST."""
     products = torch.stack([(a * b).mean((1, 2, 3)) for a, b in pairs]).mean(0)
@@ -85,12 +91,13 @@ def guess(
     continuity: Continuity,
     sigma: float,
     known: tuple[bool, ...],
-    has_source: bool = False,
+    shares_C: tuple[float, ...] = (),
     has_anchor: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """(gains [C, T, T], spread [C, T]), float64: x_0 is gains x_t, give or take `spread` (0 where it is known).
 
-    With a source the gains are [C, T, 2T]: of x_t and then of the source; an anchor adds one more, the last.
+    With `shares_C`, those of a source, the gains are [C, T, 2T]: of x_t and then of the source; an anchor adds one
+    more, the last.
     """
     square = torch.tensor(squares_C, dtype=torch.float64)[:, None, None]
     lasting, fading, units = (torch.tensor(v, dtype=torch.float64)[:, None, None] for v in continuity[:3])
@@ -100,8 +107,8 @@ def guess(
     correlation_CTT = lasting + fading * torch.exp(-apart / units) + own
     covariance_CTT = square * correlation_CTT
     levels = [0.0 if k else max(sigma, LEAST_SIGMA) for k in known]
-    if has_source:
-        kept = torch.tensor(continuity.kept_C, dtype=torch.float64)[:, None, None] * covariance_CTT
+    if shares_C:
+        kept = torch.tensor(shares_C, dtype=torch.float64)[:, None, None] * covariance_CTT
         rows = (torch.cat([covariance_CTT, kept], 2), torch.cat([kept, covariance_CTT], 2))
         covariance_CTT, levels = torch.cat(rows, 1), levels + [0.0] * count
     if has_anchor:

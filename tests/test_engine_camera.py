@@ -1,0 +1,197 @@
+"""Camera moves are found in words, filmed as geometry, and known to the base."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from engine_parts import SHAPE, movie, picture
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from muybridge.engine import Engine, camera, random_components
+from muybridge.engine.camera import Views, filmed, views
+from muybridge.engine.state import GenerationState
+from muybridge.flow.continuity import Continuity
+from muybridge.flow.scaling import from_noise, velocity_of
+from muybridge.model.tokens import Packed
+from muybridge.request import Beat, Request
+from muybridge.shapes import FPS, PixelSize, Window, clock
+from muybridge.speech.moves import Move, asked, named
+from muybridge.world.wording import EXPRESSIONS, GESTURES, MOVES
+
+FRAME = PixelSize(192, 128)
+CONTINUITY = Continuity((0.5,) * 48, (0.4,) * 48, (3.0,) * 48, (0.8,) * 48)
+SAID = [
+    ("镜头向左摇。", "pan left"),
+    ("鏡頭慢慢推近。", "push in"),
+    ("カメラがゆっくり寄る。", "push in"),
+    ("카메라가 천천히 다가간다.", "push in"),
+    ("Die Kamera schwenkt langsam nach rechts.", "pan right"),
+    ("Die Kamera fährt heran.", "push in"),
+    ("La caméra recule.", "pull out"),
+    ("Panoramique vers la droite.", "pan right"),
+    ("The camera slowly zooms in on her face.", "push in"),
+    ("A woman by the sea. Dolly out.", "pull out"),
+    ("The camera is static. She turns to the left.", ""),
+    ("She looks up and turns to the right.", ""),
+    ("He tilts his head down.", ""),
+    ("A woman holds a pan. She left.", ""),
+]
+
+
+@pytest.mark.parametrize(("text", "move"), SAID)
+def test_moves_are_found_in_seven_languages_and_people_move_no_camera(text: str, move: str) -> None:
+    assert named(text) == move
+
+
+def test_every_wording_of_the_world_is_understood() -> None:
+    for move, sentences in MOVES.items():
+        for sentence in (*sentences, move if move != "static" else sentences[0]):
+            assert named(sentence) == ("" if move == "static" else move), sentence
+    for sentence in (text for texts in (*GESTURES.values(), *EXPRESSIONS.values()) for text in texts):
+        assert named(f"The woman {sentence.format(poss='her')}.") == ""
+
+
+@given(st.text(max_size=200))
+def test_no_text_breaks_it(text: str) -> None:
+    assert named(text) in {*MOVES, ""}
+
+
+def test_a_move_has_the_times_of_its_beat_and_else_the_clip() -> None:
+    (whole,) = asked(Request("A man on a beach. The camera pans left.", seconds=5))
+    assert (whole.name, whole.start_s, whole.end_s) == ("pan left", pytest.approx(0.2), pytest.approx(4.8))
+    timed = asked(Request("A man. 1.0-2.0 s: the camera pans left. 2.5-4.0 s: the camera pushes in.", seconds=5))
+    assert timed == (Move("pan left", 1.0, 2.0), Move("push in", 2.5, 4.0))
+    assert asked(Request("A man.", seconds=5, beats=(Beat("Zoom out.", 1, 2),))) == (Move("pull out", 1, 2),)
+    assert asked(Request('A man says: "The camera pans left."', seconds=5)) == ()
+
+
+def still(count: int = 1) -> Views:
+    nothing, ones = np.zeros(count), np.ones(count)
+    return Views(nothing, nothing, ones, nothing, nothing)
+
+
+def test_a_camera_that_stands_sees_the_picture_itself() -> None:
+    picture_CYX = torch.rand(3, 128, 192, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    seen = filmed(picture_CYX, still(2), FRAME)
+    assert seen.shape == (1, 3, 2, 128, 192)
+    assert torch.allclose(seen[0], picture_CYX[:, None].expand(-1, 2, -1, -1), atol=1e-4)
+
+
+def slope(x: float = 0, y: float = 0) -> Callable[[int, int], Tensor]:
+    """A picture whose colour is its place, in frames from the middle."""
+
+    def at(rows: int, cols: int) -> Tensor:
+        across = ((torch.arange(cols) + 0.5) / FRAME.width - cols / FRAME.width / 2)[None, :]
+        down = ((torch.arange(rows) + 0.5) / FRAME.height - rows / FRAME.height / 2)[:, None]
+        return (x * across + y * down).expand(rows, cols)[None] * 0.5
+
+    return at
+
+
+@pytest.mark.parametrize(
+    ("name", "x", "y"), [("pan left", -1, 0), ("pan right", 1, 0), ("tilt up", 0, -1), ("tilt down", 0, 1)]
+)
+def test_a_pan_goes_as_far_as_it_should_and_sees_no_edge(name: str, x: int, y: int) -> None:
+    seen = views((Move(name, 0.0, 2.0),), 2 * FPS + 1, 0, is_given=False)
+    size = camera.canvas(seen, FRAME)
+    assert size.width % 32 == size.height % 32 == 0
+    assert (size.width > FRAME.width) == bool(x) and (size.height > FRAME.height) == bool(y)
+    clip = filmed(slope(abs(x), abs(y))(size.height, size.width), seen, FRAME)[0, 0] / 0.5
+    middle = clip[:, 63:65, 95:97].mean((1, 2))
+    far = camera.PAN if x else camera.TILT
+    assert float(middle[-1] - middle[0]) == pytest.approx((x + y) * far, abs=0.01)
+    assert float(middle[0] + middle[-1]) == pytest.approx(0, abs=0.01)  # the drawn picture is the middle of the way
+
+
+def test_a_push_makes_things_larger_and_a_pull_is_it_backwards() -> None:
+    push, pull = (views((Move(n, 0, 2),), 51, 0, False) for n in ("push in", "pull out"))
+    assert push.size_T[0] == 1 and push.size_T[-1] == pytest.approx(np.exp(-camera.NEARER))
+    assert np.allclose(push.size_T, pull.size_T[::-1])
+    assert camera.canvas(push, FRAME) == camera.canvas(pull, FRAME) == FRAME
+    clip = filmed(slope(1)(128, 192), push, FRAME)[0, 0] / 0.5
+    assert float(clip[-1, 64, -1] - clip[-1, 64, 0]) == pytest.approx(np.exp(-camera.NEARER) * 191 / 192, abs=0.01)
+
+
+@given(st.lists(st.sampled_from([name for name in MOVES if name != "static"]), min_size=1, max_size=3), st.booleans())
+def test_a_given_picture_comes_first_and_a_drawn_one_is_never_left(names: list[str], is_given: bool) -> None:
+    seen = views([Move(name, k, k + 1.5) for k, name in enumerate(names)], 101, 3, is_given)
+    if is_given:
+        assert [float(v[0]) for v in seen] == pytest.approx([0, 0, 1, 0, 0], abs=1e-9)
+        return
+    size = camera.canvas(seen, FRAME)
+    assert seen.size_T.max() <= 1 + 1e-9
+    half = np.abs(seen.x_T) + np.abs(seen.orbit_T) / 2 + seen.size_T / 2
+    assert half.max() <= size.width / FRAME.width / 2 + 16 / FRAME.width
+
+
+def test_the_base_is_pulled_to_what_the_camera_sees() -> None:
+    """Where noise is all there is, the guess is the filmed picture's shares of it, and beyond doubt at no noise."""
+    moments = from_noise((1.0,) * 48, CONTINUITY)
+    x_t, nothing = torch.randn(1, 48, 4, 2, 2), torch.zeros(1, 48, 4, 2, 2)
+    seen = torch.randn(1, 48, 1, 2, 2).expand(-1, -1, 4, -1, -1)
+    velocity = velocity_of(nothing, x_t, 1.0, moments, 1, {0}, filmed=seen)
+    x_t = torch.cat([seen[:, :, :1], x_t[:, :, 1:]], 2)
+    guessed = x_t - velocity_of(nothing, x_t, 1.0, moments, 1, {0}, filmed=seen)
+    alone = x_t - velocity_of(nothing, x_t, 1.0, moments, 1, {0})
+    assert velocity.shape == x_t.shape
+    assert float((guessed - seen)[:, :, 1:].square().mean()) < 0.5 * float((alone - seen)[:, :, 1:].square().mean())
+
+
+class Draft:
+    """A network that answers nothing and counts its tokens."""
+
+    def __init__(self) -> None:
+        self.tokens: set[int] = set()
+
+    def __call__(self, packed: Packed) -> tuple[Tensor, Tensor]:
+        self.tokens.add(packed.layout.counts[0][0])
+        return torch.zeros_like(packed.video_NC), torch.zeros_like(packed.audio_NC)
+
+
+def engine_with(draft: Draft | None) -> Engine:
+    parts = replace(random_components("tiny", seed=3, shape=SHAPE, std=0.05), upscaler=None, enlarges_pixels=True)
+    moments = from_noise((1.0,) * 48, CONTINUITY)
+    return Engine(replace(parts, draft=draft, draft_moments=from_noise((1.0,) * 48), moments={"video": moments}))
+
+
+PAN = Request("A woman by the sea. The camera pans left.", size="96x64", seconds=3, seed=5)
+
+
+def test_a_clip_of_words_begins_with_what_the_camera_sees_first() -> None:
+    draft = Draft()
+    state = engine_with(draft).encode(PAN)
+    known = state.conditions
+    assert draft.tokens == {2 * 4}  # drawn a token wider than the clip
+    assert known.filmed_BCTYX is not None and known.filmed_BCTYX.shape == state.latents["video"].shape
+    assert torch.equal(known.frames[0], known.filmed_BCTYX[:, :, :1])
+    assert torch.equal(state.latents["video"][:, :, :1], known.frames[0])
+    kept = GenerationState.from_bytes(state.to_bytes()).conditions.filmed_BCTYX
+    assert kept is not None and torch.equal(kept, known.filmed_BCTYX)
+
+
+def test_a_given_picture_is_filmed_as_it_is(tmp_path: Path) -> None:
+    state = engine_with(None).encode(PAN.replace(image=picture(tmp_path / "a.png")))
+    bare = engine_with(None).encode(PAN.replace(image=tmp_path / "a.png", prompt="A woman by the sea."))
+    assert torch.equal(state.conditions.frames[0], bare.conditions.frames[0])
+    assert state.conditions.filmed_BCTYX is not None and bare.conditions.filmed_BCTYX is None
+
+
+@pytest.mark.parametrize("what", ["last_image", "video", "programme", "still"])
+def test_elsewhere_no_camera_moves(what: str, tmp_path: Path) -> None:
+    request, window = PAN, None
+    if what == "last_image":
+        request = request.replace(last_image=picture(tmp_path / "a.png"))
+    if what == "video":
+        request = Request("The camera pans left.", video=movie(tmp_path / "a.mp4"), size="96x64", seconds=3)
+    if what == "programme":
+        window = Window(0, clock(3), 0)
+    if what == "still":
+        request = request.replace(prompt="A woman by the sea. A locked-off shot.")
+    assert engine_with(Draft()).encode(request, window).conditions.filmed_BCTYX is None
