@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from muybridge.engine import pipeline
 from muybridge.shapes import PixelSize
@@ -27,3 +28,15 @@ def test_pictures_cover_the_asked_size_and_keep_their_shape(width: int, height: 
 def test_flat_pictures_stay_what_they_are() -> None:
     frames = np.full((3, 96, 160, 3), (7, 130, 251), np.uint8)
     assert (pipeline.enlarge(frames, PixelSize(640, 360)) == frames[0, 0, 0]).all()
+
+
+def test_bytes_are_enlarged_as_floats_would_be() -> None:
+    y, x = np.mgrid[:64, :96]
+    waves = np.stack([127 + 120 * np.sin(x / a) * np.cos(y / b) for a, b in ((3, 5), (7, 2), (11, 13))], -1)
+    frames = waves.astype(np.uint8)[None]
+    wanted = torch.nn.functional.interpolate(
+        torch.from_numpy(frames).permute(0, 3, 1, 2).float(), (128, 192), mode="bicubic", align_corners=False
+    )
+    apart = pipeline.enlarge(frames, PixelSize(192, 128)) - wanted.permute(0, 2, 3, 1).numpy()
+    assert np.abs(apart).max() < 8
+    assert np.abs(apart).mean() < 0.6

@@ -30,7 +30,9 @@ def plan(
         bool, typer.Option("--json", help="Print the plan as JSON, to be edited and given to generate --script.")
     ] = False,
 ) -> None:
-    """Shows who says what and when, and how long it takes."""
+    """Shows who says what and when, how long it takes, and how the camera of a clip moves."""
+    from muybridge.shapes import MAX_SECONDS, MIN_SECONDS
+    from muybridge.speech.moves import moves_of
     from muybridge.speech.pacing import plan_speech
     from muybridge.speech.programme import PLAN_SUFFIX, Ready, beats_of, read_plan, read_programme
     from muybridge.speech.script import parse_script
@@ -49,4 +51,6 @@ def plan(
     if as_json:
         print(json.dumps(ready.to_dict(), ensure_ascii=False, indent=1))
     else:
-        show_plan(ready.plan, ready.beats, phones)
+        long = ready.plan.seconds if seconds is None else seconds
+        moves = moves_of(ready.scene, ready.beats, long) if MIN_SECONDS <= long <= MAX_SECONDS else ()
+        show_plan(ready.plan, ready.beats, phones, moves=moves)

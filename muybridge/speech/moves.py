@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from muybridge.request import Request
+from muybridge.request import Beat, Request
 from muybridge.speech.script import parse_script, without_quotes
 
 STILL = 0.04  # shares of a clip before and after a move that has no times of its own
@@ -118,14 +119,19 @@ class Move:
 
 
 def asked(request: Request) -> tuple[Move, ...]:
-    """The moves of a prompt: those of beats at their times, else the first that it names, over the whole clip."""
+    """The moves of a request's prompt and beats."""
     script = parse_script(request.prompt, request.language)
-    timed = [(named(beat.text), beat) for beat in (*request.beats, *script.beats)]
+    return moves_of(script.scene, (*request.beats, *script.beats), request.seconds)
+
+
+def moves_of(scene: str, beats: Sequence[Beat], seconds: float) -> tuple[Move, ...]:
+    """The moves of beats at their times, else the first that the scene names, over the whole clip."""
+    timed = [(named(beat.text), beat) for beat in beats]
     moves = tuple(Move(name, beat.start_s, beat.end_s) for name, beat in timed if name)
     if moves:
         return moves
-    name, rest = named(without_quotes(script.scene)), STILL * request.seconds
-    return (Move(name, rest, request.seconds - rest),) if name else ()
+    name, rest = named(without_quotes(scene)), STILL * seconds
+    return (Move(name, rest, seconds - rest),) if name else ()
 
 
 def named(text: str) -> str:

@@ -10,25 +10,34 @@ from rich.text import Text
 
 from muybridge.request import Beat
 from muybridge.speech.durations import articulation_rate
+from muybridge.speech.moves import Move
 from muybridge.speech.pacing import Plan
 
 INDENT = 15  # columns before the bars
 COLOURS = ("cyan", "magenta", "green", "yellow", "blue")
 
 
-def show_plan(plan: Plan, beats: Sequence[Beat] = (), phones: bool = False, console: Console | None = None) -> None:
-    """Prints the plan; with `phones` every phoneme and its times below each line."""
+def show_plan(
+    plan: Plan,
+    beats: Sequence[Beat] = (),
+    phones: bool = False,
+    console: Console | None = None,
+    moves: Sequence[Move] = (),
+) -> None:
+    """Prints the plan and the camera's `moves`; with `phones` every phoneme and its times below each line."""
     console = console or Console()
     if not plan.lines:
         console.print("Nothing is spoken: put what is said in quotation marks.")
-        if not beats:
+        if not (beats or moves):
             return
-    total = max([plan.seconds, *(b.end_s for b in beats)], default=0.0) or 1.0
+    total = max([plan.seconds, *(b.end_s for b in beats), *(m.end_s for m in moves)]) or 1.0
     width = min(max(console.width - INDENT - 2, 10), 80)
     title = f"{plan.seconds:.2f} s; the speech needs {plan.needed_s:.2f} s at its own pace"
     console.print(
         Text(title, style="bold"), Text(" " * INDENT + f"0 {'─' * (width - 9)} {total:.1f} s", style="dim"), sep="\n"
     )
+    for move in moves:
+        _row(console, move.start_s, move.end_s, total, width, "▒", "dim", f"camera: {move.name}")
     for beat in beats:
         _row(console, beat.start_s, beat.end_s, total, width, "░", "dim", f"beat: {beat.text}")
     speakers = list(dict.fromkeys(line.speaker for line in plan.lines))
