@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 # How much of an answer counts where latents are known: guided answers say more than is true (docs/log.md).
 TRUST = 0.7
 MAX_LATENTS = 1000  # more than a clip ever has
+MOST_TOGETHER = 512  # tokens of all guidance passes up to which one run of them costs less than several
 START = -1  # the step of a stage's first noise
 SPEECH, REFERENCE = "speech", "reference"
 
@@ -200,6 +201,7 @@ class Prepared:
     cols: int
     moments: Mapping[str, Moments] = field(default_factory=dict)
     is_guessed: bool = False
+    together: Packed | None = None  # all passes as one sequence, where that is short
 
 
 def prepare(parts: Components, state: GenerationState) -> Prepared:
@@ -220,12 +222,15 @@ def prepare(parts: Components, state: GenerationState) -> Prepared:
         sound = audio_context(audio.cpu(), draw)[0].to(parts.device)
     schedule = sampling.schedule()
     names = dict.fromkeys(name for t in schedule.timesteps for name in sampling.guidance.passes(t))
-    packed = {name: pack([_sample(parts, state, plan, name)]) for name in names}
+    samples = {name: _sample(parts, state, plan, name) for name in names}
+    packed = {name: pack([sample]) for name, sample in samples.items()}
+    few = sum(sum(p.layout.splits) for p in packed.values()) <= MOST_TOGETHER
+    together = pack(list(samples.values())) if few and len(samples) > 1 else None
     rows, cols = plan.size.latent
     moments = parts.moments if state.stage == "base" else {"video": parts.upscaler_moments}
     guessed = state.stage == "base" and is_guessed(parts, state.conditions)
     return Prepared(
-        model, sampling, schedule, packed, moving, sound, plan.num_video_tokens, rows, cols, moments, guessed
+        model, sampling, schedule, packed, moving, sound, plan.num_video_tokens, rows, cols, moments, guessed, together
     )
 
 
@@ -311,11 +316,7 @@ def _velocity(prepared: Prepared, state: GenerationState) -> dict[str, Tensor]:
     anchor = known.anchor_BCTYX.to(device) if is_base and known.anchor_BCTYX is not None else None
     filmed = known.filmed_BCTYX.to(device) if is_base and known.filmed_BCTYX is not None else None
     trust = TRUST if prepared.is_guessed and source is None else 1.0
-    for name in prepared.sampling.guidance.passes(timestep):
-        packed = prepared.packed[name]
-        clean_video, clean_audio = packed.video_NC[len(video_NC) :], packed.audio_NC[len(audio_NC) :]
-        noisy = packed.with_tokens(torch.cat([video_NC, clean_video]), torch.cat([audio_NC, clean_audio]))
-        video, audio = prepared.model(noisy)
+    for name, (video, audio) in _answers(prepared, timestep, video_NC, audio_NC).items():
         found = trust * tokens.unpatchify(video[: prepared.num_target], prepared.rows, prepared.cols)[None]
         heard, moments = audio[None, : len(audio_NC)], prepared.moments
         passes[name] = {
@@ -328,6 +329,27 @@ def _velocity(prepared: Prepared, state: GenerationState) -> dict[str, Tensor]:
     if source is not None and prepared.is_guessed and is_edit(state):
         velocity["video"] = pushed(velocity["video"], video_BCTYX, sigma, source)
     return velocity
+
+
+def _answers(prepared: Prepared, timestep: int, video_NC: Tensor, audio_NC: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+    """What the network says of the noisy tokens in each guidance pass, and of the clean ones after them."""
+    names = tuple(prepared.sampling.guidance.passes(timestep))
+    is_one = prepared.together is not None and names == tuple(prepared.packed)
+    runs = [(names, prepared.together)] if is_one else [((name,), prepared.packed[name]) for name in names]
+    answers: dict[str, tuple[Tensor, Tensor]] = {}
+    for run, packed in runs:
+        assert packed is not None
+        videos, audios = [], []
+        counts = packed.layout.counts
+        clean_video = packed.video_NC.split([c[0] for c in counts])
+        clean_audio = packed.audio_NC.split([c[1] for c in counts])
+        for video, audio in zip(clean_video, clean_audio, strict=True):
+            videos += [video_NC, video[len(video_NC) :]]
+            audios += [audio_NC, audio[len(audio_NC) :]]
+        video, audio = prepared.model(packed.with_tokens(torch.cat(videos), torch.cat(audios)))
+        parts = zip(video.split([c[0] for c in counts]), audio.split([c[1] for c in counts]), strict=True)
+        answers |= dict(zip(run, parts, strict=True))
+    return answers
 
 
 def _solve(
