@@ -105,6 +105,16 @@ def test_given_items_are_used_for_what_they_are_given() -> None:
     assert {draw_task(only, 0.5, generator, is_given=True).name for _ in range(20)} == {"r2v"}
 
 
+def test_clips_may_all_begin_with_their_first_picture() -> None:
+    generator = torch.Generator().manual_seed(0)
+    assert {draw_task(item(1), 0.5, generator, first_given=1.0).name for _ in range(40)} == {"i2v"}
+    some = [draw_task(item(1), 0.5, generator, first_given=0.5).name for _ in range(200)]
+    assert set(some) == set(TASKS) and 0.5 < some.count("i2v") / 200 < 0.75
+    still = shortened(item(1), 1)
+    assert "i2v" not in {draw_task(still, 0.5, generator, first_given=1.0).name for _ in range(40)}
+    assert draw_task(still, 0.5, generator, is_given=True, first_given=1.0).name in {"r2v", "edit"}
+
+
 def test_a_given_first_frame_and_a_given_voice_weigh_nothing() -> None:
     torch.manual_seed(0)
     base, encoder = Transformer(SMALL).initialise(), PhraseEncoder()

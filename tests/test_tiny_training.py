@@ -333,6 +333,11 @@ def test_base_and_few_step_train_from_a_cache(tmp_path: Path) -> None:
         moved = [n for n, t in after.state_dict().items() if n.startswith("block.") and not torch.equal(t, before[n])]
         assert len(moved) > 4, name
     assert after.config.video_lasting and after.config.distilled
+    few_steps = str(tmp_path / "few" / "export")
+    for stays in (False, True):  # a student that goes on with plain pictures
+        on = base.recipe(**settings, start=few_steps, scaled=False, still_distilled=stays).build()["base"]
+        assert isinstance(on, Transformer) and on.config.distilled is stays
+        assert on.config.video_lasting == after.config.video_lasting
     second = str(tmp_path / "second" / "export")
     begun = few_step.recipe(settings["latents"], start, start=second, batch_size=2).build()["base"].state_dict()
     wanted = load_transformer(Path(second) / "base.safetensors", matrix_dtype=torch.float32).state_dict()

@@ -72,6 +72,8 @@ def recipe(
     num_lips: int = 0,
     compiled: bool = False,
     learn_text: bool = True,
+    first_given: float = 0.0,
+    still_distilled: bool = False,
     num_layers: int = TINY.num_layers,
     hidden_size: int = TINY.hidden_size,
     head_dim: int = TINY.head_dim,
@@ -86,6 +88,8 @@ def recipe(
     `start` is the folder of an earlier run's export to begin with. Matrices inside of the blocks are trained by Muon
     with `muon`, at `inner_rate` times the learning rate.
     `learn_text`: whether the words' table goes on learning; weights that share one leave it as it is.
+    `first_given`: the share of clips that begin with a first picture that is given, besides those that draw that task.
+    `still_distilled`: distilled weights that are trained further go on being sampled as such, in few steps.
     `compiled`: the layers are fused first, a minute or two (train/compiled.py).
     """
     settings: dict[str, Any] = dict(locals())
@@ -107,7 +111,8 @@ def recipe(
             shape = with_moments(config, mixed.caches, continued) if scaled else config
             return {"base": Transformer(shape).initialise(), "text": PhraseEncoder()}
         base, text = load_export(Path(start))
-        shape = replace(base.config, distilled=False)  # trained further, it is guided again
+        # Trained further, it is guided again.
+        shape = replace(base.config, distilled=base.config.distilled and still_distilled)
         base.config = with_moments(shape, mixed.caches, continued) if scaled else shape
         return {"base": base.train().requires_grad_(True), "text": text.requires_grad_(learn_text)}
 
@@ -115,9 +120,12 @@ def recipe(
         generator = torch.Generator().manual_seed(step)
         sigmas = sample_sigma(batch_size, shift=shift, generator=generator)
         drawn = mixed.batch(step, batch_size, generator)
-        first_given = batch_size - num_given
+        pairs_from = batch_size - num_given
         return [
-            (item.to(device), draw_task(item, float(sigma), generator, drop_words, is_given=k >= first_given))
+            (
+                item.to(device),
+                draw_task(item, float(sigma), generator, drop_words, k >= pairs_from, first_given),
+            )
             for k, (item, sigma) in enumerate(zip(drawn, sigmas, strict=True))
         ]
 
@@ -190,13 +198,23 @@ def with_moments(
 
 
 def draw_task(
-    item: Item, sigma: float, generator: torch.Generator, drop_words: float = 0.0, is_given: bool = False
+    item: Item,
+    sigma: float,
+    generator: torch.Generator,
+    drop_words: float = 0.0,
+    is_given: bool = False,
+    first_given: float = 0.0,
 ) -> Task:
-    """A task that the item has the data for, and what is dropped; `is_given`: one that uses what is given. Pure."""
+    """A task that the item has the data for, and what is dropped; `is_given`: one that uses what is given. Pure.
+
+    `first_given`: the share of clips that take a first picture without drawing lots.
+    """
     is_still = item.video.shape[1] == 1
     able = {"t2v"} | (set() if is_still else {"i2v", "a2v"}) | ({"r2v"} if item.references is not None else set())
     able |= {"edit"} if item.source is not None else set()
     able = able & {"r2v", "edit"} if is_given else able
+    if first_given and not is_still and not is_given and float(torch.rand((), generator=generator)) < first_given:
+        able = {"i2v"}
     names = sorted(able)
     weights = torch.tensor([TASKS[n] for n in names])
     name = names[int(torch.multinomial(weights, 1, generator=generator))]
