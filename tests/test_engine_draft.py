@@ -10,8 +10,8 @@ import torch
 from engine_parts import SHAPE, movie, picture
 from torch import Tensor
 
-from muybridge.engine import Engine, random_components
-from muybridge.engine.draft import NEAREST, SIZE, fills_the_picture
+from muybridge.engine import Engine, pipeline, random_components
+from muybridge.engine.draft import NEAREST, SIZE, begun, fills_the_picture
 from muybridge.engine.sampling import BASE
 from muybridge.engine.state import GenerationState
 from muybridge.flow.scaling import from_noise
@@ -91,17 +91,34 @@ def test_a_face_that_speaks_and_fills_the_picture_is_left_to_the_base() -> None:
     assert not fills_the_picture(replace(spoken, request=TALK))
 
 
-@pytest.mark.parametrize("given", ["image", "last_image", "video", "window", "nothing"])
+@pytest.mark.parametrize("given", ["image", "last_image", "window", "nothing"])
 def test_whoever_brings_a_picture_gets_no_draft(given: str, tmp_path: Path) -> None:
     draft = None if given == "nothing" else Draft()
     engine, request, window = engine_with(draft), TALK, None
     if given in ("image", "last_image"):
         request = request.replace(**{given: picture(tmp_path / "a.png")})
-    if given == "video":
-        request = Request("Make it night.", video=movie(tmp_path / "a.mp4"), size="64x64", seconds=3)
     if given == "window":
         window = Window(10, clock(3), 4)
     state = engine.encode(request, window)
     assert draft is None or not draft.seen
     known = {"image": {0}, "last_image": {state.window.clock.num_units}}
     assert set(state.conditions.frames) == known.get(given, set())
+
+
+def test_an_edit_is_made_of_the_first_picture_and_a_dub_of_none(tmp_path: Path) -> None:
+    draft = Draft()
+    engine = engine_with(draft)
+    edit = Request("Make it night.", video=movie(tmp_path / "a.mp4"), size="64x64", seconds=3, seed=5)
+    state = engine.encode(edit)
+    assert set(state.conditions.frames) == {0} and len(draft.seen) >= STEPS
+    roles = draft.seen[0].layout.roles_N.tolist()
+    assert roles.count(int(Role.SOURCE)) == 2 * (4 + 1)  # in both passes one latent of the source, and one of its sound
+    assert torch.equal(state.latents["video"][:, :, :1], state.conditions.frames[0])
+    bare = engine_with(None).encode(edit).conditions
+    assert not bare.frames and bare.source_BCTYX is not None
+    count = len(draft.seen)
+    said = pipeline.encode(engine.parts, edit)
+    text = said.conditions.text
+    spoken = replace(text, roles_N=torch.full_like(text.roles_N, int(Role.SPEECH)))
+    dub = replace(said, conditions=replace(said.conditions, text=spoken))
+    assert not begun(engine.parts, dub).conditions.frames and len(draft.seen) == count

@@ -2,13 +2,15 @@
 
 What a picture shows is decided near pure noise, where twenty latents of a clip say little about each other and eight
 steps are few. So weights that learned nothing but single pictures draw the first one, in many small steps that cost
-little, and the clip begins with it as with a picture that was given. References are told to them as to the clip.
+little, and the clip begins with it as with a picture that was given. References are told to them as to the clip. An
+edit is made of its source's first picture in the same way; the guess over time carries on what has changed there.
 
 Sizes without such weights begin at noise. So do faces that speak and fill the picture.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -16,11 +18,12 @@ from torch import Tensor
 
 from muybridge.engine import camera, pipeline
 from muybridge.engine.components import Components, Denoiser
-from muybridge.engine.state import GenerationState
+from muybridge.engine.left_alone import is_edit
+from muybridge.engine.state import Conditions, GenerationState
 from muybridge.flow.noise import noise
 from muybridge.request import Request
 from muybridge.shapes import Clock, PixelSize, Window
-from muybridge.speech.moves import asked
+from muybridge.speech.moves import Move, asked
 from muybridge.speech.script import parse_script, without_quotes
 
 SIZE = "tiny-draft"  # its sampling (engine/sampling.py)
@@ -31,28 +34,38 @@ LOOKS = 6  # last steps from as many noises, whose mean has less of their grain
 
 
 def begun(parts: Components, state: GenerationState, is_alone: bool = True) -> GenerationState:
-    """A fresh state with its first picture: drawn, where nothing but words is given and there are the weights.
+    """A fresh state with its first picture: drawn from words and references, or what an edit makes of its source's.
 
     In a clip that stands alone, no window of a programme, the camera then moves over it as it was asked to.
     """
     request, known = state.request, state.conditions
-    is_given = request.image is not None
-    if request.video is not None or request.last_image is not None or state.window.start_unit:
+    if request.last_image is not None or state.window.start_unit:
         return state
-    if not is_given and (parts.draft is None or fills_the_picture(state)):
-        return state
-    moves = asked(request) if is_alone and pipeline.guesses(parts) else ()
     frame = pipeline.stages_of(parts, request)[0].size
-    seen = camera.views(moves, state.window.clock.num_decoded_frames, request.seed, is_given)
-    size = camera.canvas(seen, frame) if moves and not is_given else frame
-    latent = known.frames[0] if is_given or parts.draft is None else first_picture(parts, parts.draft, state, size)
-    if moves:
-        codec = parts.video_codec
-        picture_CYX = codec.decode(latent.to(parts.device))[0, :, 0].float().cpu()
-        filmed = codec.encode(camera.filmed(picture_CYX, seen, frame).to(parts.device)).cpu()
-        known = replace(known, filmed_BCTYX=filmed)
-        latent = latent if is_given else filmed[:, :, :1]
-    return pipeline.begin(parts, replace(state, conditions=replace(known, frames={0: latent})))
+    if request.video is not None:
+        if parts.draft is None or not is_edit(state):
+            return state
+        known = replace(known, frames={0: first_picture(parts, parts.draft, state, frame)})
+    elif request.image is not None or (parts.draft is not None and not fills_the_picture(state)):
+        known = _moved(parts, state, frame, asked(request) if is_alone and pipeline.guesses(parts) else ())
+    return pipeline.begin(parts, replace(state, conditions=known))
+
+
+def _moved(parts: Components, state: GenerationState, frame: PixelSize, moves: Sequence[Move]) -> Conditions:
+    """What is known with the first picture, given or drawn, and with it as the camera moves over it."""
+    given, codec = state.conditions.frames.get(0), parts.video_codec
+    seen = camera.views(moves, state.window.clock.num_decoded_frames, state.request.seed, given is not None)
+    size = camera.canvas(seen, frame) if moves and given is None else frame
+    if given is None:
+        assert parts.draft is not None  # the caller has seen to it
+        first = first_picture(parts, parts.draft, state, size)
+    else:
+        first = given
+    if not moves:
+        return replace(state.conditions, frames={0: first})
+    picture_CYX = codec.decode(first.to(parts.device))[0, :, 0].float().cpu()
+    filmed = codec.encode(camera.filmed(picture_CYX, seen, frame).to(parts.device)).cpu()
+    return replace(state.conditions, frames={0: filmed[:, :, :1] if given is None else given}, filmed_BCTYX=filmed)
 
 
 def fills_the_picture(state: GenerationState) -> bool:
@@ -71,6 +84,7 @@ def first_picture(parts: Components, draft: Denoiser, state: GenerationState, si
         size=str(size),
         seed=request.seed,
         references=request.references,
+        video=request.video,
         negative_prompt=request.negative_prompt,
     )
     now = pipeline.encode(alone, still, None, STILL)
