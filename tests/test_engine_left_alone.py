@@ -13,7 +13,7 @@ from programme_parts import Phones
 
 from muybridge import media
 from muybridge.engine import Engine, pipeline, random_components
-from muybridge.engine.left_alone import PUSH, TIMID, pushed, unchanged
+from muybridge.engine.left_alone import PUSH, TIMID, edited_cells, pushed, unchanged
 from muybridge.engine.state import GenerationState
 from muybridge.request import Request
 
@@ -80,3 +80,13 @@ def test_changes_are_pushed_on_and_copies_stay() -> None:
     assert torch.allclose(further[:, :, :, 6:], (made - source)[:, :, :, 6:], rtol=0.05, atol=1e-4)
     large = further[:, :, :, 1:3, 1:-1]
     assert torch.allclose(large, torch.full_like(large, 1.5 * (1 + (PUSH - 1) * 2.25 / (2.25 + TIMID))), atol=1e-3)
+
+
+def test_cells_around_a_changed_one_are_edited_and_the_rest_are_not() -> None:
+    source = torch.randn(1, 4, 3, 9, 9)
+    first = source[:, :, :1].clone()
+    first[:, :, 0, 4, 4] += 3.0
+    found_YX = edited_cells(first, source)
+    assert (found_YX[4, 4], found_YX[0, 0], found_YX[8, 4]) == (1.0, 0.0, 0.0)
+    assert 0 < float(found_YX[4, 6]) < 1
+    assert not edited_cells(source[:, :, :1], source).any()

@@ -1,10 +1,12 @@
 """What an edit leaves alone is the source's own picture, pixel for pixel; what it changes is the model's.
 
-A base that knows its source (flow/continuity.py) copies it well and changes it timidly, so at every step what it
-changes is pushed on, cell by cell, the more the more it is. At the end of the base stage the made latents are compared
-with the source's, cell by cell. Cells that differ by no more than the model's own softness count as left alone, less a
-margin of one cell and one latent around every change. Where words are said anew nothing is put back: lips are small
-changes.
+A base that knows its source (flow/continuity.py) copies it well and changes it timidly. Where its first picture was
+edited by itself (draft.py), cells that changed there go on from that picture, and the others from the source. Without
+that, what the base changes is pushed on at every step, cell by cell, the more the more it is.
+
+At the end of the base stage the made latents are compared with the source's, cell by cell. Cells that differ by no more
+than the model's own softness count as left alone, less a margin of one cell and one latent around every change. Where
+words are said anew nothing is put back: lips are small changes.
 
 Letters: B batch, C channels, T latent frames (frames of pixels), Y X latent rows and columns (or those of pixels).
 """
@@ -35,6 +37,13 @@ def pushed(velocity_BCTYX: Tensor, x_BCTYX: Tensor, sigma: float, source_BCTYX: 
     size_BTYX = nnf.avg_pool2d(change.square().mean(1), 3, 1, 1)
     further_BCTYX = change * ((PUSH - 1) * size_BTYX / (size_BTYX + TIMID))[:, None]
     return velocity_BCTYX - further_BCTYX / sigma
+
+
+def edited_cells(first_BCTYX: Tensor, source_BCTYX: Tensor) -> Tensor:
+    """[Y, X] in 0..1: how far each cell's neighbourhood was changed in the first picture, softly at the edges."""
+    changed = (first_BCTYX[0, :, 0] - source_BCTYX[0, :, 0]).float().square().mean(0) > SAME
+    near = nnf.max_pool2d(changed.float()[None, None], 3, 1, 1)
+    return nnf.avg_pool2d(near, 3, 1, 1, count_include_pad=False)[0, 0]
 
 
 def left_alone(state: GenerationState) -> Tensor | None:

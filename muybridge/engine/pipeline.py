@@ -20,7 +20,7 @@ from torch import Tensor
 from muybridge.engine.clip import Clip
 from muybridge.engine.components import Components, Denoiser
 from muybridge.engine.conditions import encode_conditions, frames_to_tensor
-from muybridge.engine.left_alone import is_edit, left_alone, pushed, put_back
+from muybridge.engine.left_alone import edited_cells, is_edit, left_alone, pushed, put_back
 from muybridge.engine.sampling import Sampling, base_sampling, upscaler_sampling
 from muybridge.engine.state import STREAMS, Conditions, GenerationState
 from muybridge.errors import InvalidRequest
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 
 # How much of an answer counts where latents are known: guided answers say more than is true (docs/log.md).
 TRUST = 0.7
+EDIT_TRUST = 0.4  # it says still more beside an edit's first picture and its source, which it never saw together
 MAX_LATENTS = 1000  # more than a clip ever has
 MOST_TOGETHER = 512  # tokens of all guidance passes up to which one run of them costs less than several
 START = -1  # the step of a stage's first noise
@@ -315,18 +316,18 @@ def _velocity(prepared: Prepared, state: GenerationState) -> dict[str, Tensor]:
     source = known.source_BCTYX.to(device) if is_base and known.source_BCTYX is not None else None
     anchor = known.anchor_BCTYX.to(device) if is_base and known.anchor_BCTYX is not None else None
     filmed = known.filmed_BCTYX.to(device) if is_base and known.filmed_BCTYX is not None else None
-    trust = TRUST if prepared.is_guessed and source is None else 1.0
+    seen, listened = (prepared.moments.get(stream, NO_MOMENTS) for stream in STREAMS)
+    edited_YX = edited_cells(given[0].to(device), source) if source is not None and 0 in given else None
+    trust = EDIT_TRUST if edited_YX is not None else TRUST if prepared.is_guessed and source is None else 1.0
     for name, (video, audio) in _answers(prepared, timestep, video_NC, audio_NC).items():
         found = trust * tokens.unpatchify(video[: prepared.num_target], prepared.rows, prepared.cols)[None]
-        heard, moments = audio[None, : len(audio_NC)], prepared.moments
-        passes[name] = {
-            "video": velocity_of(
-                found, video_BCTYX, sigma, moments.get("video", NO_MOMENTS), 1, given, source, anchor, filmed
-            ),
-            "audio": velocity_of(heard, audio_NC[None], sigma, moments.get("audio", NO_MOMENTS), 2),
-        }
+        whole = velocity_of(found, video_BCTYX, sigma, seen, 1, given, source, anchor, filmed)
+        if edited_YX is not None:  # there the source says nothing of what comes
+            whole = torch.lerp(whole, velocity_of(found, video_BCTYX, sigma, seen, 1, given), edited_YX)
+        heard = velocity_of(audio[None, : len(audio_NC)], audio_NC[None], sigma, listened, 2)
+        passes[name] = {"video": whole, "audio": heard}
     velocity = guide(prepared.sampling.guidance, timestep, passes)
-    if source is not None and prepared.is_guessed and is_edit(state):
+    if source is not None and edited_YX is None and prepared.is_guessed and is_edit(state):
         velocity["video"] = pushed(velocity["video"], video_BCTYX, sigma, source)
     return velocity
 
