@@ -13,7 +13,7 @@ from programme_parts import Phones
 
 from muybridge import media
 from muybridge.engine import Engine, pipeline, random_components
-from muybridge.engine.left_alone import PUSH, TIMID, edited_cells, pushed, unchanged
+from muybridge.engine.left_alone import CLEAR, PUSH, SOFT, TIMID, edited_cells, only_changes, pushed, unchanged
 from muybridge.engine.state import GenerationState
 from muybridge.request import Request
 
@@ -90,3 +90,10 @@ def test_cells_around_a_changed_one_are_edited_and_the_rest_are_not() -> None:
     assert (found_YX[4, 4], found_YX[0, 0], found_YX[8, 4]) == (1.0, 0.0, 0.0)
     assert 0 < float(found_YX[4, 6]) < 1
     assert not edited_cells(source[:, :, :1], source).any()
+
+
+@pytest.mark.parametrize(("apart", "share"), [(0.9 * SOFT, 0.0), ((SOFT + CLEAR) / 2, 0.5), (1.1 * CLEAR, 1.0)])
+def test_a_drawn_edit_counts_where_it_is_more_than_soft(apart: float, share: float) -> None:
+    source = torch.randn(1, 4, 1, 6, 6)
+    made = source + apart**0.5
+    assert torch.allclose(only_changes(made, source), torch.lerp(source, made, share), atol=1e-5)

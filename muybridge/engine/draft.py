@@ -18,7 +18,7 @@ from torch import Tensor
 
 from muybridge.engine import camera, pipeline
 from muybridge.engine.components import Components, Denoiser
-from muybridge.engine.left_alone import is_edit
+from muybridge.engine.left_alone import is_edit, only_changes
 from muybridge.engine.state import Conditions, GenerationState
 from muybridge.flow.noise import noise
 from muybridge.request import Request
@@ -45,7 +45,9 @@ def begun(parts: Components, state: GenerationState, is_alone: bool = True) -> G
     if request.video is not None:
         if parts.draft is None or not is_edit(state):
             return state
-        known = replace(known, frames={0: first_picture(parts, parts.draft, state, frame)})
+        assert known.source_BCTYX is not None  # it is an edit
+        made = first_picture(parts, parts.draft, state, frame)
+        known = replace(known, frames={0: only_changes(made.cpu(), known.source_BCTYX[:, :, :1])})
     elif request.image is not None or (parts.draft is not None and not fills_the_picture(state)):
         known = _moved(parts, state, frame, asked(request) if is_alone and pipeline.guesses(parts) else ())
     return pipeline.begin(parts, replace(state, conditions=known))

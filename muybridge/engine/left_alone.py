@@ -14,6 +14,7 @@ Letters: B batch, C channels, T latent frames (frames of pixels), Y X latent row
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as nnf
@@ -22,6 +23,7 @@ from muybridge.engine.state import GenerationState
 from muybridge.media import ClipReader
 from muybridge.shapes import FPS, STRIDE_T
 
+SOFT, CLEAR = 0.3, 0.8  # mean squares of a cell's neighbourhood from which a drawn edit is one, and one beyond doubt
 SAME = 0.3  # mean square by which a cell's latent may differ and still be a copy
 PUSH, TIMID = 1.2, 0.2  # how much further large changes go; the mean square of a change that goes half as much further
 
@@ -37,6 +39,13 @@ def pushed(velocity_BCTYX: Tensor, x_BCTYX: Tensor, sigma: float, source_BCTYX: 
     size_BTYX = nnf.avg_pool2d(change.square().mean(1), 3, 1, 1)
     further_BCTYX = change * ((PUSH - 1) * size_BTYX / (size_BTYX + TIMID))[:, None]
     return velocity_BCTYX - further_BCTYX / sigma
+
+
+def only_changes(made_BCTYX: Tensor, source_BCTYX: Tensor) -> Tensor:
+    """A drawn edit of one latent with the source's own cells wherever they are no further apart than it is soft."""
+    apart_BTYX = nnf.avg_pool2d((made_BCTYX - source_BCTYX).float().square().mean(1), 3, 1, 1, count_include_pad=False)
+    share_BTYX = ((apart_BTYX - SOFT) / (CLEAR - SOFT)).clamp(0, 1)
+    return torch.lerp(source_BCTYX, made_BCTYX, share_BTYX[:, None])
 
 
 def edited_cells(first_BCTYX: Tensor, source_BCTYX: Tensor) -> Tensor:
