@@ -247,3 +247,11 @@ def test_plan_verb_draws_prints_json_and_writes_subtitles(tmp_path: Path) -> Non
     assert json.loads(again.stdout)["lines"][1]["text"] == "Attention!"
     assert isinstance(run_plan(prompt, "--seconds", "1").exception, UserError)
     assert isinstance(run_plan("@/does/not/exist.txt").exception, UserError)
+
+
+def test_the_plan_shows_what_the_camera_does() -> None:
+    shown = run_plan('A man. The camera pans left. He says: "Good morning."', "--seconds", "4").stdout
+    assert "camera: pan left" in shown and "0.16 -  3.84" in shown
+    timed = run_plan("A horse. 1-2 s: the camera pushes in.", "--seconds", "4").stdout
+    assert "camera: push in" in timed and "1.00 -  2.00" in timed
+    assert "camera:" not in run_plan('A man says: "The camera pans left."', "--seconds", "4").stdout
