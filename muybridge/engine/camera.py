@@ -4,7 +4,7 @@ A small base hardly moves a picture that it is given. How a camera moves one nee
 prompt names (speech/moves.py) become a view for every frame, the first picture is filmed through them, and the base
 takes the latents of that for its guess over time (flow/continuity.py), in which it puts what moves by itself. Where the
 picture is drawn from words (draft.py) as much of it is drawn as the camera will see. A picture that was given goes on
-beyond its edges as its own mirror image. Near and far are not told apart, but for the middle of an orbit.
+beyond its edges as the edge itself: its mirror image would show people twice. Near and far are not told apart, but for the middle of an orbit.
 
 Letters: T frames, C colours, Y X rows and columns. Lengths are in widths and heights of the clip's frame.
 """
@@ -88,7 +88,7 @@ def canvas(seen: Views, frame: PixelSize, unit: int = 32) -> PixelSize:
 
 
 def filmed(picture_CYX: Tensor, seen: Views, frame: PixelSize) -> Tensor:
-    """[1, C, T, Y, X]: the picture through the views, at the frame's size; beyond its edges its mirror image."""
+    """[1, C, T, Y, X]: the picture through the views, at the frame's size; beyond its edges the edge goes on."""
     rows, cols = picture_CYX.shape[1:]
     wide, high = frame.width / cols, frame.height / rows
     x_X = (torch.arange(frame.width) + 0.5) / frame.width - 0.5
@@ -105,7 +105,7 @@ def filmed(picture_CYX: Tensor, seen: Views, frame: PixelSize) -> Tensor:
         grid = torch.stack([2 * wide * at_x, (2 * high * at_y).expand_as(at_x)], -1)[None].float()
         frames.append(
             torch.nn.functional.grid_sample(
-                picture_CYX[None].float(), grid, mode="bicubic", padding_mode="reflection", align_corners=False
+                picture_CYX[None].float(), grid, mode="bicubic", padding_mode="border", align_corners=False
             )
         )
     return torch.stack(frames, 2).clamp(-1, 1)
