@@ -4,7 +4,8 @@ A small base hardly moves a picture that it is given. How a camera moves one nee
 prompt names (speech/moves.py) become a view for every frame, the first picture is filmed through them, and the base
 takes the latents of that for its guess over time (flow/continuity.py), in which it puts what moves by itself. Where the
 picture is drawn from words (draft.py) as much of it is drawn as the camera will see. A picture that was given goes on
-beyond its edges as the edge itself: its mirror image would show people twice. Near and far are not told apart, but for the middle of an orbit.
+beyond its edges as the edge itself: its mirror image would show people twice. Near and far are not told apart, but for
+the middle of an orbit.
 
 Letters: T frames, C colours, Y X rows and columns. Lengths are in widths and heights of the clip's frame.
 """
