@@ -11,13 +11,15 @@ from engine_parts import SHAPE, movie, picture
 from torch import Tensor
 
 from muybridge.engine import Engine, pipeline, random_components
-from muybridge.engine.draft import SIZE, begun
+from muybridge.engine.draft import NEAREST, SIZE, begun, fills_the_picture
 from muybridge.engine.sampling import BASE
 from muybridge.engine.state import GenerationState
 from muybridge.flow.scaling import from_noise
 from muybridge.model.tokens import Packed, Role
 from muybridge.request import Reference, Request
 from muybridge.shapes import Window, clock
+from muybridge.world.scene import NEAREST_FRAMING
+from muybridge.world.wording import FRAMINGS
 
 STEPS = BASE[SIZE].num_inference_steps
 TALK = Request('A woman by the sea. She says: "Good morning to you."', size="64x64", seconds=3, seed=5)
@@ -75,6 +77,18 @@ def test_references_are_shown_to_the_draft(tmp_path: Path) -> None:
     named = (Reference(picture(tmp_path / "a.png"), "[Image 1]"),)
     engine_with(draft).encode(TALK.replace(references=named))
     assert int(Role.REFERENCE) in draft.seen[0].layout.roles_N.tolist()
+
+
+def test_a_face_that_speaks_and_fills_the_picture_is_left_to_the_base() -> None:
+    assert set(NEAREST) == set(FRAMINGS[NEAREST_FRAMING])
+    draft = Draft()
+    state = engine_with(draft).encode(TALK.replace(prompt=f"Extreme close-up: {TALK.prompt}"))
+    assert draft.seen  # nobody speaks here: these parts have no phones
+    text = state.conditions.text
+    roles_N = torch.full_like(text.roles_N, int(Role.SPEECH))
+    spoken = replace(state, conditions=replace(state.conditions, text=replace(text, roles_N=roles_N)))
+    assert fills_the_picture(spoken) and not fills_the_picture(state)
+    assert not fills_the_picture(replace(spoken, request=TALK))
 
 
 @pytest.mark.parametrize("given", ["image", "last_image", "window", "nothing"])

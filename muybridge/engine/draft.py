@@ -5,7 +5,7 @@ steps are few. So weights that learned nothing but single pictures draw the firs
 little, and the clip begins with it as with a picture that was given. References are told to them as to the clip. An
 edit is made of its source's first picture in the same way; the guess over time carries on what has changed there.
 
-Sizes without such weights begin at noise.
+Sizes without such weights begin at noise. So do faces that speak and fill the picture.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from muybridge.speech.script import parse_script, without_quotes
 
 SIZE = "tiny-draft"  # its sampling (engine/sampling.py)
 STILL = Window(0, Clock(1, 0))
+# In faces that fill the picture lips are what is seen, and they move less where the draft drew them (docs/log.md).
+NEAREST = ("extreme close-up", "full-face shot", "shot filled by the face", "very near shot of the face")
 LOOKS = 6  # last steps from as many noises, whose mean has less of their grain
 
 
@@ -46,7 +48,7 @@ def begun(parts: Components, state: GenerationState, is_alone: bool = True) -> G
         assert known.source_BCTYX is not None  # it is an edit
         made = first_picture(parts, parts.draft, state, frame)
         known = replace(known, frames={0: only_changes(made.cpu(), known.source_BCTYX[:, :, :1])})
-    elif request.image is not None or parts.draft is not None:
+    elif request.image is not None or (parts.draft is not None and not fills_the_picture(state)):
         known = _moved(parts, state, frame, asked(request) if is_alone and pipeline.guesses(parts) else ())
     return pipeline.begin(parts, replace(state, conditions=known))
 
@@ -66,6 +68,11 @@ def _moved(parts: Components, state: GenerationState, frame: PixelSize, moves: S
     picture_CYX = codec.decode(first.to(parts.device))[0, :, 0].float().cpu()
     filmed = codec.encode(camera.filmed(picture_CYX, seen, frame).to(parts.device)).cpu()
     return replace(state.conditions, frames={0: filmed[:, :, :1] if given is None else given}, filmed_BCTYX=filmed)
+
+
+def fills_the_picture(state: GenerationState) -> bool:
+    """Whether a face that speaks is asked for so near that its lips are what is seen."""
+    return state.conditions.is_said and any(words in state.request.prompt.lower() for words in NEAREST)
 
 
 @torch.inference_mode()
