@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from engine_parts import SHAPE, movie, picture
+from engine_parts import SHAPE, Draft, movie, picture
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
@@ -19,7 +19,6 @@ from muybridge.engine.camera import Views, filmed, views
 from muybridge.engine.state import GenerationState
 from muybridge.flow.continuity import Continuity
 from muybridge.flow.scaling import from_noise, velocity_of
-from muybridge.model.tokens import Packed
 from muybridge.request import Beat, Request
 from muybridge.shapes import FPS, PixelSize, Window, clock
 from muybridge.speech.moves import Move, asked, named
@@ -132,7 +131,7 @@ def test_a_given_picture_comes_first_and_a_drawn_one_is_never_left(names: list[s
 
 
 def test_the_base_is_pulled_to_what_the_camera_sees() -> None:
-    """Where noise is all there is, the guess is the filmed picture's shares of it, and beyond doubt at no noise."""
+    """Where noise is all there is, the guess comes nearer to the filmed picture than one without it."""
     moments = from_noise((1.0,) * 48, CONTINUITY)
     x_t, nothing = torch.randn(1, 48, 4, 2, 2), torch.zeros(1, 48, 4, 2, 2)
     seen = torch.randn(1, 48, 1, 2, 2).expand(-1, -1, 4, -1, -1)
@@ -142,17 +141,6 @@ def test_the_base_is_pulled_to_what_the_camera_sees() -> None:
     alone = x_t - velocity_of(nothing, x_t, 1.0, moments, 1, {0})
     assert velocity.shape == x_t.shape
     assert float((guessed - seen)[:, :, 1:].square().mean()) < 0.5 * float((alone - seen)[:, :, 1:].square().mean())
-
-
-class Draft:
-    """A network that answers nothing and counts its tokens."""
-
-    def __init__(self) -> None:
-        self.tokens: set[int] = set()
-
-    def __call__(self, packed: Packed) -> tuple[Tensor, Tensor]:
-        self.tokens.add(packed.layout.counts[0][0])
-        return torch.zeros_like(packed.video_NC), torch.zeros_like(packed.audio_NC)
 
 
 def engine_with(draft: Draft | None) -> Engine:
@@ -168,7 +156,7 @@ def test_a_clip_of_words_begins_with_what_the_camera_sees_first() -> None:
     draft = Draft()
     state = engine_with(draft).encode(PAN)
     known = state.conditions
-    assert draft.tokens == {2 * 4}  # drawn a token wider than the clip
+    assert {packed.layout.counts[0][0] for packed in draft.seen} == {2 * 4}  # drawn a token wider than the clip
     assert known.filmed_BCTYX is not None and known.filmed_BCTYX.shape == state.latents["video"].shape
     assert torch.equal(known.frames[0], known.filmed_BCTYX[:, :, :1])
     assert torch.equal(state.latents["video"][:, :, :1], known.frames[0])

@@ -7,15 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from engine_parts import SHAPE, movie, picture
-from torch import Tensor
+from engine_parts import SHAPE, Draft, movie, picture
 
 from muybridge.engine import Engine, pipeline, random_components
 from muybridge.engine.draft import NEAREST, SIZE, begun, fills_the_picture
 from muybridge.engine.sampling import BASE
 from muybridge.engine.state import GenerationState
 from muybridge.flow.scaling import from_noise
-from muybridge.model.tokens import Packed, Role
+from muybridge.model.tokens import Role
 from muybridge.request import Reference, Request
 from muybridge.shapes import Window, clock
 from muybridge.world.scene import NEAREST_FRAMING
@@ -23,17 +22,6 @@ from muybridge.world.wording import FRAMINGS
 
 STEPS = BASE[SIZE].num_inference_steps
 TALK = Request('A woman by the sea. She says: "Good morning to you."', size="64x64", seconds=3, seed=5)
-
-
-class Draft:
-    """A network of pictures that are all alike, and of what it was shown."""
-
-    def __init__(self) -> None:
-        self.seen: list[Packed] = []
-
-    def __call__(self, packed: Packed) -> tuple[Tensor, Tensor]:
-        self.seen.append(packed)
-        return torch.zeros_like(packed.video_NC), torch.zeros_like(packed.audio_NC)
 
 
 def engine_with(draft: Draft | None) -> Engine:
