@@ -216,3 +216,23 @@ def test_training_learns_two_items_of_different_tasks_at_once() -> None:
         optimizer.zero_grad()
         first, last = first or float(losses["loss"].detach()), float(losses["loss"].detach())
     assert last < 0.6 * first
+
+
+def test_a_keeper_answers_for_speech_and_for_clips_without_a_first_picture() -> None:
+    torch.manual_seed(0)
+    base, encoder = Transformer(SMALL).initialise(), PhraseEncoder()
+
+    def parts(one: Item, name: str) -> tuple[float, float]:
+        torch.manual_seed(9)  # not the seed of the item, whose noise would be the item itself
+        with torch.no_grad():
+            losses = flow_losses(base, encoder, [(one, Task(name, 0.7, frozenset()))], keeper=base)
+        return float(losses["video"]), float(losses["audio"])
+
+    talks, silent = item(1), replace(item(1), lines=())
+    assert parts(talks, "t2v") == (0.0, 0.0)
+    video, audio = parts(talks, "i2v")
+    assert video > 0.1
+    assert audio == 0.0
+    video, audio = parts(silent, "t2v")
+    assert video == 0.0
+    assert audio > 0.1

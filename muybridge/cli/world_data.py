@@ -1,4 +1,4 @@
-"""`muybridge world frames, speech, takes, stills, puppets, cuts, latents`: build what training reads, in this order."""
+"""`muybridge world frames, speech, takes, stills, puppets, actors, cuts, latents`: what training reads, in order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 
 def register(group: typer.Typer) -> None:
     """Add the verbs to the `world` group."""
-    for verb in (frames, speech, takes, stills, puppets, cuts, latents):
+    for verb in (frames, speech, takes, stills, puppets, actors, cuts, latents):
         group.command()(verb)
 
 
@@ -118,6 +118,26 @@ def puppets(
 
     folder = output or settings().home / "puppets"
     made = build(folder, people, lines, split, _sides(size), seconds, stride, first, quiet=as_json)
+    typer.echo(json.dumps({"output": str(folder), "takes": made}) if as_json else f"{made} new takes in {folder}")
+
+
+def actors(
+    people: Annotated[int, typer.Option(min=1, help="Number of people.")] = 128,
+    clips: Annotated[int, typer.Option(min=1, help="What each of them does, a clip each.")] = 12,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder; default: in the cache.")] = None,
+    size: Annotated[str, typer.Option(help="WIDTHxHEIGHT, multiples of 32.")] = "224x128",
+    seconds: Annotated[float, typer.Option(min=1.5, help="Length of each clip.")] = 3.0,
+    split: Annotated[str, typer.Option(help="train, val or test.")] = "train",
+    stride: Annotated[int, typer.Option(min=1, help="Number of processes that share the work.")] = 1,
+    first: Annotated[int, typer.Option(min=0, help="Which of them this is, from 0.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was made as JSON.")] = False,
+) -> None:
+    """Draw silent people who nod, turn and change their mood, each pose drawn once: gestures for little."""
+    from muybridge.config import settings
+    from muybridge.train.actors import build
+
+    folder = output or settings().home / "actors"
+    made = build(folder, people, clips, split, _sides(size), seconds, stride, first, quiet=as_json)
     typer.echo(json.dumps({"output": str(folder), "takes": made}) if as_json else f"{made} new takes in {folder}")
 
 

@@ -74,6 +74,7 @@ def recipe(
     learn_text: bool = True,
     first_given: float = 0.0,
     still_distilled: bool = False,
+    keeper: str = "",
     num_layers: int = TINY.num_layers,
     hidden_size: int = TINY.hidden_size,
     head_dim: int = TINY.head_dim,
@@ -90,6 +91,8 @@ def recipe(
     `learn_text`: whether the words' table goes on learning; weights that share one leave it as it is.
     `first_given`: the share of clips that begin with a first picture that is given, besides those that draw that task.
     `still_distilled`: distilled weights that are trained further go on being sampled as such, in few steps.
+    `keeper`: a folder with weights whose answers stand for the truth in what a clip says and, where no picture is
+    given, shows; distilled weights would unlearn it on plain clips. Leave out `learn_text` then: both read one table.
     `compiled`: the layers are fused first, a minute or two (train/compiled.py).
     """
     settings: dict[str, Any] = dict(locals())
@@ -109,12 +112,15 @@ def recipe(
     def build() -> dict[str, nn.Module]:
         if not start:
             shape = with_moments(config, mixed.caches, continued) if scaled else config
-            return {"base": Transformer(shape).initialise(), "text": PhraseEncoder()}
+            return {"base": Transformer(shape).initialise(), "text": PhraseEncoder(), **kept()}
         base, text = load_export(Path(start))
         # Trained further, it is guided again.
         shape = replace(base.config, distilled=base.config.distilled and still_distilled)
         base.config = with_moments(shape, mixed.caches, continued) if scaled else shape
-        return {"base": base.train().requires_grad_(True), "text": text.requires_grad_(learn_text)}
+        return {"base": base.train().requires_grad_(True), "text": text.requires_grad_(learn_text), **kept()}
+
+    def kept() -> dict[str, nn.Module]:
+        return {"keeper": load_export(Path(keeper))[0]} if keeper else {}
 
     def batch(step: int, device: torch.device) -> list[tuple[Item, Task]]:
         generator = torch.Generator().manual_seed(step)
@@ -133,7 +139,9 @@ def recipe(
         base, text = modules["base"], modules["text"]
         assert isinstance(base, Transformer)
         assert isinstance(text, PhraseEncoder)
-        return flow_losses(base, text, pairs, weigh)
+        held = modules.get("keeper")
+        assert held is None or isinstance(held, Transformer)
+        return flow_losses(base, text, pairs, weigh, held)
 
     def export(modules: dict[str, nn.Module], folder: Path) -> None:
         base = modules["base"]
@@ -155,7 +163,8 @@ def recipe(
         average_decay=average_decay,
         inner=("base",) if muon else (),
         inner_rate=inner_rate,
-        compiled=("base",) if compiled else (),
+        frozen=("keeper",) if keeper else (),
+        compiled=("base", *(("keeper",) if keeper else ())) if compiled else (),
     )
 
 
@@ -315,12 +324,27 @@ def keep_clean(item: Item, task: Task, video: Tensor, audio: Tensor) -> tuple[Te
 
 
 def flow_losses(
-    base: Transformer, text: PhraseEncoder, pairs: list[tuple[Item, Task]], weigh: Weighing = PLAIN
+    base: Transformer,
+    text: PhraseEncoder,
+    pairs: list[tuple[Item, Task]],
+    weigh: Weighing = PLAIN,
+    keeper: Transformer | None = None,
 ) -> Losses:
-    """Velocity errors of video and audio over a batch; what the task gives weighs nothing."""
+    """Velocity errors of video and audio over a batch; what the task gives weighs nothing.
+
+    With a `keeper`, its answers are wanted where nothing new is to be learned: in the sound of clips in which somebody
+    speaks and in pictures of which none is given (Li and Hoiem 2016, "Learning without Forgetting").
+    """
     noisy, wanted = [], []
     for item, task in pairs:
         (video, audio), noises = noised(item, task.sigma)
         noisy.append(keep_clean(item, task, video, audio))
         wanted.append((velocity_target(item.video, noises[0]), velocity_target(item.audio, noises[1])))
+    if keeper is not None:
+        with torch.no_grad():
+            known = velocities(keeper, text, pairs, noisy)
+        wanted = [
+            (true[0] if task.num_given else kept[0], kept[1] if item.lines else true[1])
+            for (item, task), true, kept in zip(pairs, wanted, known, strict=True)
+        ]
     return losses_of(pairs, velocities(base, text, pairs, noisy), wanted, weigh)
