@@ -13,7 +13,8 @@ from model_samples import SMALL, sample
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from muybridge.errors import NotFound, UserError
+from muybridge import recipes
+from muybridge.errors import InvalidRequest, NotFound, UserError
 from muybridge.model.codecs import spatial_tiles
 from muybridge.model.fixed_codec import FixedAudioCodec, FixedVideoCodec
 from muybridge.model.tiny_video_codec import HALO, TinyCodecConfig, TinyVideoCodec, load_video_codec
@@ -367,3 +368,18 @@ def test_the_codec_tells_how_many_latents_decoding_reads(count: int, monkeypatch
     monkeypatch.setattr(codec, "to_frames", watched)
     codec.decode(torch.zeros(1, 48, count, 2, 2))
     assert sum(seen) == codec.latents_read(count)
+
+
+@pytest.mark.parametrize(
+    ("settings", "wanted"),
+    [
+        ({"first_given": ".9"}, "first_given=.9: base wants a number"),
+        ({"batch_size": 2.5}, "a whole number"),
+        ({"muon": 1}, "true or false"),
+        ({"latents": 3}, "text"),
+        ({"speed": 3}, "speed"),
+    ],
+)
+def test_settings_of_another_kind_are_refused(settings: dict[str, object], wanted: str) -> None:
+    with pytest.raises(InvalidRequest, match=wanted):
+        recipes.recipe("base", settings)

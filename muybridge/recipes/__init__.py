@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,18 @@ def _module(name: str) -> Any:  # noqa: ANN401  (a recipe's module)
 def recipe(name: str, settings: dict[str, Any] | None = None) -> Recipe:
     """The recipe `name` with some of its settings changed. Raises InvalidRequest naming the recipes or the settings."""
     make: Callable[..., Recipe] = _module(name).recipe
+    _check_kinds(name, make, settings or {})
     try:
         return make(**(settings or {}))
     except TypeError as error:
         raise InvalidRequest(f"Recipe {name} does not take these settings: {error}.", "set") from error
+
+
+def _check_kinds(name: str, make: Callable[..., Recipe], settings: dict[str, Any]) -> None:
+    """Raises InvalidRequest for a value of another kind than the setting's default: `.9` is text, 0.9 a number."""
+    for key, known in inspect.signature(make).parameters.items():
+        value, kind = settings.get(key, known.default), type(known.default)
+        fits = type(value) is kind or (kind is float and type(value) is int)
+        if not fits:
+            wanted = {bool: "true or false", int: "a whole number", float: "a number such as 0.5", str: "text"}
+            raise InvalidRequest(f"--set {key}={value}: {name} wants {wanted.get(kind, kind.__name__)} there.", "set")

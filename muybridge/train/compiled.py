@@ -12,9 +12,12 @@ from torch import nn
 
 from muybridge.model.transformer import Attention, FeedForward
 
+MOST_FORMS = 64  # of one function: by modality, with and without gradients; torch's own limit leaves some eager
+
 
 def compile_layers(model: nn.Module) -> nn.Module:
     """Compile `project` and `output` of every attention and `rows` of every feed-forward network; returns the model."""
+    torch.compiler.config.recompile_limit = MOST_FORMS
     for module in model.modules():
         if isinstance(module, Attention):
             module.project = torch.compile(module.project, dynamic=True)  # type: ignore[method-assign]
