@@ -341,10 +341,10 @@ def flow_losses(
         noisy.append(keep_clean(item, task, video, audio))
         wanted.append((velocity_target(item.video, noises[0]), velocity_target(item.audio, noises[1])))
     if keeper is not None:
+        asked = [k for k, (item, task) in enumerate(pairs) if item.lines or not task.num_given]
         with torch.no_grad():
-            known = velocities(keeper, text, pairs, noisy)
-        wanted = [
-            (true[0] if task.num_given else kept[0], kept[1] if item.lines else true[1])
-            for (item, task), true, kept in zip(pairs, wanted, known, strict=True)
-        ]
+            answers = velocities(keeper, text, [pairs[k] for k in asked], [noisy[k] for k in asked]) if asked else []
+        for k, (video, audio) in zip(asked, answers, strict=True):
+            (item, task), (true_video, true_audio) = pairs[k], wanted[k]
+            wanted[k] = (true_video if task.num_given else video, audio if item.lines else true_audio)
     return losses_of(pairs, velocities(base, text, pairs, noisy), wanted, weigh)
