@@ -13,6 +13,7 @@ from muybridge.flow.scaling import NO_MOMENTS, Moments
 from muybridge.model.codecs import AudioCodec, OnTile, SpatialTile, TextEncoder, VideoCodec
 from muybridge.model.tokens import Packed
 from muybridge.request import Request
+from muybridge.speech.durations import Phone
 
 
 class Denoiser(Protocol):
@@ -59,6 +60,14 @@ class SplitVideoCodec:
         return self.decoder.decode_pieces(latent_BCTYX)
 
 
+class HearsPhones(Protocol):
+    """What is said in a voice track, from the latents of its sound."""
+
+    def phones(self, audio_AC: Tensor) -> list[Phone]:
+        """Phones with their times in seconds from the first latent [A, C]."""
+        ...
+
+
 def _as_written(request: Request) -> str:
     return request.prompt
 
@@ -82,6 +91,7 @@ class Components:
     upscaler_moments: Moments = NO_MOMENTS  # and of the upscaler's, with the noise of its start
     draft: Denoiser | None = None  # draws the first picture of clips from words alone (draft.py)
     draft_moments: Moments = NO_MOMENTS
+    listener: HearsPhones | None = None  # hears the phones of a given voice
     small_upscaler: Denoiser | None = None  # for outputs up to 1024x576, where the size has another one for them
     format_prompt: Callable[[Request], str] = _as_written
     negative_prompt: str = " "  # where the request gives none

@@ -5,6 +5,7 @@ Legend: B samples, N tokens, C channels, T time, Y X rows/columns (frames or lat
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -24,6 +25,7 @@ from muybridge.model.codecs import AudioCodec
 from muybridge.model.tokens import Role, TextTokens
 from muybridge.request import AudioMode, Request
 from muybridge.shapes import FPS, STRIDE_T, Clock, PixelSize, Window
+from muybridge.speech.durations import Phone
 from muybridge.speech.script import parse_script
 from muybridge.speech.symbols import token_ids
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from muybridge.speech.pacing import Plan
 
 
+UNKNOWN_LANGUAGE = "en"  # of a voice of which the request says nothing
 # AAC's rates of which 25 is a divisor: all its usual ones.
 AAC_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 
@@ -56,21 +59,45 @@ def encode_conditions(
     ticks = window.clock
     source, source_CS = _source(parts, request, ticks, base)
     voice_CS = _voice(request, window, source_CS)
+    voice_BAC = None if voice_CS is None else _sound_latent(parts.audio_codec, voice_CS, ticks)
+    said = spoken(plan)
+    if request.audio is not None and voice_BAC is not None:
+        said = heard(parts, voice_BAC, request.language)
     source_sound = None if source_CS is None else _sound_latent(parts.audio_codec, source_CS, ticks)
     return Conditions(
-        text=encode_text(parts, request, ticks, plan),
+        text=encode_text(parts, request, ticks, said),
         negative=_scene(parts, request.negative_prompt or parts.negative_prompt),
         frames=_given_frames(parts, request, ticks, base),
         large_frames=_given_frames(parts, request, ticks, large) if large else {},
         references=_references(parts, request, base),
         source_BCTYX=source,
         source_audio_BAC=source_sound,
-        voice_BAC=None if voice_CS is None else _sound_latent(parts.audio_codec, voice_CS, ticks),
+        voice_BAC=voice_BAC,
         voice_CS=None if voice_CS is None else torch.from_numpy(_delivered(voice_CS, ticks)),
     )
 
 
-def encode_text(parts: Components, request: Request, ticks: Clock, plan: Plan | None) -> TextTokens:
+@dataclass(frozen=True)
+class Said:
+    """Phones on the clock that somebody says, and how."""
+
+    phones: tuple[Phone, ...]
+    language: str
+    register: str
+
+
+def spoken(plan: Plan | None) -> list[Said]:
+    """The lines of a plan."""
+    return [] if plan is None else [Said(line.phones, line.language, line.register) for line in plan.lines]
+
+
+def heard(parts: Components, voice_BAC: Tensor, language: str | None) -> list[Said]:
+    """What a listener hears in a given voice, where the size has one; nothing in a track without words."""
+    phones = [] if parts.listener is None else parts.listener.phones(voice_BAC[0])
+    return [Said(tuple(phones), language or UNKNOWN_LANGUAGE, "neutral")] if phones else []
+
+
+def encode_text(parts: Components, request: Request, ticks: Clock, said: Sequence[Said]) -> TextTokens:
     """Scene text off the clock; where the size has roles, beats on their spans, phonemes at their times, tags."""
     pieces = [_scene(parts, parts.format_prompt(request))]
     if parts.has_roles:
@@ -81,8 +108,8 @@ def encode_text(parts: Components, request: Request, ticks: Clock, plan: Plan | 
         if names:
             tags = torch.stack([f.float().cpu().mean(0) for f in parts.text_encoder.encode(names)])
             pieces.append(tokens.tag_tokens(tags, ticks.num_video_latents))
-    if parts.phoneme_encoder is not None and plan is not None:
-        for line in plan.lines:
+    if parts.phoneme_encoder is not None:
+        for line in said:
             ids = [token_ids(phone.symbol) for phone in line.phones]
             features_NC = parts.phoneme_encoder.encode_phonemes(ids, line.language, line.register)
             middles_s = torch.tensor([(p.start_s + p.end_s) / 2 for p in line.phones])

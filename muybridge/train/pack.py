@@ -14,7 +14,15 @@ from safetensors.torch import save_file
 from muybridge.errors import NotFound, UserError
 
 LIMIT = 36 * 2**20  # bytes of the whole folder
-PARTS = ("base", "text", "video_codec", "upscaler", "draft")  # `.safetensors`; the audio codec is a JSON of statistics
+PARTS = (
+    "base",
+    "text",
+    "video_codec",
+    "upscaler",
+    "draft",
+    "listener",
+)  # `.safetensors`; the audio codec is a JSON of statistics
+OPTIONAL = ("upscaler", "draft", "listener")
 STATISTICS = "audio_codec.json"
 SHARDS = "latents-*.safetensors"  # of a folder of latents
 CREDITS = (
@@ -34,7 +42,7 @@ def pack(folders: Iterable[Path], out: Path) -> dict[str, int]:
         place = folder / "export" if (folder / "export").is_dir() else folder
         names = (*(f"{part}.safetensors" for part in PARTS), STATISTICS)
         found |= {name: place / name for name in names if (place / name).is_file()}
-    wanted = {f"{part}.safetensors" for part in PARTS if part not in ("upscaler", "draft")}
+    wanted = {f"{part}.safetensors" for part in PARTS if part not in OPTIONAL}
     if absent := sorted(wanted - set(found)):
         raise NotFound(f"None of the folders holds {', '.join(absent)}; give the runs of base and codec_video.")
     total = sum(path.stat().st_size for path in found.values())
