@@ -18,7 +18,8 @@ from muybridge.engine import Engine, camera, random_components
 from muybridge.engine.camera import Views, filmed, views
 from muybridge.engine.state import GenerationState
 from muybridge.flow.continuity import Continuity
-from muybridge.flow.scaling import from_noise, velocity_of
+from muybridge.flow.scaling import from_noise
+from muybridge.model.tokens import Packed
 from muybridge.request import Beat, Request
 from muybridge.shapes import FPS, PixelSize, Window, clock
 from muybridge.speech.moves import Move, asked, named
@@ -78,7 +79,7 @@ def still(count: int = 1) -> Views:
 
 def test_a_camera_that_stands_sees_the_picture_itself() -> None:
     picture_CYX = torch.rand(3, 128, 192, generator=torch.Generator().manual_seed(1)) * 2 - 1
-    seen = filmed(picture_CYX, still(2), FRAME)
+    seen = filmed(picture_CYX[:, None], still(2), FRAME)
     assert seen.shape == (1, 3, 2, 128, 192)
     assert torch.allclose(seen[0], picture_CYX[:, None].expand(-1, 2, -1, -1), atol=1e-4)
 
@@ -102,7 +103,7 @@ def test_a_pan_goes_as_far_as_it_should_and_sees_no_edge(name: str, x: int, y: i
     size = camera.canvas(seen, FRAME)
     assert size.width % 32 == size.height % 32 == 0
     assert (size.width > FRAME.width) == bool(x) and (size.height > FRAME.height) == bool(y)
-    clip = filmed(slope(abs(x), abs(y))(size.height, size.width), seen, FRAME)[0, 0] / 0.5
+    clip = filmed(slope(abs(x), abs(y))(size.height, size.width)[:, None], seen, FRAME)[0, 0] / 0.5
     middle = clip[:, 63:65, 95:97].mean((1, 2))
     far = camera.PAN if x else camera.TILT
     assert float(middle[-1] - middle[0]) == pytest.approx((x + y) * far, abs=0.01)
@@ -114,7 +115,7 @@ def test_a_push_makes_things_larger_and_a_pull_is_it_backwards() -> None:
     assert push.size_T[0] == 1 and push.size_T[-1] == pytest.approx(np.exp(-camera.NEARER))
     assert np.allclose(push.size_T, pull.size_T[::-1])
     assert camera.canvas(push, FRAME) == camera.canvas(pull, FRAME) == FRAME
-    clip = filmed(slope(1)(128, 192), push, FRAME)[0, 0] / 0.5
+    clip = filmed(slope(1)(128, 192)[:, None], push, FRAME)[0, 0] / 0.5
     assert float(clip[-1, 64, -1] - clip[-1, 64, 0]) == pytest.approx(np.exp(-camera.NEARER) * 191 / 192, abs=0.01)
 
 
@@ -130,17 +131,22 @@ def test_a_given_picture_comes_first_and_a_drawn_one_is_never_left(names: list[s
     assert half.max() <= size.width / FRAME.width / 2 + 16 / FRAME.width
 
 
-def test_the_base_is_pulled_to_what_the_camera_sees() -> None:
-    """Where noise is all there is, the guess comes nearer to the filmed picture than one without it."""
-    moments = from_noise((1.0,) * 48, CONTINUITY)
-    x_t, nothing = torch.randn(1, 48, 4, 2, 2), torch.zeros(1, 48, 4, 2, 2)
-    seen = torch.randn(1, 48, 1, 2, 2).expand(-1, -1, 4, -1, -1)
-    velocity = velocity_of(nothing, x_t, 1.0, moments, 1, {0}, filmed=seen)
-    x_t = torch.cat([seen[:, :, :1], x_t[:, :, 1:]], 2)
-    guessed = x_t - velocity_of(nothing, x_t, 1.0, moments, 1, {0}, filmed=seen)
-    alone = x_t - velocity_of(nothing, x_t, 1.0, moments, 1, {0})
-    assert velocity.shape == x_t.shape
-    assert float((guessed - seen)[:, :, 1:].square().mean()) < 0.5 * float((alone - seen)[:, :, 1:].square().mean())
+def test_a_network_that_says_nothing_shows_the_film() -> None:
+    """The guess over time of what stands still, with the known motion put back, is the first picture in motion."""
+    parts = replace(random_components("tiny", seed=3, shape=SHAPE), upscaler=None, enlarges_pixels=True)
+    lasting = Continuity((0.995,) * 48, (0.0,) * 48, (1.0,) * 48, (0.0,) * 48)
+    moments = {"video": from_noise((1.0,) * 48, lasting), "audio": from_noise((1.0,) * 64)}
+
+    def silent(packed: Packed) -> tuple[Tensor, Tensor]:
+        return torch.zeros_like(packed.video_NC), torch.zeros_like(packed.audio_NC)
+
+    engine = Engine(replace(parts, base=silent, draft=Draft(), draft_moments=from_noise((1.0,) * 48), moments=moments))
+    state = engine.encode(PAN)
+    motion = state.conditions.motion_BCTYX
+    assert motion is not None
+    made = engine.denoise(state).latents["video"]
+    wanted = made[:, :, :1] + motion
+    assert float((made - wanted).square().mean() / motion.square().mean()) < 0.05
 
 
 def engine_with(draft: Draft | None) -> Engine:
@@ -157,18 +163,19 @@ def test_a_clip_of_words_begins_with_what_the_camera_sees_first() -> None:
     state = engine_with(draft).encode(PAN)
     known = state.conditions
     assert {packed.layout.counts[0][0] for packed in draft.seen} == {2 * 4}  # drawn a token wider than the clip
-    assert known.filmed_BCTYX is not None and known.filmed_BCTYX.shape == state.latents["video"].shape
-    assert torch.equal(known.frames[0], known.filmed_BCTYX[:, :, :1])
+    assert known.motion_BCTYX is not None and known.motion_BCTYX.shape == state.latents["video"].shape
+    assert not known.motion_BCTYX[:, :, 0].any()
+    assert float(known.motion_BCTYX[:, :, -1].square().mean()) > 1e-3
     assert torch.equal(state.latents["video"][:, :, :1], known.frames[0])
-    kept = GenerationState.from_bytes(state.to_bytes()).conditions.filmed_BCTYX
-    assert kept is not None and torch.equal(kept, known.filmed_BCTYX)
+    kept = GenerationState.from_bytes(state.to_bytes()).conditions.motion_BCTYX
+    assert kept is not None and torch.equal(kept, known.motion_BCTYX)
 
 
 def test_a_given_picture_is_filmed_as_it_is(tmp_path: Path) -> None:
     state = engine_with(None).encode(PAN.replace(image=picture(tmp_path / "a.png")))
     bare = engine_with(None).encode(PAN.replace(image=tmp_path / "a.png", prompt="A woman by the sea."))
     assert torch.equal(state.conditions.frames[0], bare.conditions.frames[0])
-    assert state.conditions.filmed_BCTYX is not None and bare.conditions.filmed_BCTYX is None
+    assert state.conditions.motion_BCTYX is not None and bare.conditions.motion_BCTYX is None
 
 
 @pytest.mark.parametrize("what", ["last_image", "video", "programme", "still"])
@@ -182,4 +189,4 @@ def test_elsewhere_no_camera_moves(what: str, tmp_path: Path) -> None:
         window = Window(0, clock(3), 0)
     if what == "still":
         request = request.replace(prompt="A woman by the sea. A locked-off shot.")
-    assert engine_with(Draft()).encode(request, window).conditions.filmed_BCTYX is None
+    assert engine_with(Draft()).encode(request, window).conditions.motion_BCTYX is None

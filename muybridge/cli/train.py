@@ -17,7 +17,9 @@ def register(app: typer.Typer) -> None:
 def train(
     name: Annotated[
         str,
-        typer.Argument(help="codec_video, codec_audio, pacing, base, decoder, upscaler, few_step, draft or listener."),
+        typer.Argument(
+            help="codec_video, codec_audio, pacing, base, decoder, upscaler, few_step, draft, listener or face_finder."
+        ),
     ],
     out: Annotated[
         Path | None, typer.Option(help="Folder of the run; the same folder goes on. Default: runs/NAME.")

@@ -88,15 +88,16 @@ def canvas(seen: Views, frame: PixelSize, unit: int = 32) -> PixelSize:
     )
 
 
-def filmed(picture_CYX: Tensor, seen: Views, frame: PixelSize) -> Tensor:
-    """[1, C, T, Y, X]: the picture through the views, at the frame's size; beyond its edges the edge goes on."""
-    rows, cols = picture_CYX.shape[1:]
+def filmed(pictures_CTYX: Tensor, seen: Views, frame: PixelSize) -> Tensor:
+    """[1, C, T, Y, X]: one picture, or one for each view, at the frame's size; beyond its edges the edge goes on."""
+    rows, cols = pictures_CTYX.shape[2:]
+    last = pictures_CTYX.shape[1] - 1
     wide, high = frame.width / cols, frame.height / rows
     x_X = (torch.arange(frame.width) + 0.5) / frame.width - 0.5
     y_Y = (torch.arange(frame.height) + 0.5) / frame.height - 0.5
     aspect = frame.width / frame.height
     frames = []
-    for x, y, size, roll, orbit in zip(*seen, strict=True):
+    for number, (x, y, size, roll, orbit) in enumerate(zip(*seen, strict=True)):
         across_YX, down_YX = x_X[None, :] * size, y_Y[:, None] * size
         cos, sin = math.cos(roll), math.sin(roll)
         at_x = x + cos * across_YX - sin * down_YX / aspect
@@ -106,7 +107,11 @@ def filmed(picture_CYX: Tensor, seen: Views, frame: PixelSize) -> Tensor:
         grid = torch.stack([2 * wide * at_x, (2 * high * at_y).expand_as(at_x)], -1)[None].float()
         frames.append(
             torch.nn.functional.grid_sample(
-                picture_CYX[None].float(), grid, mode="bicubic", padding_mode="border", align_corners=False
+                pictures_CTYX[None, :, min(number, last)].float(),
+                grid,
+                mode="bicubic",
+                padding_mode="border",
+                align_corners=False,
             )
         )
     return torch.stack(frames, 2).clamp(-1, 1)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from muybridge.flow.scaling import NO_MOMENTS, Moments
 from muybridge.model.codecs import AudioCodec, OnTile, SpatialTile, TextEncoder, VideoCodec
+from muybridge.model.face_finder import Face
 from muybridge.model.tokens import Packed
 from muybridge.request import Request
 from muybridge.speech.durations import Phone
@@ -68,6 +69,14 @@ class HearsPhones(Protocol):
         ...
 
 
+class FindsFaces(Protocol):
+    """Where a picture shows faces, from its latent."""
+
+    def faces(self, latent_CYX: Tensor) -> list[Face]:
+        """The faces of a picture's latent [C, Y, X], the largest first."""
+        ...
+
+
 def _as_written(request: Request) -> str:
     return request.prompt
 
@@ -92,6 +101,7 @@ class Components:
     draft: Denoiser | None = None  # draws the first picture of clips from words alone (draft.py)
     draft_moments: Moments = NO_MOMENTS
     listener: HearsPhones | None = None  # hears the phones of a given voice
+    face_finder: FindsFaces | None = None  # finds whose head is to move
     small_upscaler: Denoiser | None = None  # for outputs up to 1024x576, where the size has another one for them
     format_prompt: Callable[[Request], str] = _as_written
     negative_prompt: str = " "  # where the request gives none

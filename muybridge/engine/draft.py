@@ -16,14 +16,17 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from muybridge.engine import camera, pipeline
+from muybridge.engine import acting, camera, pipeline
 from muybridge.engine.components import Components, Denoiser
 from muybridge.engine.left_alone import is_edit, only_changes
 from muybridge.engine.state import Conditions, GenerationState
 from muybridge.flow.noise import noise
+from muybridge.model.face_finder import Face
 from muybridge.request import Request
 from muybridge.shapes import Clock, PixelSize, Window
-from muybridge.speech.moves import Move, asked
+from muybridge.speech import acts, moves
+from muybridge.speech.acts import Act
+from muybridge.speech.moves import Move
 from muybridge.speech.script import parse_script, without_quotes
 
 SIZE = "tiny-draft"  # its sampling (engine/sampling.py)
@@ -36,7 +39,7 @@ LOOKS = 6  # last steps from as many noises, whose mean has less of their grain
 def begun(parts: Components, state: GenerationState, is_alone: bool = True) -> GenerationState:
     """A fresh state with its first picture: drawn from words and references, or what an edit makes of its source's.
 
-    In a clip that stands alone, no window of a programme, the camera then moves over it as it was asked to.
+    In a clip that stands alone, no window of a programme, its person then acts and the camera moves as was asked.
     """
     request, known = state.request, state.conditions
     if request.last_image is not None or state.window.start_unit:
@@ -49,25 +52,41 @@ def begun(parts: Components, state: GenerationState, is_alone: bool = True) -> G
         made = first_picture(parts, parts.draft, state, frame)
         known = replace(known, frames={0: only_changes(made.cpu(), known.source_BCTYX[:, :, :1])})
     elif request.image is not None or (parts.draft is not None and not fills_the_picture(state)):
-        known = _moved(parts, state, frame, asked(request) if is_alone and pipeline.guesses(parts) else ())
+        moving = is_alone and pipeline.guesses(parts)
+        known = _moved(parts, state, frame, *((moves.asked(request), acts.asked(request)) if moving else ((), ())))
     return pipeline.begin(parts, replace(state, conditions=known))
 
 
-def _moved(parts: Components, state: GenerationState, frame: PixelSize, moves: Sequence[Move]) -> Conditions:
-    """What is known with the first picture, given or drawn, and with it as the camera moves over it."""
+def _moved(
+    parts: Components, state: GenerationState, frame: PixelSize, moved: Sequence[Move], done: Sequence[Act]
+) -> Conditions:
+    """What is known with the first picture, given or drawn, and with it as its person acts and the camera moves."""
     given, codec = state.conditions.frames.get(0), parts.video_codec
-    seen = camera.views(moves, state.window.clock.num_decoded_frames, state.request.seed, given is not None)
-    size = camera.canvas(seen, frame) if moves and given is None else frame
+    num_frames = state.window.clock.num_decoded_frames
+    seen = camera.views(moved, num_frames, state.request.seed, given is not None)
+    size = camera.canvas(seen, frame) if moved and given is None else frame
     if given is None:
         assert parts.draft is not None  # the caller has seen to it
         first = first_picture(parts, parts.draft, state, size)
     else:
         first = given
-    if not moves:
+    face = whose(parts, first) if done else None
+    if not moved and face is None:
         return replace(state.conditions, frames={0: first})
-    picture_CYX = codec.decode(first.to(parts.device))[0, :, 0].float().cpu()
-    filmed = codec.encode(camera.filmed(picture_CYX, seen, frame).to(parts.device)).cpu()
-    return replace(state.conditions, frames={0: filmed[:, :, :1] if given is None else given}, filmed_BCTYX=filmed)
+    pictures_CTYX = codec.decode(first.to(parts.device))[0].float().cpu()
+    if face is not None:
+        pictures_CTYX = acting.acted(pictures_CTYX[:, 0], face, done, num_frames)
+    film = camera.filmed(pictures_CTYX, seen, frame).to(parts.device)
+    stands = codec.encode(film[:, :, :1].expand(-1, -1, 1 + codec.stride[0], -1, -1)).cpu()
+    motion = codec.encode(film).cpu()
+    motion -= torch.cat([stands[:, :, :1], stands[:, :, 1:].expand(-1, -1, motion.shape[2] - 1, -1, -1)], 2)
+    return replace(state.conditions, frames={0: stands[:, :, :1] if given is None else given}, motion_BCTYX=motion)
+
+
+def whose(parts: Components, first_BCTYX: Tensor) -> Face | None:
+    """The one face of a first picture; None where there are several, for a gesture does not say whose it is."""
+    faces = [] if parts.face_finder is None else parts.face_finder.faces(first_BCTYX[0, :, 0].cpu())
+    return faces[0] if len(faces) == 1 else None
 
 
 def fills_the_picture(state: GenerationState) -> bool:

@@ -315,13 +315,16 @@ def _velocity(prepared: Prepared, state: GenerationState) -> dict[str, Tensor]:
     passes, given = {}, known.frames if is_base else known.large_frames
     source = known.source_BCTYX.to(device) if is_base and known.source_BCTYX is not None else None
     anchor = known.anchor_BCTYX.to(device) if is_base and known.anchor_BCTYX is not None else None
-    filmed = known.filmed_BCTYX.to(device) if is_base and known.filmed_BCTYX is not None else None
+    motion = known.motion_BCTYX.to(device) if is_base and known.motion_BCTYX is not None else None
+    # As if nothing moved of what is known to move: x_0 less the motion is a clip that stands still.
+    still_BCTYX = video_BCTYX if motion is None else video_BCTYX - (1 - sigma) * motion
     seen, listened = (prepared.moments.get(stream, NO_MOMENTS) for stream in STREAMS)
     edited_YX = edited_cells(given[0].to(device), source) if source is not None and 0 in given else None
     trust = EDIT_TRUST if edited_YX is not None else TRUST if prepared.is_guessed and source is None else 1.0
     for name, (video, audio) in _answers(prepared, timestep, video_NC, audio_NC).items():
         found = trust * tokens.unpatchify(video[: prepared.num_target], prepared.rows, prepared.cols)[None]
-        whole = velocity_of(found, video_BCTYX, sigma, seen, 1, given, source, anchor, filmed)
+        whole = velocity_of(found, still_BCTYX, sigma, seen, 1, given, source, anchor)
+        whole = whole if motion is None else whole - motion
         if edited_YX is not None:  # there the source says nothing of what comes
             whole = torch.lerp(whole, velocity_of(found, video_BCTYX, sigma, seen, 1, given), edited_YX)
         heard = velocity_of(audio[None, : len(audio_NC)], audio_NC[None], sigma, listened, 2)

@@ -35,7 +35,7 @@ class Conditions:
     `source` is an edit's clip; `voice` an audio latent kept as it is, and the waveform of it that is delivered: [C, S],
     S samples for the clip's frames, so the rate is S * 25 / frames. `reference_audio` is how the speaker sounds. After
     the base stage `left_alone` says where an edit is its source's own picture (left_alone.py). `anchor` [1, C, 1, Y, X]
-    is a programme's first picture (anchor.py), `filmed` the first picture as the camera moves over it (camera.py).
+    is a programme's first picture (anchor.py), `motion` what camera and gestures change (draft.py).
     """
 
     text: TextTokens
@@ -51,7 +51,7 @@ class Conditions:
     reference_audio_BAC: Tensor | None = None
     left_alone_TYX: Tensor | None = None
     anchor_BCTYX: Tensor | None = None
-    filmed_BCTYX: Tensor | None = None
+    motion_BCTYX: Tensor | None = None
 
     @property
     def is_said(self) -> bool:

@@ -13,6 +13,7 @@ from muybridge.config import ModelConfig, Precision
 from muybridge.engine import precision
 from muybridge.engine.components import Components
 from muybridge.flow.scaling import NO_MOMENTS, Moments, from_noise, video_moments
+from muybridge.model.face_finder import FaceFinder
 from muybridge.model.listener import Listener
 from muybridge.model.phrase_encoder import PhraseEncoder
 from muybridge.model.tiny_video_codec import load_video_codec
@@ -22,7 +23,7 @@ from muybridge.model.world_audio_codec import WorldAudioCodec
 
 # File names, `.safetensors`.
 BASE, UPSCALER, DRAFT, VIDEO_CODEC, TEXT = "base", "upscaler", "draft", "video_codec", "text"
-LISTENER = "listener"
+LISTENER, FACE_FINDER = "listener", "face_finder"
 STATISTICS = "audio_codec.json"
 
 Part = TypeVar("Part", bound=nn.Module)
@@ -33,7 +34,7 @@ def load_tiny(folder: Path, device: torch.device, asked: Precision = "auto") -> 
     chosen = precision.choose(device, asked).precision
     base = load_transformer(folder / f"{BASE}.safetensors", matrix_dtype=torch.float32)
     upscaler, draft = (_transformer(folder / f"{name}.safetensors") for name in (UPSCALER, DRAFT))
-    listener = folder / f"{LISTENER}.safetensors"
+    listener, finder = (folder / f"{name}.safetensors" for name in (LISTENER, FACE_FINDER))
     text = _filled(PhraseEncoder(), folder / f"{TEXT}.safetensors")
     return Components(
         "tiny" if base.config.distilled else "tiny-base",
@@ -51,6 +52,7 @@ def load_tiny(folder: Path, device: torch.device, asked: Precision = "auto") -> 
         upscaler_moments=NO_MOMENTS if upscaler is None else upscaler_moments(upscaler.config),
         draft=None if draft is None else precision.apply(draft, chosen).to(device),
         listener=_filled(Listener(), listener) if listener.is_file() else None,
+        face_finder=_filled(FaceFinder(), finder) if finder.is_file() else None,
         draft_moments=NO_MOMENTS if draft is None else video_moments(draft.config),
     )
 

@@ -8,8 +8,8 @@ x_t = (1 - sigma) x_0 + sigma e, with latents that are known as they are among t
 narrow trunk from latent to latent. One latent alone gives the guess of flow/scaling.py.
 
 The source of an edit is known, too: its latents go with those of the result as these go with each other, times the
-share of a channel's square that edits keep. A first picture as a moving camera sees it (engine/camera.py) is known
-in the same way; it shares what lasts and half of what fades. So does an anchor, one latent from long ago, with all.
+share of a channel's square that edits keep. An anchor, one latent from long ago, shares what lasts and half of what
+fades with all. Where it is known how a clip moves (engine/camera.py, engine/acting.py), it is the rest that is guessed.
 
 Letters: C channels, D distances in latents, T latents.
 """
@@ -26,7 +26,7 @@ from torch import Tensor
 UNITS = (1.0, 2.0, 3.0, 5.0, 8.0, 12.0, 20.0)  # that `fit` chooses from
 MOST = 0.995  # of a channel's square that latents may share: something is always new
 LEAST_SIGMA = 1e-3
-FAR = 0.5  # of what fades that is shared all the same with an anchor or a filmed picture: the scene is the same
+FAR = 0.5  # of what fades that is shared all the same with an anchor: the scene is the same
 
 
 class Continuity(NamedTuple):
@@ -69,12 +69,6 @@ def fit(correlation_CD: Tensor) -> Continuity:
         chosen.append(min(found)[1:])
     lasting, fading, units_C = zip(*chosen, strict=True)
     return Continuity(lasting, fading, units_C, (0.0,) * len(units_C))
-
-
-def filmed_shares(continuity: Continuity) -> tuple[float, ...]:
-    """Of each channel, the share of its square that a clip has in common with its first picture, filmed."""
-    both = zip(continuity.lasting_C, continuity.fading_C, strict=True)
-    return tuple(min(MOST, lasting + FAR * fading) for lasting, fading in both)
 
 
 def likeness(pairs: Sequence[tuple[Tensor, Tensor]]) -> tuple[float, ...]:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from muybridge.config import ModelConfig
-from muybridge.flow.continuity import LEAST_SIGMA, NO_CONTINUITY, Continuity, filmed_shares, guess
+from muybridge.flow.continuity import LEAST_SIGMA, NO_CONTINUITY, Continuity, guess
 
 
 class Moments(NamedTuple):
@@ -60,21 +60,18 @@ def velocity_of(
     known: Collection[int] = (),
     source: Tensor | None = None,
     anchor: Tensor | None = None,
-    filmed: Tensor | None = None,
 ) -> Tensor:
     """Velocity, shaped like `x_t`, of a network's `answer`; channels along `dim`; no moments: the answer is it.
 
     Time is the dimension after the channels; `known` are the numbers of the latents that are there already, whose
-    velocity is nobody's. `source`: what `x_t` will be an edit of, in its shape; `filmed`, in place of a source: the
-    first picture as a moving camera sees it. `anchor`: a latent from long before it, one latent long.
+    velocity is nobody's. `source`: what `x_t` will be an edit of, in its shape. `anchor`: a latent from long before it,
+    one latent long.
     """
     if not moments.latent_C:
         return answer
     if moments.continuity.lasting_C and (len(known) or source is not None):
         is_known = tuple(k in known for k in range(x_t.shape[dim + 1]))
         shares_C = moments.continuity.kept_C if source is not None else ()
-        if source is None and filmed is not None:
-            source, shares_C = filmed, filmed_shares(moments.continuity)
         others = [other for other in (source, anchor) if other is not None]
         gains_CTT, spread_CT = guess(
             tuple(moments.latent_C), moments.continuity, sigma, is_known, shares_C, anchor is not None

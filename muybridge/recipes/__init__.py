@@ -13,7 +13,18 @@ from muybridge.errors import InvalidRequest
 if TYPE_CHECKING:
     from muybridge.train.trainer import Recipe
 
-RECIPES = ("codec_video", "codec_audio", "pacing", "base", "decoder", "upscaler", "few_step", "draft", "listener")
+RECIPES = (
+    "codec_video",
+    "codec_audio",
+    "pacing",
+    "base",
+    "decoder",
+    "upscaler",
+    "few_step",
+    "draft",
+    "listener",
+    "face_finder",
+)
 
 
 def run(name: str, out: Path, settings: dict[str, Any], minutes: float | None, device: str, quiet: bool) -> Path:

@@ -22,7 +22,7 @@ PARTS = (
     "draft",
     "listener",
 )  # `.safetensors`; the audio codec is a JSON of statistics
-OPTIONAL = ("upscaler", "draft", "listener")
+OPTIONAL = ("upscaler", "draft", "listener", "face_finder")
 STATISTICS = "audio_codec.json"
 SHARDS = "latents-*.safetensors"  # of a folder of latents
 CREDITS = (

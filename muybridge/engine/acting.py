@@ -1,0 +1,125 @@
+"""Gestures of the head as geometry: what a clip's first picture looks like while its person nods, turns or leans in.
+
+As a camera's move (camera.py), a gesture is known from its words and the first picture: the head is taken for an
+ball with a nose, found where the picture shows a face (model/face_finder.py), and turned. The base takes the latents of
+that for its guess over time and adds what a drawing on an egg lacks. What is behind the head stays, softly.
+
+Letters: T frames, C colours, Y X rows and columns in pixels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from muybridge.model.face_finder import Face
+from muybridge.shapes import FPS
+from muybridge.speech.acts import Act
+
+TURN, SHAKE, LOOK, NOD, TILT, NEARER = 0.8, 0.32, 0.3, 0.17, 0.24, 0.13  # radians; the last is the log of a size
+WIDE, HIGH, UP = 1.25, 1.4, 0.15  # the head beside the face: its half width and height, and how far up its middle is
+NOSE, NOSE_WIDE, NOSE_HIGH, NOSE_DOWN = 0.3, 0.35, 0.35, 0.17  # of the head: how far it stands out, its size and place
+RIM = (0.9, 1.15)  # of the head, over which a turn ends
+FOLLOWS = 0.15  # of a turn or a nod that the whole head goes along, as it stands on a neck
+NECK, CHEST = 1.4, 2.5  # half heights below the face's middle: what a tilt and a lean turn about
+
+
+class Pose(NamedTuple):
+    """How a head is turned to the right, bent down, tilted clockwise (radians), and the log of its size."""
+
+    turn: float = 0.0
+    nod: float = 0.0
+    tilt: float = 0.0
+    size: float = 0.0
+
+
+def pose_at(acts: Sequence[Act], t_s: float) -> Pose:
+    """What all gestures together make of the head."""
+    turn = nod = tilt = size = 0.0
+    for act in acts:
+        value = act.value(t_s)
+        match act.name:
+            case "turn left" | "turn right":
+                turn += value * TURN * (-1 if act.name.endswith("left") else 1)
+            case "shake head":
+                turn += value * SHAKE
+            case "look up" | "look down":
+                nod += value * LOOK * (-1 if act.name.endswith("up") else 1)
+            case "nod":
+                nod += value * NOD
+            case "tilt head":
+                tilt += value * TILT
+            case _:
+                size += value * NEARER
+    return Pose(turn, nod, tilt, size)
+
+
+def acted(picture_CYX: Tensor, face: Face, acts: Sequence[Act], num_frames: int) -> Tensor:
+    """[C, T, Y, X]: the picture in each frame of its person's gestures."""
+    frames = []
+    for frame in range(num_frames):
+        pose = pose_at(acts, frame / FPS)
+        frames.append(picture_CYX if pose == Pose() else posed(picture_CYX, face, pose))
+    return torch.stack(frames, 1)
+
+
+def posed(picture_CYX: Tensor, face: Face, pose: Pose) -> Tensor:
+    """[C, Y, X]: the picture with its head in a pose."""
+    rows, cols = picture_CYX.shape[1:]
+    y_Y, x_X = (torch.arange(rows) + 0.5) / rows, (torch.arange(cols) + 0.5) / rows
+    down_YX, right_YX = torch.meshgrid(
+        (y_Y - face.y) / face.half_height, (x_X - face.x) / face.half_width, indexing="ij"
+    )
+    u, v = _source(right_YX, down_YX, pose, face.half_height / face.half_width)
+    from_x, from_y = u * face.half_width + face.x, v * face.half_height + face.y
+    grid = torch.stack([2 * from_x * rows / cols - 1, 2 * from_y - 1], -1)[None].float()
+    found: Tensor = torch.nn.functional.grid_sample(
+        picture_CYX[None].float(), grid, mode="bicubic", padding_mode="border", align_corners=False
+    )[0]
+    return found.clamp(-1, 1)
+
+
+def _source(u: Tensor, v: Tensor, pose: Pose, aspect: float) -> tuple[Tensor, Tensor]:
+    """Where each place comes from, in half widths and heights of the face; `aspect` is height over width."""
+    if pose.size:
+        near = _falls(_far(u, v), 1.2, 3.2) * (1 - math.exp(-pose.size))
+        u, v = u - near * u, v - near * (v - CHEST)
+    if pose.tilt:
+        held = _falls(_far(u, v), 1.1, 2.0)
+        cos, sin = math.cos(pose.tilt), math.sin(pose.tilt)
+        up = (v - NECK) * aspect
+        u, v = u + held * (u * cos + up * sin - u), v + held * (up * cos - u * sin - up) / aspect
+    if pose.turn or pose.nod:
+        held = _falls(_far(u, v), 1.0, 1.6) * FOLLOWS
+        u, v = u - held * math.sin(pose.turn), v - held * math.sin(pose.nod) / aspect
+        inside = _falls(_far(u, v), *RIM)
+        across, down = _unturned(u / WIDE, (v + UP) / HIGH, pose)
+        u, v = u + inside * (across * WIDE - u), v + inside * (down * HIGH - UP - v)
+    return u, v
+
+
+def _unturned(x: Tensor, y: Tensor, pose: Pose) -> tuple[Tensor, Tensor]:
+    """The place on a ball seen from in front that a turn and a nod brought here; its back shows its edge."""
+    z = (1 - x.square() - y.square()).clamp(min=0).sqrt()
+    cos, sin = math.cos(pose.nod), math.sin(pose.nod)
+    y, z = y * cos - z * sin, y * sin + z * cos
+    cos, sin = math.cos(pose.turn), math.sin(pose.turn)
+    x, z = x * cos - z * sin, x * sin + z * cos
+    out = torch.where(z < 0, (x.square() + y.square()).sqrt().clamp(min=1e-3), torch.ones_like(x))
+    x, y = x / out, y / out
+    nose = NOSE * torch.exp(-((x / NOSE_WIDE) ** 2) - ((y - NOSE_DOWN) / NOSE_HIGH) ** 2)
+    return x - nose * math.sin(pose.turn), y - nose * math.sin(pose.nod)
+
+
+def _far(u: Tensor, v: Tensor) -> Tensor:
+    """How far from the head's middle, in its own size."""
+    return ((u / WIDE) ** 2 + ((v + UP) / HIGH) ** 2).sqrt()
+
+
+def _falls(far: Tensor, start: float, end: float) -> Tensor:
+    share = ((end - far) / (end - start)).clamp(0, 1)
+    return share * share * (3 - 2 * share)
