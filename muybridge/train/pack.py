@@ -14,15 +14,8 @@ from safetensors.torch import save_file
 from muybridge.errors import NotFound, UserError
 
 LIMIT = 36 * 2**20  # bytes of the whole folder
-PARTS = (
-    "base",
-    "text",
-    "video_codec",
-    "upscaler",
-    "draft",
-    "listener",
-)  # `.safetensors`; the audio codec is a JSON of statistics
 OPTIONAL = ("upscaler", "draft", "listener", "face_finder")
+PARTS = ("base", "text", "video_codec", *OPTIONAL)  # `.safetensors`; the audio codec is a JSON of statistics
 STATISTICS = "audio_codec.json"
 SHARDS = "latents-*.safetensors"  # of a folder of latents
 CREDITS = (
