@@ -13,11 +13,12 @@ STILL = 0.04  # shares of a clip before and after a move that has no times of it
 
 _CAMERA = r"(?:camera|shot|view|lens)\b[^.;,]{0,24}?\b"
 _SWUNG = rf"(?:\bpan(?:s|ning)?\b(?: slowly| gently| smoothly)? |{_CAMERA}(?:swings|moves|turns|slides|trucks) )"
+_LOOKS = r"(?:camera|shot|view|lens) (?:\w+ly )?looks"  # next to it: a person may look up meanwhile
 _TO = r"(?:to the |to |going |towards? the )?"
 _ROUND = r"(?:\borbit(?:s|ing)?\b|\bcircl(?:es|ing)\b)[^.;]{0,30}?"
 _CHINESE = r"(?:镜头|鏡頭)[^。，]{0,4}"
 _JAPANESE, _KOREAN = r"カメラ[がは]?[^。、]{0,6}", r"카메라[가는]?[^.,]{0,6}"
-_GERMAN, _FRENCH = r"Kamera[^.;,]{0,12} ", r"caméra[^.;,]{0,12} "
+_GERMAN, _FRENCH = r"Kamera[^.;,]{0,28} ", r"caméra[^.;,]{0,28} "
 
 # English, then Chinese, Japanese, Korean, German, French. Tried in this order: the first that is found counts.
 WORDS: dict[str, tuple[str, ...]] = {
@@ -47,7 +48,7 @@ WORDS: dict[str, tuple[str, ...]] = {
         r"panoramique[^.;]{0,12} droite|caméra (?:pivote|glisse|tourne) vers la droite",
     ),
     "tilt up": (
-        rf"\btilt(?:s|ing)? up(?:wards?)?\b|{_CAMERA}looks up",
+        rf"\btilt(?:s|ing)? up(?:wards?)?\b|{_LOOKS} up",
         rf"{_CHINESE}(?:上[摇搖]|向上)",
         rf"{_JAPANESE}上を向|ティルトアップ",
         rf"{_KOREAN}위로|틸트 ?업",
@@ -55,7 +56,7 @@ WORDS: dict[str, tuple[str, ...]] = {
         rf"{_FRENCH}(?:bascule|monte|pivote) vers le haut",
     ),
     "tilt down": (
-        rf"\btilt(?:s|ing)? down(?:wards?)?\b|{_CAMERA}looks down",
+        rf"\btilt(?:s|ing)? down(?:wards?)?\b|{_LOOKS} down",
         rf"{_CHINESE}(?:下[摇搖]|向下)",
         rf"{_JAPANESE}下を向|ティルトダウン",
         rf"{_KOREAN}아래로|틸트 ?다운",

@@ -9,6 +9,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from muybridge.request import Beat
+from muybridge.speech.acts import Act
 from muybridge.speech.durations import articulation_rate
 from muybridge.speech.moves import Move
 from muybridge.speech.pacing import Plan
@@ -23,14 +24,15 @@ def show_plan(
     phones: bool = False,
     console: Console | None = None,
     moves: Sequence[Move] = (),
+    acts: Sequence[Act] = (),
 ) -> None:
-    """Prints the plan and the camera's `moves`; with `phones` every phoneme and its times below each line."""
+    """Prints the plan, `moves` of the camera, `acts` of heads; with `phones` each line's phonemes and their times."""
     console = console or Console()
     if not plan.lines:
         console.print("Nothing is spoken: put what is said in quotation marks.")
-        if not (beats or moves):
+        if not (beats or moves or acts):
             return
-    total = max([plan.seconds, *(b.end_s for b in beats), *(m.end_s for m in moves)]) or 1.0
+    total = max([plan.seconds, *(b.end_s for b in beats), *(m.end_s for m in (*moves, *acts))]) or 1.0
     width = min(max(console.width - INDENT - 2, 10), 80)
     title = f"{plan.seconds:.2f} s; the speech needs {plan.needed_s:.2f} s at its own pace"
     console.print(
@@ -38,6 +40,8 @@ def show_plan(
     )
     for move in moves:
         _row(console, move.start_s, move.end_s, total, width, "▒", "dim", f"camera: {move.name}")
+    for act in acts:
+        _row(console, act.start_s, act.end_s, total, width, "▒", "dim", f"gesture: {act.name}")
     for beat in beats:
         _row(console, beat.start_s, beat.end_s, total, width, "░", "dim", f"beat: {beat.text}")
     speakers = list(dict.fromkeys(line.speaker for line in plan.lines))
