@@ -139,13 +139,13 @@ def test_an_ellipse_of_coverage_is_found_as_the_face_it_is(x: float, y: float, w
     fine_y, fine_x = torch.meshgrid((torch.arange(256) + 0.5) / 256, (torch.arange(448) + 0.5) / 256, indexing="ij")
     inside = (((fine_x - x) / wide) ** 2 + ((fine_y - y) / high) ** 2 <= 1).float()
     (face,) = faces_in(torch.nn.functional.avg_pool2d(inside[None], 32)[0])
-    assert face == pytest.approx((x, y, wide, high), abs=0.04)
+    assert face == pytest.approx((x, y, wide, high), abs=0.05)  # a cell is 0.125
 
 
 def test_two_faces_are_two_and_specks_are_none() -> None:
     cover = torch.zeros(8, 14)
     cover[2:5, 2:4], cover[2:6, 9:12] = 0.9, 0.8
-    cover[7, 6] = 0.45
+    cover[7, 6] = 0.45  # less than half a cell
     large, small = faces_in(cover)
     assert large.x * 8 == pytest.approx(10.5, abs=0.01) and small.x * 8 == pytest.approx(3.0, abs=0.01)
     assert faces_in(torch.full((8, 14), 0.3)) == []

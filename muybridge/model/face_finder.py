@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from muybridge.shapes import LATENT_CHANNELS
 
 WIDTH, DILATIONS = 64, (1, 2, 1)
-SURE, PART = 0.4, 0.2  # coverage of a cell that tells of a face, and of those around it that belong to it
+SURE, PART = 0.4, 0.1  # coverage of a cell that tells of a face, and of those around it that belong to it
 LEAST_CELLS = 0.5  # a smaller face is not worth moving
 
 
