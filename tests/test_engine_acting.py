@@ -128,7 +128,7 @@ def test_a_picture_stands_before_and_after_its_gestures() -> None:
     assert clip.shape == (3, 50, 128, 192)
     assert torch.equal(clip[:, 0], picture_CYX) and torch.equal(clip[:, -1], picture_CYX)
     assert not torch.allclose(clip[:, 25], picture_CYX, atol=0.1)
-    assert pose_at(acts, 1.0).turn > 0.7 and pose_at(acts, 0.4) == Pose()
+    assert pose_at(acts, 1.0).turn > 0.6 and pose_at(acts, 0.4) == Pose()
     shaken = [pose_at((Act("shake head", 0.0, 2.0),), k / FPS).turn for k in range(50)]
     assert min(shaken) < -0.2 and max(shaken) > 0.2
 

@@ -20,8 +20,8 @@ from muybridge.model.face_finder import Face
 from muybridge.shapes import FPS
 from muybridge.speech.acts import Act
 
-TURN, SHAKE, LOOK, NOD, TILT, NEARER = 0.8, 0.32, 0.3, 0.17, 0.24, 0.13  # radians; the last is the log of a size
-WIDE, HIGH, UP = 1.25, 1.4, 0.15  # the head beside the face: its half width and height, and how far up its middle is
+TURN, SHAKE, LOOK, NOD, TILT, NEARER = 0.7, 0.3, 0.3, 0.17, 0.24, 0.13  # radians; the last is the log of a size
+WIDE, HIGH, UP = 1.14, 1.3, 0.12  # the head beside the face: its half width and height, and how far up its middle is
 NOSE, NOSE_WIDE, NOSE_HIGH, NOSE_DOWN = 0.3, 0.35, 0.35, 0.17  # of the head: how far it stands out, its size and place
 RIM = (0.9, 1.15)  # of the head, over which a turn ends
 FOLLOWS = 0.15  # of a turn or a nod that the whole head goes along, as it stands on a neck
