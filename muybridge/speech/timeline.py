@@ -32,7 +32,7 @@ def show_plan(
         console.print("Nothing is spoken: put what is said in quotation marks.")
         if not (beats or moves or acts):
             return
-    total = max([plan.seconds, *(b.end_s for b in beats), *(m.end_s for m in (*moves, *acts))]) or 1.0
+    total = max([plan.seconds, *(b.end_s for b in beats), *(m.end_s for m in moves), *(a.end_s for a in acts)]) or 1.0
     width = min(max(console.width - INDENT - 2, 10), 80)
     title = f"{plan.seconds:.2f} s; the speech needs {plan.needed_s:.2f} s at its own pace"
     console.print(
