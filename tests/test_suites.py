@@ -21,7 +21,7 @@ from muybridge.shapes import PixelSize
 from muybridge.speech.durations import natural_durations
 from muybridge.speech.pacing import plan_request
 from muybridge.speech.phonemes import phonemes
-from muybridge.suites import adherence, drawings, edit, evaluators, identity, image, speech, sync, whisper
+from muybridge.suites import adherence, beats, drawings, edit, evaluators, identity, image, speech, sync, whisper
 from muybridge.suites.run import Run
 from muybridge.suites.table import Row, to_dict
 from muybridge.world.visemes import planned_opening
@@ -349,3 +349,38 @@ def test_suites_run_an_engine(suite: str, tmp_path: Path, monkeypatch: pytest.Mo
         assert figures[-1] == pytest.approx(1.0, abs=0.01)  # a kept sound does not depend on the weights
     if suite == "identity":
         assert all(row.ceiling == 1.0 for row in rows[:-1])  # colours name these people
+
+
+def test_long_prompts_time_a_mood_a_gesture_and_a_camera() -> None:
+    from muybridge.request import Request
+    from muybridge.speech import acts, moves
+
+    index, orders = 0, set()
+    for _ in range(4):
+        scene, prompt, wanted, index = beats._planned(index)
+        assert len(prompt.split()) >= beats.MIN_WORDS
+        orders.add(tuple(beat.kind for beat in wanted))
+        assert sorted(beat.kind for beat in wanted) == sorted(beats.KINDS)
+        assert tuple((beat.start_s, beat.end_s) for beat in wanted) == beats.SPANS
+        of = {beat.kind: beat for beat in wanted}
+        request = Request(prompt, seconds=beats.SECONDS)
+        assert acts.asked(request) == (acts.Act(of["gesture"].what, of["gesture"].start_s, of["gesture"].end_s),)
+        assert moves.asked(request) == (moves.Move(of["camera"].what, of["camera"].start_s, of["camera"].end_s),)
+        assert scene.camera.move == of["camera"].what
+        assert [span.what for span in scene.people[0].expressions] == [of["mood"].what]
+    assert len(orders) > 1
+
+
+def test_a_beat_is_seen_in_its_time_and_not_before() -> None:
+    beat = beats.Timed("mood", "sad", 2.0, 4.0)
+    count = int(6 * 25 / beats.EVERY)
+    times = np.arange(count) * beats.EVERY / 25
+    right = ["sad" if 2.2 <= t < 4 else "happy" for t in times]
+    late = ["sad" if t >= 3.4 else "happy" for t in times]
+    always = ["sad"] * count
+    assert beats.mood_seen(right, beat)
+    assert not beats.mood_seen(late, beat)
+    assert not beats.mood_seen(always, beat)
+    frames = np.arange(150, dtype=np.uint8)[:, None, None, None]
+    part = beats.around(frames, beat)
+    assert (int(part[0, 0, 0, 0]), int(part[-1, 0, 0, 0])) == (42, 108)  # 0.3 s before and after
