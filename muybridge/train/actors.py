@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -247,14 +246,7 @@ def build(
 
     `stride` processes that pass `first` 0..stride-1 share the work.
     """
-    from rich.progress import Progress
-
-    os.environ.setdefault("LP_NUM_THREADS", "0")  # see train/frames.py
-    folder.mkdir(parents=True, exist_ok=True)
-    last = [takes.path_of(folder, n * num_clips + num_clips - 1, split) for n in range(num_people)]
-    wanted = [n for n in range(first, num_people, stride) if not last[n].is_file()]
-    with Progress(disable=quiet) as bar:
-        for number in bar.track(wanted, description="drawing people"):
-            for take in shoot(number, num_clips, split, *size, seconds):
-                takes.write(folder, take)
-    return len(wanted) * num_clips
+    return puppets.build_each(
+        folder, num_people, num_clips, split, stride, first, quiet,
+        lambda number: shoot(number, num_clips, split, *size, seconds),
+    )  # fmt: skip

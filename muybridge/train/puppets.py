@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -159,15 +160,32 @@ def build(
 
     `stride` processes that pass `first` 0..stride-1 share the work.
     """
+    source = talking.default_source()
+    return build_each(
+        folder, num_people, num_lines, split, stride, first, quiet,
+        lambda number: shoot(number, num_lines, split, *size, seconds, source),
+    )  # fmt: skip
+
+
+def build_each(
+    folder: Path,
+    num_people: int,
+    num_takes: int,
+    split: str,
+    stride: int,
+    first: int,
+    quiet: bool,
+    shoot_one: Callable[[int], list[Take]],
+) -> int:
+    """The takes of people whose last one is not there yet, written; returns how many."""
     from rich.progress import Progress
 
     os.environ.setdefault("LP_NUM_THREADS", "0")  # see train/frames.py
     folder.mkdir(parents=True, exist_ok=True)
-    source = talking.default_source()
-    last = [takes.path_of(folder, n * num_lines + num_lines - 1, split) for n in range(num_people)]
+    last = [takes.path_of(folder, n * num_takes + num_takes - 1, split) for n in range(num_people)]
     wanted = [n for n in range(first, num_people, stride) if not last[n].is_file()]
     with Progress(disable=quiet) as bar:
         for number in bar.track(wanted, description="drawing people"):
-            for take in shoot(number, num_lines, split, *size, seconds, source):
+            for take in shoot_one(number):
                 takes.write(folder, take)
-    return len(wanted) * num_lines
+    return len(wanted) * num_takes
