@@ -102,6 +102,22 @@ def test_made_up_sounds_are_learned_and_read_back(tmp_path: Path) -> None:
     assert right >= 45  # of 50
 
 
+def test_sounds_are_no_words_once_they_were_heard_as_such(tmp_path: Path) -> None:
+    shard(tmp_path / "latents", [sounding(seed) for seed in range(24)])
+    ringing = [
+        replace(sounding(seed), audio=2 * torch.roll(sounding(seed).audio, 30, 1), lines=()) for seed in range(12)
+    ]
+    shard(tmp_path / "silent", ringing)
+    recipe = listener.recipe(
+        str(tmp_path / "latents"), silent=str(tmp_path / "silent"), num_steps=120, batch_size=16, average_decay=0.9
+    )
+    train(recipe, tmp_path / "run", quiet=True)
+    trained = Listener().eval()
+    load_into(trained, tmp_path / "run" / "export" / listener.FILE, cast=lambda _: torch.float32, any_float=True)
+    assert all(trained.phones(2 * torch.roll(sounding(seed).audio, 30, 1)) == [] for seed in range(40, 46))
+    assert len(trained.phones(sounding(50).audio)) >= 3
+
+
 def test_silent_clips_teach_nothing(tmp_path: Path) -> None:
     shard(tmp_path / "latents", [replace(item(1), lines=())])
     with pytest.raises(UserError, match="Nobody talks"):

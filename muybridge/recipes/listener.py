@@ -32,23 +32,32 @@ _MARK_IDS, _CLASSES = frozenset(MARKS.values()), {PHONES[letter]: k for k, lette
 def recipe(
     latents: str = "runs/latents_lips",
     more: str = "",
+    silent: str = "",
     batch_size: int = 32,
     num_steps: int = 600,
     learning_rate: float = 2e-3,
     longest: int = 128,
     average_decay: float = 0.99,
 ) -> Recipe:
-    """All settings; `latents` and `more` are folders of clips of which those that talk are read."""
+    """All settings; `latents` and `more` are folders of clips of which those that talk are read.
+
+    `silent`: a folder whose clips in which nobody talks make a quarter of each batch, or sounds are taken for words.
+    """
     settings: dict[str, Any] = dict(locals())
     folders = [Path(folder) for folder in (latents, more) if folder]
-    items = [item for folder in folders for item in _talking(folder)]
+    items = [item for folder in folders for item in _heard(folder, talks=True)]
+    quiet = _heard(Path(silent), talks=False) if silent else []
     if not items:
         raise UserError(f"Nobody talks in {latents}; draw clips that do: muybridge world puppets.")
 
     def batch(step: int, device: torch.device) -> tuple[Tensor, Tensor]:
         generator = torch.Generator().manual_seed(step)
-        numbers = torch.randint(len(items), (batch_size,), generator=generator).tolist()
-        cuts = [_cut(items[number], longest, generator) for number in numbers]
+        num_quiet = batch_size // 4 if quiet else 0
+        numbers = torch.randint(len(items), (batch_size - num_quiet,), generator=generator).tolist()
+        chosen = [items[number] for number in numbers]
+        if quiet:
+            chosen += [quiet[k] for k in torch.randint(len(quiet), (num_quiet,), generator=generator).tolist()]
+        cuts = [_cut(pair, longest, generator) for pair in chosen]
         sound = nn.utils.rnn.pad_sequence([audio for audio, _ in cuts], batch_first=True)
         wanted = nn.utils.rnn.pad_sequence([phones for _, phones in cuts], batch_first=True, padding_value=IGNORED)
         gain, shift = (SHAKEN * torch.randn(2, len(cuts), 1, sound.shape[2], generator=generator)).unbind()
@@ -78,11 +87,11 @@ def recipe(
     )
 
 
-def _talking(folder: Path) -> list[tuple[Tensor, Tensor]]:
-    """(audio [A, C], classes [H]) of the clips in which somebody talks."""
+def _heard(folder: Path, talks: bool) -> list[tuple[Tensor, Tensor]]:
+    """(audio [A, C], classes [H]) of the clips in which somebody talks, or of those in which nobody does."""
     found = cache.read(folder)
     items = (found.item(number) for number in range(len(found)))
-    return [(item.audio.float(), classes(item)) for item in items if item.lines]
+    return [(item.audio.float(), classes(item)) for item in items if bool(item.lines) == talks]
 
 
 def classes(item: Item) -> Tensor:
