@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from muybridge.engine import Engine, random_components
+from muybridge.engine import listener as ear
+from muybridge.engine.listener import LETTERS, NONE, RATE, Listener
 from muybridge.engine.tiny import load_tiny
 from muybridge.errors import UserError
-from muybridge.model import listener as ear
-from muybridge.model.listener import LETTERS, NONE, RATE, Listener
 from muybridge.model.tokens import Role
 from muybridge.model.weights import load_into
 from muybridge.recipes import listener

@@ -12,9 +12,9 @@ from torch import nn
 from muybridge.config import ModelConfig, Precision
 from muybridge.engine import precision
 from muybridge.engine.components import Components
+from muybridge.engine.listener import Listener
 from muybridge.flow.scaling import NO_MOMENTS, Moments, from_noise, video_moments
 from muybridge.model.face_finder import FaceFinder
-from muybridge.model.listener import Listener
 from muybridge.model.phrase_encoder import PhraseEncoder
 from muybridge.model.tiny_video_codec import load_video_codec
 from muybridge.model.transformer import Transformer

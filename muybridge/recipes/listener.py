@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from muybridge.engine.listener import LETTERS, NONE, PER_LATENT, RATE, Listener
 from muybridge.errors import UserError
-from muybridge.model.listener import LETTERS, NONE, PER_LATENT, RATE, Listener
 from muybridge.recipes.codec_video import export_module
 from muybridge.speech.symbols import MARKS, PHONES
 from muybridge.train import latents as cache
