@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 
 # How much of an answer counts where latents are known: guided answers say more than is true (docs/log.md).
 TRUST = 0.7
+MOVED_TRUST = 0.4  # where motion is known: the answers tell of it once more
 EDIT_TRUST = 0.4  # it says still more beside an edit's first picture and its source, which it never saw together
 MAX_LATENTS = 1000  # more than a clip ever has
 MOST_TOGETHER = 512  # tokens of all guidance passes up to which one run of them costs less than several
@@ -321,6 +322,7 @@ def _velocity(prepared: Prepared, state: GenerationState) -> dict[str, Tensor]:
     seen, listened = (prepared.moments.get(stream, NO_MOMENTS) for stream in STREAMS)
     edited_YX = edited_cells(given[0].to(device), source) if source is not None and 0 in given else None
     trust = EDIT_TRUST if edited_YX is not None else TRUST if prepared.is_guessed and source is None else 1.0
+    trust = trust if motion is None else MOVED_TRUST
     for name, (video, audio) in _answers(prepared, timestep, video_NC, audio_NC).items():
         found = trust * tokens.unpatchify(video[: prepared.num_target], prepared.rows, prepared.cols)[None]
         whole = velocity_of(found, still_BCTYX, sigma, seen, 1, given, source, anchor)
