@@ -1,8 +1,8 @@
 """Gestures of the head as geometry: what a clip's first picture looks like while its person nods, turns or leans in.
 
-As a camera's move (camera.py), a gesture is known from its words and the first picture: the head is taken for an
+As a camera's move (camera.py), a gesture is known from its words and the first picture: the head is taken for a
 ball with a nose, found where the picture shows a face (model/face_finder.py), and turned. The base takes the latents of
-that for its guess over time and adds what a drawing on an egg lacks. What is behind the head stays, softly.
+that for its guess over time and adds what a drawing on a ball lacks. What is behind the head stays, softly.
 
 Letters: T frames, C colours, Y X rows and columns in pixels.
 """

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from muybridge.shapes import FPS
+from muybridge.speech import acts
 from muybridge.train import puppets, takes
 from muybridge.train.takes import Bytes, Take
 from muybridge.world import captions, render, talking, wording
@@ -34,8 +35,7 @@ FRAMINGS, FRAMING_ODDS = ("close-up", "medium close-up", "medium shot"), (0.6, 0
 # Poses drawn of each gesture besides the one at rest: how far it goes, from -1 to 1 where it swings.
 SWINGS = {"nod": 4, "shake head": 5}
 HOLDS = {"turn left": 8, "turn right": 8, "look up": 8, "look down": 8, "tilt head": 6, "lean in": 6}
-EASE_S = {"gesture": 0.35, "mood": 0.28}  # in which a pose and a face come and go (world/motion.py)
-SWING_RATE = {"nod": 1.7, "shake head": 1.5}  # swings a second
+EASE_S = {"gesture": acts.EASE_S, "mood": 0.28}  # in which a pose and a face come and go (world/motion.py)
 MOODS, MOOD_POSES = EXPRESSIONS[1:], 3
 MOOD_CLIPS = 0.3  # share of clips in which moods change and the head rests
 HANDHELD = 0.15
@@ -68,7 +68,7 @@ def acting(human: Human, pose: Pose, at_s: float) -> Human:
     if not pose.what:
         return human
     if pose.what in SWINGS:
-        rate = max(2, round(LONG_S * SWING_RATE[pose.what])) / LONG_S
+        rate = max(2, round(LONG_S * acts.SWINGS[pose.what])) / LONG_S
         since = 1 / rate + math.asin(max(-1.0, min(1.0, pose.value))) / (2 * math.pi * rate)
     else:
         since = _when_eased(pose.value) * EASE_S["mood" if pose.what in MOODS else "gesture"]
@@ -95,7 +95,7 @@ def value_at(span: Span, t_s: float) -> float:
     if span.what not in SWINGS:
         return share
     length = max(length, 0.2)
-    turns = max(2, round(length * SWING_RATE[span.what]))
+    turns = max(2, round(length * acts.SWINGS[span.what]))
     return share * math.sin(2 * math.pi * (t_s - span.start_s) * turns / length)
 
 
@@ -175,21 +175,21 @@ def shoot(index: int, count: int, split: str, height: int, width: int, seconds: 
         changes = has_moods and rng.random() < MOOD_CLIPS
         spans = moods(rng, seconds) if changes else gestures(rng, seconds)
         share_TK = torch.from_numpy(blend(spans, wanted, scene.num_frames))
-        acts = torch.einsum("tk,kcyx->tcyx", share_TK, layers)
+        acted = torch.einsum("tk,kcyx->tcyx", share_TK, layers)
         camera = CameraTrack("handheld", amount=0.0) if rng.random() < HANDHELD else CameraTrack()
         if camera.move == "handheld":
-            acts = puppets.moved(acts, puppets.sway(int(rng.integers(1 << 31)), scene.num_frames))
+            acted = puppets.moved(acted, puppets.sway(int(rng.integers(1 << 31)), scene.num_frames))
         human = (
             dataclasses.replace(at_rest, expressions=spans) if changes else dataclasses.replace(at_rest, gestures=spans)
         )
         told = scene.replace(people=(human,), camera=camera, seed=scene.seed + number)
-        out.append(_take(index * count + number, split, told, acts, rng))
+        out.append(_take(index * count + number, split, told, acted, rng))
     return out
 
 
-def _take(index: int, split: str, scene: Scene, acts: torch.Tensor, rng: np.random.Generator) -> Take:
+def _take(index: int, split: str, scene: Scene, acted: torch.Tensor, rng: np.random.Generator) -> Take:
     """The take of blended layers [T, 5, Y, X]; its mouth counts for the loss, and so does a share of its face."""
-    layers = acts.permute(0, 2, 3, 1).round().clamp(0, 255).byte().contiguous().numpy()
+    layers = acted.permute(0, 2, 3, 1).round().clamp(0, 255).byte().contiguous().numpy()
     plan = talking.Plan(scene, (), ())
     text, prompts = talking.words(plan, split)
     none = np.zeros((0, 0), np.float32)
