@@ -38,11 +38,12 @@ class Serving:
     runner: str = DEFAULT_RUNNER
     lease_s: float = 60.0
     moderation: Moderation | None = None
+    retries: int = 3  # of a job that fails in a row without getting further
 
 
 def read_config(path: Path | None) -> dict[str, Any]:
-    """The values of a TOML file: `runner`, `public_url`, `artifacts`, `lease_s`, and the tables `limits`
-    (see Limits) and `moderation` (see `moderation.Moderation`).
+    """The values of a TOML file: `runner`, `public_url`, `artifacts`, `lease_s`, `retries`, and the tables
+    `limits` (see Limits) and `moderation` (see `moderation.Moderation`).
 
     Raises UserError that names what is not understood.
     """
@@ -52,7 +53,7 @@ def read_config(path: Path | None) -> dict[str, Any]:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read as TOML: {error}.") from error
-    known = {"runner", "public_url", "artifacts", "lease_s", "limits", "moderation"}
+    known = {"runner", "public_url", "artifacts", "lease_s", "retries", "limits", "moderation"}
     if unknown := set(values) - known:
         raise UserError(f"{path} has the unknown setting {sorted(unknown)[0]!r}; known are {', '.join(sorted(known))}.")
     return values
@@ -123,7 +124,7 @@ def worker_spec(serving: Serving) -> WorkerSpec:
         runner=serving.runner,
         models=claimed(serving.limits.models),
         lease_s=serving.lease_s,
-        store={"retention_s": serving.limits.link_ttl_s},
+        store={"retention_s": serving.limits.link_ttl_s, "max_failures": serving.retries},
     )
 
 

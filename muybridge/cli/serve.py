@@ -21,7 +21,7 @@ def serve(
     model: Annotated[str, typer.Option(help="Sizes served, by comma; the first stands behind every alias.")] = "tiny",
     database: Annotated[str | None, typer.Option(help="postgresql:// URL for more than one machine.")] = None,
     config: Annotated[
-        Path | None, typer.Option(help="TOML file: runner, public_url, artifacts, [limits], [moderation].")
+        Path | None, typer.Option(help="TOML file: runner, artifacts, retries, [limits], ...; see docs/how/serve.md.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the address and first key as one JSON line.")] = False,
 ) -> None:
@@ -36,4 +36,5 @@ def serve(
     server = ServerConfig(host, port, data, database, told.get("artifacts"), told.get("public_url"), workers)
     limits = limits_of(told.get("limits", {}), models)
     asked = read_moderation(told["moderation"]) if "moderation" in told else None
-    run(Serving(server, limits, told.get("runner", DEFAULT_RUNNER), float(told.get("lease_s", 60.0)), asked), as_json)
+    runner, lease_s, retries = told.get("runner", DEFAULT_RUNNER), told.get("lease_s", 60.0), told.get("retries", 3)
+    run(Serving(server, limits, runner, float(lease_s), asked, int(retries)), as_json)
