@@ -1,4 +1,4 @@
-"""Gestures are found in words, faces in latents, and a head is moved as its gesture asks, at its time."""
+"""Gestures are found in words, faces in pictures, and a head is moved as its gesture asks, at its time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from muybridge.engine import Engine, random_components
 from muybridge.engine.acting import TILT, Pose, acted, pose_at, posed
 from muybridge.flow.continuity import Continuity
 from muybridge.flow.scaling import from_noise
-from muybridge.model.face_finder import Face, faces_in
+from muybridge.model.face_finder import CELL, ROWS, Face, FaceFinder, faces_in
 from muybridge.request import Beat, Request
 from muybridge.shapes import FPS, Window, clock
 from muybridge.speech.acts import WORDS, Act, acts_of, asked, named
@@ -124,7 +124,7 @@ def test_a_tilt_is_a_turn_of_the_picture_and_the_place_behind_stays() -> None:
 def test_a_picture_stands_before_and_after_its_gestures() -> None:
     picture_CYX = marked((FACE.x, FACE.y))
     acts = (Act("turn right", 0.5, 1.5),)
-    clip = acted(picture_CYX, FACE, acts, 2 * FPS)
+    clip = acted(picture_CYX[:, None].expand(-1, 2 * FPS, -1, -1), FACE, acts)
     assert clip.shape == (3, 50, 128, 192)
     assert torch.equal(clip[:, 0], picture_CYX) and torch.equal(clip[:, -1], picture_CYX)
     assert not torch.allclose(clip[:, 25], picture_CYX, atol=0.1)
@@ -138,17 +138,29 @@ def test_a_picture_stands_before_and_after_its_gestures() -> None:
 def test_an_ellipse_of_coverage_is_found_as_the_face_it_is(x: float, y: float, wide: float, high: float) -> None:
     fine_y, fine_x = torch.meshgrid((torch.arange(256) + 0.5) / 256, (torch.arange(448) + 0.5) / 256, indexing="ij")
     inside = (((fine_x - x) / wide) ** 2 + ((fine_y - y) / high) ** 2 <= 1).float()
-    (face,) = faces_in(torch.nn.functional.avg_pool2d(inside[None], 32)[0])
-    assert face == pytest.approx((x, y, wide, high), abs=0.05)  # a cell is 0.125
+    (face,) = faces_in(torch.nn.functional.avg_pool2d(inside[None], 8)[0])
+    assert face == pytest.approx((x, y, wide, high), abs=0.01)  # a cell is 0.03
 
 
 def test_two_faces_are_two_and_specks_are_none() -> None:
-    cover = torch.zeros(8, 14)
-    cover[2:5, 2:4], cover[2:6, 9:12] = 0.9, 0.8
-    cover[7, 6] = 0.45  # less than half a cell
+    cover = torch.zeros(32, 56)
+    cover[8:20, 8:16], cover[8:24, 36:48] = 0.9, 0.8
+    cover[28, 20:24] = 0.9  # four cells
     large, small = faces_in(cover)
-    assert large.x * 8 == pytest.approx(10.5, abs=0.01) and small.x * 8 == pytest.approx(3.0, abs=0.01)
-    assert faces_in(torch.full((8, 14), 0.3)) == []
+    assert large.x * 32 == pytest.approx(42, abs=0.01) and small.x * 32 == pytest.approx(12, abs=0.01)
+    assert faces_in(torch.full((32, 56), 0.3)) == []
+
+
+@pytest.mark.parametrize("size", [(128, 224), (256, 448), (256, 144)])
+def test_pictures_of_any_size_are_looked_at_alike(size: tuple[int, int]) -> None:
+    torch.manual_seed(1)
+    finder = FaceFinder()
+    seen: list[Tensor] = []
+    finder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    finder.faces(torch.zeros(3, *size))
+    assert seen[0].shape == (1, 3, ROWS, round(ROWS * size[1] / size[0]))
+    scores = finder(seen[0].clone())
+    assert scores.shape == (1, ROWS // CELL, seen[0].shape[3] // CELL)
 
 
 @dataclass
@@ -157,8 +169,8 @@ class Seen:
 
     found: list[Face]
 
-    def faces(self, latent_CYX: Tensor) -> list[Face]:
-        assert latent_CYX.ndim == 3
+    def faces(self, picture_CYX: Tensor) -> list[Face]:
+        assert picture_CYX.shape[0] == 3
         return self.found
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 from engine_parts import SHAPE, Draft, movie, picture
+from torch import Tensor
 
 from muybridge.engine import Engine, pipeline, random_components
-from muybridge.engine.draft import NEAREST, SIZE, begun, fills_the_picture
+from muybridge.engine.draft import NEAREST, SIZE, begun, is_left_to_base
 from muybridge.engine.sampling import BASE
 from muybridge.engine.state import GenerationState
 from muybridge.flow.scaling import from_noise
@@ -67,6 +68,14 @@ def test_references_are_shown_to_the_draft(tmp_path: Path) -> None:
     assert int(Role.REFERENCE) in draft.seen[0].layout.roles_N.tolist()
 
 
+class Still:
+    """Leaves faces as they are."""
+
+    def __call__(self, faces_BCYX: Tensor, told_BK: Tensor) -> Tensor:
+        assert len(faces_BCYX) == len(told_BK)
+        return faces_BCYX
+
+
 def test_a_face_that_speaks_and_fills_the_picture_is_left_to_the_base() -> None:
     assert set(NEAREST) == set(FRAMINGS[NEAREST_FRAMING])
     draft = Draft()
@@ -75,8 +84,10 @@ def test_a_face_that_speaks_and_fills_the_picture_is_left_to_the_base() -> None:
     text = state.conditions.text
     roles_N = torch.full_like(text.roles_N, int(Role.SPEECH))
     spoken = replace(state, conditions=replace(state.conditions, text=replace(text, roles_N=roles_N)))
-    assert fills_the_picture(spoken) and not fills_the_picture(state)
-    assert not fills_the_picture(replace(spoken, request=TALK))
+    parts = engine_with(draft).parts
+    assert is_left_to_base(parts, spoken) and not is_left_to_base(parts, state)
+    assert not is_left_to_base(parts, replace(spoken, request=TALK))
+    assert not is_left_to_base(replace(parts, face_painter=Still()), spoken)
 
 
 @pytest.mark.parametrize("given", ["image", "last_image", "window", "nothing"])

@@ -58,11 +58,11 @@ def pose_at(acts: Sequence[Act], t_s: float) -> Pose:
     return Pose(turn, nod, tilt, size)
 
 
-def acted(picture_CYX: Tensor, face: Face, acts: Sequence[Act], num_frames: int) -> Tensor:
-    """[C, T, Y, X]: the picture in each frame of its person's gestures."""
+def acted(film_CTYX: Tensor, face: Face, acts: Sequence[Act]) -> Tensor:
+    """[C, T, Y, X]: a film of one standing picture in which its person makes gestures besides."""
     frames = []
-    for frame in range(num_frames):
-        pose = pose_at(acts, frame / FPS)
+    for number, picture_CYX in enumerate(film_CTYX.unbind(1)):
+        pose = pose_at(acts, number / FPS)
         frames.append(picture_CYX if pose == Pose() else posed(picture_CYX, face, pose))
     return torch.stack(frames, 1)
 

@@ -70,10 +70,18 @@ class HearsPhones(Protocol):
 
 
 class FindsFaces(Protocol):
-    """Where a picture shows faces, from its latent."""
+    """Where a picture shows faces."""
 
-    def faces(self, latent_CYX: Tensor) -> list[Face]:
-        """The faces of a picture's latent [C, Y, X], the largest first."""
+    def faces(self, picture_CYX: Tensor) -> list[Face]:
+        """The faces of a picture [C, Y, X] in -1..1, the largest first."""
+        ...
+
+
+class PaintsFaces(Protocol):
+    """Squares around faces, drawn anew (model/face_painter.py)."""
+
+    def __call__(self, faces_BCYX: Tensor, told_BK: Tensor) -> Tensor:
+        """Shaped like `faces_BCYX`."""
         ...
 
 
@@ -102,6 +110,7 @@ class Components:
     draft_moments: Moments = NO_MOMENTS
     listener: HearsPhones | None = None  # hears the phones of a given voice
     face_finder: FindsFaces | None = None  # finds whose head is to move
+    face_painter: PaintsFaces | None = None  # draws faces anew, speaking or in a mood (faces.py)
     small_upscaler: Denoiser | None = None  # for outputs up to 1024x576, where the size has another one for them
     format_prompt: Callable[[Request], str] = _as_written
     negative_prompt: str = " "  # where the request gives none

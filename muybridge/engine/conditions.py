@@ -84,11 +84,14 @@ class Said:
     phones: tuple[Phone, ...]
     language: str
     register: str
+    speaker: str | None = None
 
 
 def spoken(plan: Plan | None) -> list[Said]:
     """The lines of a plan."""
-    return [] if plan is None else [Said(line.phones, line.language, line.register) for line in plan.lines]
+    return (
+        [] if plan is None else [Said(line.phones, line.language, line.register, line.speaker) for line in plan.lines]
+    )
 
 
 def heard(parts: Components, voice_BAC: Tensor, language: str | None) -> list[Said]:

@@ -78,8 +78,9 @@ class Engine:
 
         `window` places the clip on a longer programme; `plan` says when what is said, from the clip's start.
         """
-        state = pipeline.encode(self.parts, request, plan or self.plan(request), window)
-        return begun(self.parts, state, is_alone=window is None)
+        plan = plan or self.plan(request)
+        state = pipeline.encode(self.parts, request, plan, window)
+        return begun(self.parts, state, plan, is_alone=window is None)
 
     def step(self, state: GenerationState) -> GenerationState:
         """One denoising step; coordinates, masks and clean tokens are built once a stage."""

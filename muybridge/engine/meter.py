@@ -54,6 +54,8 @@ class Meter:
         if not self.flops:
             wanted = {s.name: s for s in cost(state.request, self.parts.size).stages}
             self.flops = {s.name: wanted[s.name].linear_flops + wanted[s.name].attention_flops for s in stages}
+            if state.conditions.detail_BCTYX is not None:
+                self.flops[stages[-1].name] = 0.0  # the upscaler has nothing to draw
             if self.parts.enlarges_pixels:
                 wish = state.request
                 sizes, is_given = (*(s.size for s in stages), wish.pixel_size), state.conditions.voice_CS is not None

@@ -54,6 +54,8 @@ if TYPE_CHECKING:
 TRUST = 0.7
 MOVED_TRUST = 0.4  # where motion is known: the answers tell of it once more
 EDIT_TRUST = 0.4  # it says still more beside an edit's first picture and its source, which it never saw together
+PALER = (0.8, 1.5)  # how much of a channel's contrast may be taken or given back
+UNLIKE = 0.5  # how far the base is from its film, in mean squares of the film's latents, where detail counts 1/e
 MAX_LATENTS = 1000  # more than a clip ever has
 MOST_TOGETHER = 512  # tokens of all guidance passes up to which one run of them costs less than several
 START = -1  # the step of a stage's first noise
@@ -123,16 +125,43 @@ def upscale(parts: Components, state: GenerationState) -> GenerationState:
     key = f"upscaler@{state.window.start_unit}"
     draw = noise(state.request.seed, key, START, "video", shape)
     if parts.enlarges_pixels:
-        start = near_start(
-            enlarged_latent(parts.video_codec, base.to(parts.device), stages[1].size),
-            draw,
-            parts.upscaler_moments.noise,
-        )
+        if state.conditions.detail_BCTYX is not None:
+            return _detailed(parts, state, stages[1].size)
+        enlarged = enlarged_latent(parts.video_codec, base.to(parts.device), stages[1].size)
+        start = near_start(enlarged, draw, parts.upscaler_moments.noise)
     else:
         start = upscale_start(base.cpu(), draw, align_corners=parts.aligned_corners)
     latents = {"video": start, "audio": state.latents["audio"]}
     state = replace(state, stage="upscaler", step=0, latents=latents, solvers=_solvers())
     return replace(state, latents=_keep_clean(state, latents))
+
+
+def _detailed(parts: Components, state: GenerationState, size: PixelSize) -> GenerationState:
+    """The end of the upscaler's stage where the detail is known: added where the base made what its film shows."""
+    film, detail = state.conditions.film_BCTYX, state.conditions.detail_BCTYX
+    assert film is not None and detail is not None  # the caller has seen to it
+    base = in_tone(state.latents["video"].cpu(), film)
+    apart_BTYX = (base - film).square().mean(1) / film.square().mean((1, 2, 3, 4), keepdim=True)[:, 0].clamp(min=1e-6)
+    like_BTYX = (-apart_BTYX / UNLIKE).exp()
+    share = torch.nn.functional.interpolate(like_BTYX, detail.shape[3:], mode="bilinear", align_corners=False)
+    enlarged = enlarged_latent(parts.video_codec, base.to(parts.device), size)
+    latents = {**state.latents, "video": enlarged + share[:, None] * detail}
+    state = replace(state, stage="upscaler", latents=latents, solvers=_solvers())
+    return replace(state, step=num_steps(parts, state), latents=_keep_clean(state, latents))
+
+
+def in_tone(base_BCTYX: Tensor, film_BCTYX: Tensor) -> Tensor:
+    """The base's latents with the mean and the spread that each channel has in the film: guesses are pale."""
+    mean, spread = ([f(x) for x in (base_BCTYX, film_BCTYX)] for f in (_mean, _spread))
+    return (base_BCTYX - mean[0]) * (spread[1] / spread[0].clamp(min=1e-6)).clamp(*PALER) + mean[1]
+
+
+def _mean(x_BCTYX: Tensor) -> Tensor:
+    return x_BCTYX.mean((2, 3, 4), keepdim=True)
+
+
+def _spread(x_BCTYX: Tensor) -> Tensor:
+    return x_BCTYX.std((2, 3, 4), keepdim=True)
 
 
 @torch.inference_mode()
@@ -317,8 +346,7 @@ def _velocity(prepared: Prepared, state: GenerationState) -> dict[str, Tensor]:
     source = known.source_BCTYX.to(device) if is_base and known.source_BCTYX is not None else None
     anchor = known.anchor_BCTYX.to(device) if is_base and known.anchor_BCTYX is not None else None
     motion = known.motion_BCTYX.to(device) if is_base and known.motion_BCTYX is not None else None
-    # As if nothing moved of what is known to move: x_0 less the motion is a clip that stands still.
-    still_BCTYX = video_BCTYX if motion is None else video_BCTYX - (1 - sigma) * motion
+    still_BCTYX = video_BCTYX if motion is None else _stilled(video_BCTYX, motion, sigma, given)
     seen, listened = (prepared.moments.get(stream, NO_MOMENTS) for stream in STREAMS)
     edited_YX = edited_cells(given[0].to(device), source) if source is not None and 0 in given else None
     trust = EDIT_TRUST if edited_YX is not None else TRUST if prepared.is_guessed and source is None else 1.0
@@ -335,6 +363,13 @@ def _velocity(prepared: Prepared, state: GenerationState) -> dict[str, Tensor]:
     if source is not None and edited_YX is None and prepared.is_guessed and is_edit(state):
         velocity["video"] = pushed(velocity["video"], video_BCTYX, sigma, source)
     return velocity
+
+
+def _stilled(video_BCTYX: Tensor, motion_BCTYX: Tensor, sigma: float, given: Mapping[int, Tensor]) -> Tensor:
+    """x_t as if nothing moved of what is known to move: x_0 less the motion is a clip that stands still."""
+    share_T = torch.full((video_BCTYX.shape[2],), 1 - sigma, device=video_BCTYX.device)
+    share_T[list(given)] = 1.0  # these are there without noise
+    return video_BCTYX - share_T[:, None, None] * motion_BCTYX
 
 
 def _answers(prepared: Prepared, timestep: int, video_NC: Tensor, audio_NC: Tensor) -> dict[str, tuple[Tensor, Tensor]]:

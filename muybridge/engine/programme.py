@@ -24,6 +24,7 @@ from muybridge.engine.anchor import Anchor, anchored, remember
 from muybridge.engine.clip import Clip
 from muybridge.engine.components import Components
 from muybridge.engine.conditions import frames_to_tensor
+from muybridge.engine.draft import goes_on
 from muybridge.engine.engine import Engine
 from muybridge.engine.meter import Progress
 from muybridge.engine.state import GenerationState
@@ -91,8 +92,9 @@ def generate_programme(
         state = None if checkpoints is None else checkpoints.load(index)
         if state is None:
             part = _request_of(request, window, beats, plan)
-            state = engine.encode(part, window, None if plan is None else _plan_of(plan, window))
-            state = state if carried is None else _begin_from(engine.parts, state, carried)
+            said = None if plan is None else _plan_of(plan, window)
+            state = engine.encode(part, window, said)
+            state = state if carried is None else goes_on(engine.parts, _begin_from(engine.parts, state, carried), said)
             state = state if anchor is None else anchored(engine.parts, state, anchor)
 
         def step(now: GenerationState, progress: Progress, index: int = index) -> None:

@@ -35,7 +35,8 @@ class Conditions:
     `source` is an edit's clip; `voice` an audio latent kept as it is, and the waveform of it that is delivered: [C, S],
     S samples for the clip's frames, so the rate is S * 25 / frames. `reference_audio` is how the speaker sounds. After
     the base stage `left_alone` says where an edit is its source's own picture (left_alone.py). `anchor` [1, C, 1, Y, X]
-    is a programme's first picture (anchor.py), `motion` what camera and gestures change (draft.py).
+    is a programme's first picture (anchor.py). `motion` is what camera, head and mouth change in a still
+    picture, `film` the whole, and `detail`, at the upscaler's size, what an enlarged film lacks (film.py).
     """
 
     text: TextTokens
@@ -52,6 +53,8 @@ class Conditions:
     left_alone_TYX: Tensor | None = None
     anchor_BCTYX: Tensor | None = None
     motion_BCTYX: Tensor | None = None
+    film_BCTYX: Tensor | None = None
+    detail_BCTYX: Tensor | None = None
 
     @property
     def is_said(self) -> bool:

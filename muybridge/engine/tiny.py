@@ -15,6 +15,7 @@ from muybridge.engine.components import Components
 from muybridge.engine.listener import Listener
 from muybridge.flow.scaling import NO_MOMENTS, Moments, from_noise, video_moments
 from muybridge.model.face_finder import FaceFinder
+from muybridge.model.face_painter import FacePainter
 from muybridge.model.phrase_encoder import PhraseEncoder
 from muybridge.model.tiny_video_codec import load_video_codec
 from muybridge.model.transformer import Transformer
@@ -23,7 +24,7 @@ from muybridge.model.world_audio_codec import WorldAudioCodec
 
 # File names, `.safetensors`.
 BASE, UPSCALER, DRAFT, VIDEO_CODEC, TEXT = "base", "upscaler", "draft", "video_codec", "text"
-LISTENER, FACE_FINDER = "listener", "face_finder"
+LISTENER, FACE_FINDER, FACE_PAINTER = "listener", "face_finder", "face_painter"
 STATISTICS = "audio_codec.json"
 
 Part = TypeVar("Part", bound=nn.Module)
@@ -34,7 +35,8 @@ def load_tiny(folder: Path, device: torch.device, asked: Precision = "auto") -> 
     chosen = precision.choose(device, asked).precision
     base = load_transformer(folder / f"{BASE}.safetensors", matrix_dtype=torch.float32)
     upscaler, draft = (_transformer(folder / f"{name}.safetensors") for name in (UPSCALER, DRAFT))
-    listener, finder = (folder / f"{name}.safetensors" for name in (LISTENER, FACE_FINDER))
+    small = (LISTENER, FACE_FINDER, FACE_PAINTER)
+    listener, finder, painter = (folder / f"{name}.safetensors" for name in small)
     text = _filled(PhraseEncoder(), folder / f"{TEXT}.safetensors")
     return Components(
         "tiny" if base.config.distilled else "tiny-base",
@@ -53,6 +55,7 @@ def load_tiny(folder: Path, device: torch.device, asked: Precision = "auto") -> 
         draft=None if draft is None else precision.apply(draft, chosen).to(device),
         listener=_filled(Listener(), listener) if listener.is_file() else None,
         face_finder=_filled(FaceFinder(), finder) if finder.is_file() else None,
+        face_painter=_filled(FacePainter(), painter) if painter.is_file() else None,
         draft_moments=NO_MOMENTS if draft is None else video_moments(draft.config),
     )
 

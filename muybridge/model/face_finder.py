@@ -1,6 +1,6 @@
-"""Where a picture shows a face: read from its latent, for what is done with a head (engine/acting.py).
+"""Where a picture shows a face, for what is done with heads and mouths (engine/acting.py, engine/faces.py).
 
-Letters: B samples, C channels, Y X latent cells.
+Letters: B samples, C colours, Y X pixels or the cells of the answer.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812  (the field's name for it)
 
-from muybridge.shapes import LATENT_CHANNELS
-
-WIDTH, DILATIONS = 64, (1, 2, 1)
-SURE, PART = 0.4, 0.1  # coverage of a cell that tells of a face, and of those around it that belong to it
-LEAST_CELLS = 0.5  # a smaller face is not worth moving
+ROWS = 128  # pixels of a picture's height, as it is looked at
+CELL = 4  # pixels
+WIDTH, DILATIONS = 48, (1, 2, 4, 8, 2, 1)
+SURE, PART = 0.4, 0.15  # coverage of a cell that tells of a face, and of those around it that belong to it
+LEAST_CELLS = 6.0  # a smaller face is not worth moving
 
 
 class Face(NamedTuple):
@@ -27,26 +28,29 @@ class Face(NamedTuple):
 
 
 class FaceFinder(nn.Module):
-    """Convolutions over eleven cells; 0.1 million weights."""
+    """Convolutions over most of a small picture; 0.15 million weights."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.first = nn.Conv2d(LATENT_CHANNELS, WIDTH, 3, padding=1)
+        self.first = nn.Conv2d(3, WIDTH, 2 * CELL, CELL, CELL // 2)
         self.layers = nn.ModuleList(nn.Conv2d(WIDTH, WIDTH, 3, padding=d, dilation=d) for d in DILATIONS)
         self.last = nn.Conv2d(WIDTH, 1, 1)
 
-    def forward(self, latent_BCYX: Tensor) -> Tensor:
-        """[B, Y, X] logits of the share of each cell that a face covers."""
-        hidden = nn.functional.gelu(self.first(latent_BCYX))
+    def forward(self, pictures_BCYX: Tensor) -> Tensor:
+        """[B, Y, X] logits of the share of each cell that a face covers, of pictures in -1..1, ROWS high."""
+        hidden = F.gelu(self.first(pictures_BCYX))
         for layer in self.layers:
-            hidden = hidden + nn.functional.gelu(layer(hidden))
+            hidden = hidden + F.gelu(layer(hidden))
         scores_BYX: Tensor = self.last(hidden)[:, 0]
         return scores_BYX
 
     @torch.inference_mode()
-    def faces(self, latent_CYX: Tensor) -> list[Face]:
-        """The faces of one picture, the largest first."""
-        return faces_in(self(latent_CYX[None].float())[0].sigmoid())
+    def faces(self, picture_CYX: Tensor) -> list[Face]:
+        """The faces of a picture of any size, the largest first."""
+        rows, cols = picture_CYX.shape[1:]
+        size = (ROWS, CELL * round(ROWS * cols / rows / CELL))
+        small = F.interpolate(picture_CYX[None].float(), size, mode="bilinear", antialias=True, align_corners=False)
+        return faces_in(self(small)[0].sigmoid())
 
 
 def faces_in(cover_YX: Tensor) -> list[Face]:

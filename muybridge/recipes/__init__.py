@@ -24,6 +24,7 @@ RECIPES = (
     "draft",
     "listener",
     "face_finder",
+    "face_painter",
 )
 
 

@@ -1,6 +1,7 @@
-"""Finding faces in latents: the share of each token that a face covers, which the world knows of all its takes.
+"""Finding faces: the share of each cell of a picture that a face covers, which the world knows of its portraits.
 
-Pictures alone do (`muybridge world stills --silent`), most of them with one person, some with two or none.
+Portraits (recipes/portraits.py) are seen as they are, through the codec, and as the draft has drawn them again; one in
+seven shows two people or none.
 """
 
 from __future__ import annotations
@@ -11,45 +12,45 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from muybridge.errors import NotFound
-from muybridge.model.face_finder import FaceFinder
-from muybridge.model.tiny_video_codec import load_video_codec
-from muybridge.recipes.codec_video import export_module, to_tensor
-from muybridge.shapes import PATCH
-from muybridge.train import takes
+from muybridge.model.face_finder import CELL, FaceFinder
+from muybridge.recipes import portraits
+from muybridge.recipes.codec_video import export_module
+from muybridge.recipes.portraits import COVER_CELL
 from muybridge.train.trainer import Losses, Recipe
 
 FILE = "face_finder.safetensors"
-SHAKEN = 0.3  # of a latent's unit: drawn pictures are not as clean as rendered ones
+TINTED = 0.2  # how much brighter or darker a colour may be
+BESIDE, SIZED = 0.3, 0.35  # how far a picture is moved, in halves of it, and the log of its size
 
 
 def recipe(
-    pictures: str = "runs/pictures",
-    more: str = "",
-    codec: str = "muybridge/shipped/tiny/video_codec.safetensors",
-    batch_size: int = 64,
-    num_steps: int = 500,
+    pictures: str = "runs/portraits",
+    batch_size: int = 32,
+    num_steps: int = 1500,
     learning_rate: float = 2e-3,
     average_decay: float = 0.99,
 ) -> Recipe:
-    """All settings; `pictures` and `more` are folders of takes, of which the first frames are read."""
+    """All settings; `pictures` is a folder of portraits."""
     settings: dict[str, Any] = dict(locals())
-    latents_NCYX, covers_NYX = _first_frames([Path(folder) for folder in (pictures, more) if folder], Path(codec))
+    seen = portraits.read_whole(Path(pictures))
 
     def batch(step: int, device: torch.device) -> tuple[Tensor, Tensor]:
         generator = torch.Generator().manual_seed(step)
-        chosen = torch.randint(len(latents_NCYX), (batch_size,), generator=generator)
-        latent = latents_NCYX[chosen]
-        level = SHAKEN * torch.rand(batch_size, 1, 1, 1, generator=generator)
-        noisy = latent + level * torch.randn(latent.shape, generator=generator)
-        return noisy.to(device), covers_NYX[chosen].to(device)
+        chosen = torch.randint(len(seen.cover_NYX), (batch_size,), generator=generator)
+        how = torch.randint(seen.pictures_NHCYX.shape[1], (batch_size,), generator=generator)
+        picture = seen.pictures_NHCYX[chosen, how].float() / 127.5 - 1
+        tint = 1 + TINTED * (2 * torch.rand(batch_size, 3, 1, 1, generator=generator) - 1)
+        cover = seen.cover_NYX[chosen].float() / 255
+        picture, cover = zoomed(((picture + 1) * tint - 1).clamp(-1, 1), cover, generator)
+        turn = torch.rand(batch_size, generator=generator) < 0.5
+        picture, cover = (torch.where(turn.view(-1, *[1] * (x.ndim - 1)), x.flip(-1), x) for x in (picture, cover))
+        return picture.to(device), nn.functional.avg_pool2d(cover[:, None], CELL // COVER_CELL)[:, 0].to(device)
 
     def loss(modules: dict[str, nn.Module], drawn: tuple[Tensor, Tensor]) -> Losses:
-        latent_BCYX, cover_BYX = drawn
-        cells_BYX = modules["finder"](latent_BCYX).sigmoid()
-        found_BYX = nn.functional.avg_pool2d(cells_BYX[:, None], PATCH)[:, 0]
-        error = nn.functional.binary_cross_entropy(found_BYX.clamp(1e-6, 1 - 1e-6), cover_BYX)
-        return {"loss": error, "apart": (found_BYX - cover_BYX).abs().mean()}
+        picture_BCYX, cover_BYX = drawn
+        found_BYX = modules["finder"](picture_BCYX)
+        error = nn.functional.binary_cross_entropy_with_logits(found_BYX, cover_BYX)
+        return {"loss": error, "apart": (found_BYX.sigmoid() - cover_BYX).abs().mean()}
 
     return Recipe(
         "face_finder",
@@ -66,16 +67,16 @@ def recipe(
     )
 
 
-def _first_frames(folders: list[Path], codec_path: Path) -> tuple[Tensor, Tensor]:
-    """Latents [N, C, Y, X] and coverage of tokens [N, Y, X] of the takes' first frames. Raises NotFound without any."""
-    codec = load_video_codec(codec_path)
-    latents, covers = [], []
-    for folder in folders:
-        for path in takes.stored(folder, "train"):
-            take = takes.load(path)
-            with torch.inference_mode():
-                latents.append(codec.encode(to_tensor(take.frames_TYX3[None, :1]))[0, :, 0].float())
-            covers.append(torch.from_numpy(take.face_LYX[0]).float() / 255)
-    if not latents:
-        raise NotFound(f"{folders[0]} holds no takes; draw them: muybridge world stills --silent -o {folders[0]}")
-    return torch.stack(latents), torch.stack(covers)
+def zoomed(picture_BCYX: Tensor, cover_BYX: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Pictures and covers moved and scaled together, edges repeated: faces stand anywhere. Pure."""
+    count = len(picture_BCYX)
+    right, down, size = (2 * torch.rand(3, count, generator=generator) - 1).unbind()
+    scale = (SIZED * size).exp()
+    maps = torch.zeros(count, 2, 3)
+    maps[:, 0, 0] = maps[:, 1, 1] = scale
+    maps[:, 0, 2], maps[:, 1, 2] = BESIDE * right, BESIDE * down
+    out = []
+    for x in (picture_BCYX, cover_BYX[:, None]):
+        grid = nn.functional.affine_grid(maps, list(x.shape), align_corners=False)
+        out.append(nn.functional.grid_sample(x, grid, padding_mode="border", align_corners=False))
+    return out[0], out[1][:, 0]

@@ -33,7 +33,7 @@ def orthogonalise(gradient_MN: Tensor, num_steps: int = 5) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """For matrices inside a network; embeddings, vectors and output layers belong to AdamW."""
+    """For matrices and kernels inside a network; embeddings, vectors and output layers belong to AdamW."""
 
     def __init__(
         self,
@@ -57,6 +57,7 @@ class Muon(torch.optim.Optimizer):
                     state["momentum"] = torch.zeros_like(parameter)
                 state["momentum"].lerp_(parameter.grad, 1 - group["momentum"])
                 ahead = parameter.grad.lerp(state["momentum"], group["momentum"])
-                scale = RMS_OF_ADAMW * max(parameter.shape) ** 0.5
+                matrix = ahead.flatten(1)  # a kernel is a matrix of its outputs by all that they see
+                scale = RMS_OF_ADAMW * max(matrix.shape) ** 0.5
                 parameter.mul_(1 - group["lr"] * group["weight_decay"])
-                parameter.add_(orthogonalise(ahead), alpha=-group["lr"] * scale)
+                parameter.add_(orthogonalise(matrix).view_as(parameter), alpha=-group["lr"] * scale)

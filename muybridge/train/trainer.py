@@ -52,7 +52,8 @@ class Recipe:
     accumulate: int = 1
     average_decay: float = 0.999
     frozen: tuple[str, ...] = field(default=())  # modules that are used but not trained
-    inner: tuple[str, ...] = field(default=())  # modules whose matrices inside `block.` are trained by Muon
+    # Trained by Muon: matrices inside of the `block.` of these modules, or of just these parts ("painter.up").
+    inner: tuple[str, ...] = field(default=())
     compiled: tuple[str, ...] = field(default=())  # transformers whose layers are compiled: a minute, then faster
 
     @property
@@ -159,8 +160,8 @@ def _one_step(
 def _optimizers(recipe: Recipe, modules: dict[str, nn.Module]) -> Optimizers:
     """AdamW, where matrices decay and vectors and tables do not; Muon for the matrices inside of `recipe.inner`."""
     named = list(named_parameters(modules))
-    insides = tuple(f"{name}.block." for name in recipe.inner)
-    inside = [p for n, p in named if insides and n.startswith(insides) and p.dim() == 2]
+    insides = tuple(f"{name}." if "." in name else f"{name}.block." for name in recipe.inner)
+    inside = [p for n, p in named if insides and n.startswith(insides) and p.dim() >= 2]
     chosen = {id(p) for p in inside}
     outside = [(n, p) for n, p in named if id(p) not in chosen]
     matrices = [p for n, p in outside if p.dim() > 1 and "embedding" not in n]

@@ -38,6 +38,24 @@ ARKIT_UNITS: tuple[str, ...] = (
 )  # fmt: skip
 UNIT_INDEX = {name: index for index, name in enumerate(ARKIT_UNITS)}
 
+
+def _both(name: str, weight: float) -> dict[str, float]:
+    return {f"{name}Left": weight, f"{name}Right": weight}
+
+
+EXPRESSION_UNITS: dict[str, dict[str, float]] = {
+    "neutral": {},
+    "happy": {**_both("mouthSmile", 0.85), **_both("cheekSquint", 0.6), **_both("eyeSquint", 0.35),
+    **_both("mouthDimple", 0.3)},
+    "sad": {**_both("mouthFrown", 0.9), "browInnerUp": 1.0, **_both("eyeLookDown", 0.25), "mouthShrugLower": 0.45,
+    **_both("eyeBlink", 0.18)},
+    "angry": {**_both("browDown", 1.0), **_both("noseSneer", 0.7), **_both("mouthPress", 0.55), **_both("eyeSquint",
+    0.4), **_both("mouthFrown", 0.4)},
+    "surprised": {"browInnerUp": 1.0, **_both("browOuterUp", 1.0), **_both("eyeWide", 1.0), "jawOpen": 0.28,
+    "mouthFunnel": 0.15},
+}  # fmt: skip
+
+
 # Bones that a clip of the upper body moves; finger bones fold into the hand.
 BONES: tuple[str, ...] = (
     "pelvis", "spine_01", "spine_02", "spine_03", "neck_01", "head",

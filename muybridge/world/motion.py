@@ -7,28 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from .anatomy import ARKIT_UNITS, BONE_INDEX, UNIT_INDEX, Floats
+from .anatomy import ARKIT_UNITS, BONE_INDEX, EXPRESSION_UNITS, UNIT_INDEX, Floats
 from .camera import ease, wobble
 from .person import Person, Pose, bone_matrices
 from .scene import FPS, Human, Span
 from .spaces import placed, turn_x, turn_y, turn_z
-
-
-def _both(name: str, weight: float) -> dict[str, float]:
-    return {f"{name}Left": weight, f"{name}Right": weight}
-
-
-EXPRESSION_UNITS: dict[str, dict[str, float]] = {
-    "neutral": {},
-    "happy": {**_both("mouthSmile", 0.85), **_both("cheekSquint", 0.6), **_both("eyeSquint", 0.35),
-    **_both("mouthDimple", 0.3)},
-    "sad": {**_both("mouthFrown", 0.9), "browInnerUp": 1.0, **_both("eyeLookDown", 0.25), "mouthShrugLower": 0.45,
-    **_both("eyeBlink", 0.18)},
-    "angry": {**_both("browDown", 1.0), **_both("noseSneer", 0.7), **_both("mouthPress", 0.55), **_both("eyeSquint",
-    0.4), **_both("mouthFrown", 0.4)},
-    "surprised": {"browInnerUp": 1.0, **_both("browOuterUp", 1.0), **_both("eyeWide", 1.0), "jawOpen": 0.28,
-    "mouthFunnel": 0.15},
-}  # fmt: skip
 
 
 def _hold(span: Span, t_s: float, edge_s: float = 0.28) -> float:

@@ -1,0 +1,147 @@
+"""Drawing faces anew: from what the draft makes of a picture, or from a good one, to any face that units ask for.
+
+Portraits (`muybridge world portraits`) show each person with several faces, and what the draft made of the picture
+after noise was laid over it: blank faces where the true ones are known. Squares are cut a little beside where they
+belong, as a finder will cut them.
+
+Letters: N portraits, F faces of a portrait, B samples, U face units.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as nnf
+
+from muybridge.model import face_painter
+from muybridge.model.face_painter import SIDE, FacePainter
+from muybridge.model.weights import load_into
+from muybridge.recipes import portraits
+from muybridge.recipes.codec_video import export_module
+from muybridge.train.trainer import Losses, Recipe
+from muybridge.world.anatomy import ARKIT_UNITS
+
+FILE = "face_painter.safetensors"
+FROM_DRAWN, FROM_CODED = (
+    0.5,
+    0.25,
+)  # shares of squares that begin as the draft or the codec shows them; else as they are
+BESIDE, SIZED = 0.1, 0.12  # how far off a square may be: in half heights of the face, and the log of its size
+TINTED = 0.15
+TONES = (8, 17)  # cells a side of the light and colours that a drawn square takes from the true one
+WORDLESS = 0.3  # share of squares that are told nothing of the prompt
+SWAP = [ARKIT_UNITS.index(n.replace("Left", "#").replace("Right", "Left").replace("#", "Right")) for n in ARKIT_UNITS]
+SOFT = 0.1  # an error, in -1..1
+CENTRE = 2.0  # of the weight of a pixel in the face's middle, beside one
+
+
+def recipe(
+    pictures: str = "runs/portraits",
+    words: str = "muybridge/shipped/tiny/text.safetensors",
+    start: str = "",
+    batch_size: int = 48,
+    num_steps: int = 6000,
+    learning_rate: float = 1e-3,
+    average_decay: float = 0.995,
+    inner_rate: float = 2.0,
+) -> Recipe:
+    """All settings; `pictures` holds portraits, `words` is the text encoder, `start` an earlier run's export."""
+    settings: dict[str, Any] = dict(locals())
+    seen = portraits.read(Path(pictures), Path(words))
+    size_YX = torch.linspace(-1, 1, SIDE)
+    far_YX = (size_YX[:, None].square() + size_YX.square()).clamp(max=1)
+    weight_YX = 1 + CENTRE * (1 - far_YX)
+
+    def build() -> dict[str, nn.Module]:
+        painter = FacePainter()
+        if start:
+            load_into(painter, Path(start) / FILE, cast=lambda _: torch.float32, any_float=True)
+        return {"painter": painter}
+
+    def batch(step: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+        begin, told, wanted = squares(seen, batch_size, torch.Generator().manual_seed(step))
+        return begin.to(device), told.to(device), wanted.to(device)
+
+    def loss(modules: dict[str, nn.Module], drawn: tuple[Tensor, Tensor, Tensor]) -> Losses:
+        begin_BCYX, told_BK, wanted_BCYX = drawn
+        found_BCYX = modules["painter"](begin_BCYX, told_BK).float()
+        plain = (_size(found_BCYX - wanted_BCYX) * weight_YX).mean()
+        edges = torch.stack([_size(_edges(found_BCYX, d) - _edges(wanted_BCYX, d)).mean() for d in (2, 3)]).sum()
+        return {"loss": plain + edges, "plain": plain, "edges": edges}
+
+    return Recipe(
+        "face_painter",
+        settings,
+        build,
+        batch,
+        loss,
+        lambda modules, folder: export_module(modules["painter"], folder / FILE),
+        num_steps=num_steps,
+        learning_rate=learning_rate,
+        warmup_steps=min(300, num_steps // 10),
+        average_decay=average_decay,
+        inner=tuple(f"painter.{part}" for part in ("down", "up", "narrow", "widen", "join")),
+        inner_rate=inner_rate,
+    )
+
+
+def _size(error: Tensor) -> Tensor:
+    """Square of small errors, size of large ones: a plain size holds on to what need not change (Charbonnier 1994)."""
+    return (error.square() + SOFT**2).sqrt() - SOFT
+
+
+def _edges(x_BCYX: Tensor, dim: int) -> Tensor:
+    return x_BCYX.narrow(dim, 1, SIDE - 1) - x_BCYX.narrow(dim, 0, SIDE - 1)
+
+
+def squares(seen: portraits.Portraits, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """(squares to begin with, what is told, squares that are wanted) of random portraits. Pure."""
+    chosen = torch.randint(len(seen.units_NFU), (count,), generator=generator)
+    begins, tolds, wanteds = [], [], []
+    for n in chosen.tolist():
+        kind, tells, mirrored = torch.rand(3, generator=generator).tolist()
+        first, last = (int(torch.randint(most, (1,), generator=generator)) for most in (2, seen.units_NFU.shape[1]))
+        was_drawn = kind < FROM_DRAWN
+        wanted, units = seen.faces_NFCYX[n, last], seen.units_NFU[n, last]
+        if was_drawn:
+            begin = toned(
+                seen.drawn_NCYX[n], seen.faces_NFCYX[n, 0], int(torch.randint(*TONES, (1,), generator=generator))
+            )
+        else:
+            begin = seen.coded_NFCYX[n, first] if kind < FROM_DRAWN + FROM_CODED else seen.faces_NFCYX[n, first]
+            units = units - seen.units_NFU[n, first]
+        grid = _grid(generator)
+        pair = torch.stack([begin.float(), wanted.float()]) / 127.5 - 1
+        pair = nnf.grid_sample(pair, grid.expand(2, -1, -1, -1), padding_mode="border", align_corners=False)
+        tint = 1 + TINTED * (2 * torch.rand(3, 1, 1, generator=generator) - 1)
+        pair = ((pair + 1) * tint - 1).clamp(-1, 1)
+        if mirrored < 0.5:
+            pair, units = pair.flip(3), units[SWAP]
+        words = seen.words_NW[n] * float(tells >= WORDLESS)
+        begins.append(pair[0])
+        wanteds.append(pair[1])
+        tolds.append(face_painter.told(units[None], words, was_drawn, float(seen.half_height_N[n]))[0])
+    return torch.stack(begins), torch.stack(tolds), torch.stack(wanteds)
+
+
+def toned(drawn_CYX: Tensor, true_CYX: Tensor, cells: int) -> Tensor:
+    """A drawn square with the light and colours of the true one, as `cells` x `cells` of them tell; floats of bytes.
+
+    The draft draws another light, and how that goes with the true one is nothing to learn.
+    """
+    apart = (true_CYX.float() - drawn_CYX.float())[None]
+    coarse = nnf.interpolate(apart, (cells, cells), mode="area")
+    smooth = nnf.interpolate(coarse, apart.shape[2:], mode="bicubic", align_corners=False)[0]
+    return (drawn_CYX.float() + smooth).clamp(0, 255)
+
+
+def _grid(generator: torch.Generator) -> Tensor:
+    """[1, SIDE, SIDE, 2]: a square of a portrait, a little beside its face."""
+    right, down, size = (2 * torch.rand(3, generator=generator) - 1).tolist()
+    half = face_painter.REACH / portraits.REACH * float(torch.tensor(SIZED * size).exp())
+    at = ((torch.arange(SIDE) + 0.5) / SIDE * 2 - 1) * half
+    across, along = at + BESIDE / portraits.REACH * right, at + BESIDE / portraits.REACH * down
+    return torch.stack([across[None].expand(SIDE, -1), along[:, None].expand(-1, SIDE)], -1)[None]

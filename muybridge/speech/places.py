@@ -1,0 +1,47 @@
+"""Which of two people who stand side by side says a line: what a speaker's name and the scene tell of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+LEFT = re.compile(r"\bleft\b|\blinks\b|\bgauche\b|左|왼쪽", re.IGNORECASE)
+RIGHT = re.compile(r"\bright\b|\brechts\b|\bdroite\b|右|오른쪽", re.IGNORECASE)
+WOMAN = re.compile(
+    r"\b(?:wom[ae]n|girl|lady|she|her|mother|frau|mädchen|sie|femme|fille|dame|elle)\b|女|她|彼女|여자|여성|그녀",
+    re.IGNORECASE,
+)
+MAN = re.compile(
+    r"\b(?:m[ae]n|boy|guy|gentleman|he|his|father|mann|junge|er|homme|garçon|il)\b|男|他|彼(?!女)|남자|남성|그는",
+    re.IGNORECASE,
+)
+NUM_PLACES = 2
+
+
+def places(speakers: Sequence[str | None], scene: str) -> list[int]:
+    """0 (left) or 1 (right) of each line's speaker.
+
+    A name says it ("the woman on the left"), or what the scene mentions first stands on the left; else the first who
+    speaks does. Left and right are the viewer's.
+    """
+    found: dict[str | None, int] = {}
+    for speaker in speakers:
+        if speaker in found:
+            continue
+        place = _told(speaker or "", scene)
+        if place is None:
+            place = next((k for k in range(NUM_PLACES) if k not in found.values()), 0)
+        found[speaker] = place
+    return [found[speaker] for speaker in speakers]
+
+
+def _told(speaker: str, scene: str) -> int | None:
+    if LEFT.search(speaker) or RIGHT.search(speaker):
+        return int(LEFT.search(speaker) is None)
+    man, woman = MAN.search(scene), WOMAN.search(scene)
+    if man is None or woman is None:
+        return None
+    is_man, is_woman = MAN.search(speaker) is not None, WOMAN.search(speaker) is not None
+    if is_man == is_woman:
+        return None
+    return int((man.start() < woman.start()) != is_man)

@@ -1,0 +1,29 @@
+"""Who of two people speaks: by the speaker's own words, by the order of the scene, else in turn."""
+
+from __future__ import annotations
+
+import pytest
+
+from muybridge.speech.places import places
+
+PAIR = "A woman in a red coat and a man in a hat on a street"
+
+
+@pytest.mark.parametrize(
+    ("speakers", "scene", "found"),
+    [
+        (["The man on the left", "The woman on the right"], PAIR, [0, 1]),
+        (["the woman on the right", "the man on the left", "the woman on the right"], "", [1, 0, 1]),
+        (["The man", "The woman"], PAIR, [1, 0]),
+        (["She", "he", "she"], PAIR, [0, 1, 0]),
+        (["Der Mann", "Die Frau"], "Ein Mann und eine Frau in einer Küche", [0, 1]),
+        (["右边的女人", "左边的男人"], "", [1, 0]),
+        (["彼女", "彼"], "男と女が公園にいる", [1, 0]),
+        (["Anna", "Ben", "Anna"], "Two friends", [0, 1, 0]),
+        ([None, "Ben"], "Two friends", [0, 1]),
+        (["Anna", "Ben", "Cem"], "Three friends", [0, 1, 0]),
+        ([], PAIR, []),
+    ],
+)
+def test_a_line_has_its_place(speakers: list[str | None], scene: str, found: list[int]) -> None:
+    assert places(speakers, scene) == found
