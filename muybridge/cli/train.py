@@ -18,7 +18,8 @@ def train(
     name: Annotated[
         str,
         typer.Argument(
-            help="codec_video, codec_audio, pacing, base, decoder, upscaler, few_step, draft, listener or face_finder."
+            help="codec_video, codec_audio, pacing, base, decoder, upscaler, few_step, draft, listener, face_finder "
+            "or face_painter."
         ),
     ],
     out: Annotated[
