@@ -160,7 +160,9 @@ def test_pictures_of_any_size_are_looked_at_alike(size: tuple[int, int]) -> None
     finder.faces(torch.zeros(3, *size))
     assert seen[0].shape == (1, 3, ROWS, round(ROWS * size[1] / size[0]))
     scores = finder(seen[0].clone())
-    assert scores.shape == (1, ROWS // CELL, seen[0].shape[3] // CELL)
+    assert scores.shape == (1, 2, ROWS // CELL, seen[0].shape[3] // CELL)
+    heads = finder.heads(torch.zeros(3, *size))
+    assert heads.shape == size and float(heads.min()) >= 0 and float(heads.max()) <= 1
 
 
 @dataclass
@@ -172,6 +174,9 @@ class Seen:
     def faces(self, picture_CYX: Tensor) -> list[Face]:
         assert picture_CYX.shape[0] == 3
         return self.found
+
+    def heads(self, picture_CYX: Tensor) -> Tensor:
+        return torch.ones(picture_CYX.shape[1:])
 
 
 def engine_with(faces: list[Face] | None) -> Engine:

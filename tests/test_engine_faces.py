@@ -96,3 +96,15 @@ def test_what_is_cut_out_is_pasted_where_it_was(high: float) -> None:
     top, left, reach = int(face.y * rows), int(face.x * rows), int(0.6 * high * rows)
     inside = (slice(None), slice(top - reach, top + reach), slice(left - reach, left + reach))
     assert torch.allclose(back[inside], picture[inside], atol=0.06)
+
+
+def test_a_lent_head_takes_the_place_of_another_and_nothing_around_it() -> None:
+    here, there = Face(0.9, 0.5, 0.12, 0.16), Face(0.5, 0.4, 0.18, 0.24)
+    picture, other = torch.full((3, 128, 224), -0.5), torch.full((3, 96, 96), 0.5)
+    heads = torch.zeros(96, 96)
+    heads[10:70, 20:76] = 1.0
+    found = faces.exchanged(picture, here, other, there, heads)
+    assert found.shape == picture.shape
+    assert torch.allclose(found[:, 64, 115], torch.full((3,), 0.5), atol=1e-4)
+    assert torch.equal(found[:, :, :60], picture[:, :, :60]) and torch.equal(found[:, 110:], picture[:, 110:])
+    assert torch.equal(faces.exchanged(picture, here, other, there, torch.zeros(96, 96)), picture)

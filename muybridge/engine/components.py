@@ -76,6 +76,10 @@ class FindsFaces(Protocol):
         """The faces of a picture [C, Y, X] in -1..1, the largest first."""
         ...
 
+    def heads(self, picture_CYX: Tensor) -> Tensor:
+        """[Y, X]: how much of each of its pixels heads cover, 0 to 1."""
+        ...
+
 
 class PaintsFaces(Protocol):
     """Squares around faces, drawn anew (model/face_painter.py)."""

@@ -31,6 +31,8 @@ WHILE_TALKING = 0.45  # of a mood that a mouth keeps
 LEAST = 0.02  # a change of all units together that is not worth drawing
 TOGETHER = 16  # faces drawn at a time
 EDGE = (0.72, 0.98)  # of the square's half side, over which what was drawn ends
+# The head that is lent, beside the face: half width, half height, how far up its middle is, and where it has faded.
+HEAD_WIDE, HEAD_HIGH, HEAD_UP, HEAD_EDGE, SEEN = 1.8, 1.35, 0.12, 1.15, 0.3
 _MOUTHY = torch.tensor([name.startswith(("mouth", "jaw", "tongue")) for name in ARKIT_UNITS])
 
 
@@ -141,6 +143,21 @@ def _pasted(change_BCYX: Tensor, face: Face, rows: int, cols: int) -> Tensor:
     top, left = int(inside_Y[0]), int(inside_X[0])
     out[:, :, top : top + len(y_Y), left : left + len(x_X)] = found * mask_YX
     return out
+
+
+def exchanged(picture_CYX: Tensor, face: Face, other_CYX: Tensor, other: Face, heads_YX: Tensor) -> Tensor:
+    """[C, Y, X]: the picture with the head of another picture where its own is; `heads` covers those of the other."""
+    rows, cols = picture_CYX.shape[1:]
+    square_BCYX = _cut(torch.cat([other_CYX.float(), heads_YX[None]])[None], other)
+    cover_YX = covered([face], rows, cols).clamp(min=1e-6)
+    there_CYX = _pasted(square_BCYX, face, rows, cols)[0] / cover_YX
+    down_Y, right_X = ((torch.arange(n) + 0.5) / rows for n in (rows, cols))
+    far_YX = torch.hypot(
+        (right_X - face.x)[None] / (HEAD_WIDE * face.half_width),
+        (down_Y - face.y + HEAD_UP * face.half_height)[:, None] / (HEAD_HIGH * face.half_height),
+    )
+    share_YX = ((HEAD_EDGE - far_YX) / (HEAD_EDGE - 1)).clamp(0, 1) * (cover_YX > SEEN) * there_CYX[3].clamp(0, 1)
+    return torch.lerp(picture_CYX.float(), there_CYX[:3], share_YX)
 
 
 def covered(people: Sequence[Face], rows: int, cols: int) -> Tensor:

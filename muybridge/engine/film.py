@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from muybridge import media
 from muybridge.engine import acting, camera, faces, pipeline
 from muybridge.engine.components import Components
 from muybridge.engine.conditions import Said, frames_to_tensor, heard, spoken
@@ -57,35 +58,72 @@ def wished(parts: Components, state: GenerationState, plan: Plan | None, is_alon
     return Wishes(moves.asked(request), acts.asked(request), moods.asked(request), said)
 
 
+@dataclass(frozen=True, eq=False)
+class First:
+    """A first picture [C, Y, X] and its people from the left; the draft's have blank faces unless one was lent."""
+
+    picture_CYX: Tensor
+    people: Sequence[Face]
+    was_drawn: bool
+    is_blank: bool
+
+
 def known(parts: Components, state: GenerationState, first_BCTYX: Tensor, wish: Wishes, was_drawn: bool) -> Conditions:
     """The state's conditions with a first picture, drawn or given, and what is known of the clip from it."""
     codec, stages, conditions = parts.video_codec, pipeline.stages_of(parts, state.request), state.conditions
-    picture_CYX = codec.decode(first_BCTYX.to(parts.device))[0, :, 0].float().cpu()
-    people = whose(parts, picture_CYX)
-    film = filmed(parts, state, picture_CYX, people, wish, was_drawn, stages[0].size)
+    picture_CYX = _decoded(parts, first_BCTYX)
+    small = First(picture_CYX, whose(parts, picture_CYX), was_drawn, was_drawn)
+    lent = lender(parts, state.request) if was_drawn and len(small.people) == 1 else None
+    small = small if lent is None else _with_face_of(parts, lent, small)
+    film = filmed(parts, state, small, wish, stages[0].size)
     if film is None and was_drawn:
         return replace(conditions, frames={0: first_BCTYX})
     if film is not None:
         stands, latents = _standing(parts, film[:, :, :1]), codec.encode(film.to(parts.device)).cpu()
-        conditions = replace(conditions, motion_BCTYX=latents - _lasting(stands, latents.shape[2]))
+        has_lips = bool(wish.said and small.people and parts.face_painter is not None)
+        motion = latents - _lasting(stands, latents.shape[2])
+        conditions = replace(conditions, motion_BCTYX=motion, has_lips=has_lips)
         conditions = replace(conditions, frames={0: stands[:, :, :1]}) if was_drawn else conditions
     if len(stages) == 1 or not parts.enlarges_pixels or not pipeline.guesses(parts):
         return conditions
-    small = picture_CYX[None, :, None] if film is None else film
     if was_drawn:
-        large_CYX = sharpened(parts, state.request, first_BCTYX, people)
+        large = replace(small, picture_CYX=sharpened(parts, state.request, first_BCTYX, small.people))
+        large = large if lent is None else _with_face_of(parts, lent, large)
     else:
-        large_CYX = codec.decode(conditions.large_frames[0].to(parts.device))[0, :, 0].float().cpu()
-    large = filmed(parts, state, large_CYX, people, wish, was_drawn, stages[1].size)
-    large = large_CYX[None, :, None] if large is None else large
-    count = state.window.clock.num_video_latents
-    seen = [
-        _lasting(_standing(parts, x), count) if film is None else codec.encode(x.to(parts.device)).cpu()
-        for x in (small, large)
-    ]
-    few = seen[0][:, :, :2] if film is None else seen[0]
-    lacks = pipeline.enlarged_latent(codec, few.to(parts.device), stages[1].size)
-    return replace(conditions, film_BCTYX=seen[0], detail_BCTYX=seen[1] - _lasting(lacks, count))
+        large = replace(small, picture_CYX=_decoded(parts, conditions.large_frames[0]))
+    large_film, count = filmed(parts, state, large, wish, stages[1].size), state.window.clock.num_video_latents
+    if film is None or large_film is None:
+        still, large_still = (_standing(parts, x.picture_CYX[None, :, None]) for x in (small, large))
+        lacks = pipeline.enlarged_latent(codec, still.to(parts.device), stages[1].size)
+        detail = _lasting(large_still - lacks, count)
+        return replace(conditions, film_BCTYX=_lasting(still, count), detail_BCTYX=detail)
+    lacks = pipeline.enlarged_latent(codec, latents.to(parts.device), stages[1].size)
+    detail = codec.encode(large_film.to(parts.device)).cpu() - lacks
+    return replace(conditions, film_BCTYX=latents, detail_BCTYX=detail)
+
+
+def _decoded(parts: Components, latent_BCTYX: Tensor) -> Tensor:
+    """[C, Y, X]: the picture of a first latent."""
+    return parts.video_codec.decode(latent_BCTYX.to(parts.device))[0, :, 0].float().cpu()
+
+
+def lender(parts: Components, request: Request) -> First | None:
+    """The reference whose one face is largest, as it was given; None where no reference shows one person."""
+    found = []
+    for reference in request.references:
+        picture_CYX = frames_to_tensor(media.read_image(reference.image)[None])[0, :, 0]
+        people = whose(parts, picture_CYX)
+        if len(people) == 1:
+            found.append(First(picture_CYX, people, was_drawn=False, is_blank=False))
+    return max(found, key=lambda first: first.people[0].half_height * first.picture_CYX.shape[1], default=None)
+
+
+def _with_face_of(parts: Components, lent: First, first: First) -> First:
+    """A drawn picture whose one head is that of another picture."""
+    assert parts.face_finder is not None  # it has found both
+    heads_YX = parts.face_finder.heads(lent.picture_CYX)
+    picture_CYX = faces.exchanged(first.picture_CYX, first.people[0], lent.picture_CYX, lent.people[0], heads_YX)
+    return replace(first, picture_CYX=picture_CYX, is_blank=False)
 
 
 def _standing(parts: Components, picture_BC1YX: Tensor) -> Tensor:
@@ -125,51 +163,36 @@ def sharpened(parts: Components, request: Request, first_BCTYX: Tensor, people: 
     return torch.lerp(sharp_CYX, soft_CYX, inside_YX)
 
 
-def filmed(
-    parts: Components,
-    state: GenerationState,
-    picture_CYX: Tensor,
-    people: Sequence[Face],
-    wish: Wishes,
-    was_drawn: bool,
-    frame: PixelSize,
-) -> Tensor | None:
+def filmed(parts: Components, state: GenerationState, first: First, wish: Wishes, frame: PixelSize) -> Tensor | None:
     """[1, C, T, Y, X] at the frame's size; None where nothing moves and no face is to be drawn."""
     request, num_frames = state.request, state.window.clock.num_decoded_frames
-    film_CTYX = _acted(parts, state, picture_CYX, people, wish, was_drawn) if people else None
+    film_CTYX = _acted(parts, state, first, wish) if first.people else None
     if not wish.moves and film_CTYX is None:
         return None
-    film_CTYX = picture_CYX[:, None] if film_CTYX is None else film_CTYX
+    film_CTYX = first.picture_CYX[:, None] if film_CTYX is None else film_CTYX
     if not wish.moves and film_CTYX.shape[2:] == (frame.height, frame.width):
         return film_CTYX[None]
-    return camera.filmed(film_CTYX, camera.views(wish.moves, num_frames, request.seed, not was_drawn), frame)
+    return camera.filmed(film_CTYX, camera.views(wish.moves, num_frames, request.seed, not first.was_drawn), frame)
 
 
-def _acted(
-    parts: Components,
-    state: GenerationState,
-    picture_CYX: Tensor,
-    people: Sequence[Face],
-    wish: Wishes,
-    was_drawn: bool,
-) -> Tensor | None:
+def _acted(parts: Components, state: GenerationState, first: First, wish: Wishes) -> Tensor | None:
     """[C, T, Y, X]: the picture as its people speak and a lone one feels and acts; None where nothing shows."""
     request, num_frames, film_CTYX = state.request, state.window.clock.num_decoded_frames, None
-    is_one = len(people) == 1
+    is_one = len(first.people) == 1
     felt = wish.moods if is_one else ()
-    if parts.face_painter is not None and (was_drawn or wish.said or felt):
+    if parts.face_painter is not None and (first.was_drawn or wish.said or felt):
         # A given picture is as it is: a mood that lasts comes over it.
-        felt = felt if was_drawn else [replace(mood, start_s=max(mood.start_s, 0.0)) for mood in felt]
+        felt = felt if first.was_drawn else [replace(mood, start_s=max(mood.start_s, 0.0)) for mood in felt]
         drawn, seed = [], request.seed + state.window.start_unit
-        for number, phones in enumerate(phones_of(wish.said, scene_of(request), len(people))):
+        for number, phones in enumerate(phones_of(wish.said, scene_of(request), len(first.people))):
             units_TU = faces.units_of(phones, felt, num_frames, seed + number)
-            drawn.append((people[number], units_TU if was_drawn else units_TU - units_TU[:1]))
-        words_W = _scene_words(parts, request) if was_drawn else torch.zeros(WORDS)
-        film_CTYX = faces.painted(parts.face_painter, picture_CYX, drawn, words_W, was_drawn)
+            drawn.append((first.people[number], units_TU if first.was_drawn else units_TU - units_TU[:1]))
+        words_W = _scene_words(parts, request) if first.is_blank else torch.zeros(WORDS)
+        film_CTYX = faces.painted(parts.face_painter, first.picture_CYX, drawn, words_W, first.is_blank)
     if not wish.acts or not is_one:
         return film_CTYX
-    still_CTYX = picture_CYX[:, None].expand(-1, num_frames, -1, -1) if film_CTYX is None else film_CTYX
-    return acting.acted(still_CTYX, people[0], wish.acts)
+    still_CTYX = first.picture_CYX[:, None].expand(-1, num_frames, -1, -1) if film_CTYX is None else film_CTYX
+    return acting.acted(still_CTYX, first.people[0], wish.acts)
 
 
 def phones_of(said: Sequence[Said], scene: str, count: int) -> list[list[Phone]]:

@@ -241,9 +241,9 @@ def prepare(parts: Components, state: GenerationState) -> Prepared:
     moving: tuple[str, ...]
     if state.stage == "base":
         sampling, model, moving = base_sampling(parts.size, state.request), parts.base, STREAMS
-        if not (
-            state.conditions.is_said and is_guessed(parts, state.conditions)
-        ):  # lips that nothing holds need no push
+        known = state.conditions
+        # Lips that nothing holds, or that are filmed already, need no push.
+        if not (known.is_said and is_guessed(parts, known)) or known.has_lips:
             sampling = sampling.without(SPEECH)
         sound = None
     else:

@@ -36,7 +36,8 @@ class Conditions:
     S samples for the clip's frames, so the rate is S * 25 / frames. `reference_audio` is how the speaker sounds. After
     the base stage `left_alone` says where an edit is its source's own picture (left_alone.py). `anchor` [1, C, 1, Y, X]
     is a programme's first picture (anchor.py). `motion` is what camera, head and mouth change in a still
-    picture, `film` the whole, and `detail`, at the upscaler's size, what an enlarged film lacks (film.py).
+    picture, `film` the whole, and `detail`, at the upscaler's size, what an enlarged film lacks (film.py); `has_lips`:
+    mouths speak in it.
     """
 
     text: TextTokens
@@ -55,6 +56,7 @@ class Conditions:
     motion_BCTYX: Tensor | None = None
     film_BCTYX: Tensor | None = None
     detail_BCTYX: Tensor | None = None
+    has_lips: bool = False
 
     @property
     def is_said(self) -> bool:
@@ -134,13 +136,14 @@ def _flatten(conditions: Conditions) -> dict[str, Tensor]:
     for name in _FRAMES:
         flat |= {f"{name}.{index}": latent for index, latent in getattr(conditions, name).items()}
     rest = [f.name for f in fields(Conditions) if f.name not in (*_TEXTS, *_FRAMES)]
-    return flat | {f"one.{n}": getattr(conditions, n) for n in rest if getattr(conditions, n) is not None}
+    return flat | {f"one.{n}": torch.as_tensor(v) for n in rest if (v := getattr(conditions, n)) is not None}
 
 
 def _unflatten(tensors: Mapping[str, Tensor]) -> Conditions:
     text, negative = (TextTokens(**_part(tensors, name)) for name in _TEXTS)
     frames, large = ({int(k): v for k, v in _part(tensors, name).items()} for name in _FRAMES)
-    return Conditions(text, negative, frames, large, **_part(tensors, "one"))
+    one = _part(tensors, "one")
+    return Conditions(text, negative, frames, large, has_lips=bool(one.pop("has_lips", False)), **one)
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Where a picture shows a face, for what is done with heads and mouths (engine/acting.py, engine/faces.py).
+"""Where a picture shows faces and heads, for what is done with them (engine/acting.py, engine/faces.py).
 
 Letters: B samples, C colours, Y X pixels or the cells of the answer.
 """
@@ -34,23 +34,33 @@ class FaceFinder(nn.Module):
         super().__init__()
         self.first = nn.Conv2d(3, WIDTH, 2 * CELL, CELL, CELL // 2)
         self.layers = nn.ModuleList(nn.Conv2d(WIDTH, WIDTH, 3, padding=d, dilation=d) for d in DILATIONS)
-        self.last = nn.Conv2d(WIDTH, 1, 1)
+        self.last = nn.Conv2d(WIDTH, 2, 1)
 
     def forward(self, pictures_BCYX: Tensor) -> Tensor:
-        """[B, Y, X] logits of the share of each cell that a face covers, of pictures in -1..1, ROWS high."""
+        """[B, 2, Y, X] logits of the share of each cell that faces and heads cover, of pictures in -1..1, ROWS high."""
         hidden = F.gelu(self.first(pictures_BCYX))
         for layer in self.layers:
             hidden = hidden + F.gelu(layer(hidden))
-        scores_BYX: Tensor = self.last(hidden)[:, 0]
-        return scores_BYX
+        scores_B2YX: Tensor = self.last(hidden)
+        return scores_B2YX
 
     @torch.inference_mode()
     def faces(self, picture_CYX: Tensor) -> list[Face]:
         """The faces of a picture of any size, the largest first."""
-        rows, cols = picture_CYX.shape[1:]
-        size = (ROWS, CELL * round(ROWS * cols / rows / CELL))
-        small = F.interpolate(picture_CYX[None].float(), size, mode="bilinear", antialias=True, align_corners=False)
-        return faces_in(self(small)[0].sigmoid())
+        return faces_in(self(_looked_at(picture_CYX))[0, 0].sigmoid())
+
+    @torch.inference_mode()
+    def heads(self, picture_CYX: Tensor) -> Tensor:
+        """[Y, X]: how much of each pixel heads cover, with their hair and hats, 0 to 1."""
+        cover_B1YX = self(_looked_at(picture_CYX))[:, 1:].sigmoid()
+        return F.interpolate(cover_B1YX, picture_CYX.shape[1:], mode="bilinear", align_corners=False)[0, 0]
+
+
+def _looked_at(picture_CYX: Tensor) -> Tensor:
+    """[1, C, Y, X]: the picture as high as it is looked at."""
+    rows, cols = picture_CYX.shape[1:]
+    size = (ROWS, CELL * round(ROWS * cols / rows / CELL))
+    return F.interpolate(picture_CYX[None].float(), size, mode="bilinear", antialias=True, align_corners=False)
 
 
 def faces_in(cover_YX: Tensor) -> list[Face]:

@@ -1,4 +1,4 @@
-"""Finding faces: the share of each cell of a picture that a face covers, which the world knows of its portraits.
+"""Finding faces: the share of each cell of a picture that faces and heads cover, which the world knows.
 
 Portraits (recipes/portraits.py) are seen as they are, through the codec, and as the draft has drawn them again; one in
 seven shows two people or none.
@@ -36,21 +36,21 @@ def recipe(
 
     def batch(step: int, device: torch.device) -> tuple[Tensor, Tensor]:
         generator = torch.Generator().manual_seed(step)
-        chosen = torch.randint(len(seen.cover_NYX), (batch_size,), generator=generator)
+        chosen = torch.randint(len(seen.cover_N2YX), (batch_size,), generator=generator)
         how = torch.randint(seen.pictures_NHCYX.shape[1], (batch_size,), generator=generator)
         picture = seen.pictures_NHCYX[chosen, how].float() / 127.5 - 1
         tint = 1 + TINTED * (2 * torch.rand(batch_size, 3, 1, 1, generator=generator) - 1)
-        cover = seen.cover_NYX[chosen].float() / 255
+        cover = seen.cover_N2YX[chosen].float() / 255
         picture, cover = zoomed(((picture + 1) * tint - 1).clamp(-1, 1), cover, generator)
         turn = torch.rand(batch_size, generator=generator) < 0.5
         picture, cover = (torch.where(turn.view(-1, *[1] * (x.ndim - 1)), x.flip(-1), x) for x in (picture, cover))
-        return picture.to(device), nn.functional.avg_pool2d(cover[:, None], CELL // COVER_CELL)[:, 0].to(device)
+        return picture.to(device), nn.functional.avg_pool2d(cover, CELL // COVER_CELL).to(device)
 
     def loss(modules: dict[str, nn.Module], drawn: tuple[Tensor, Tensor]) -> Losses:
-        picture_BCYX, cover_BYX = drawn
-        found_BYX = modules["finder"](picture_BCYX)
-        error = nn.functional.binary_cross_entropy_with_logits(found_BYX, cover_BYX)
-        return {"loss": error, "apart": (found_BYX.sigmoid() - cover_BYX).abs().mean()}
+        picture_BCYX, cover_B2YX = drawn
+        found_B2YX = modules["finder"](picture_BCYX)
+        error = nn.functional.binary_cross_entropy_with_logits(found_B2YX, cover_B2YX)
+        return {"loss": error, "apart": (found_B2YX.sigmoid() - cover_B2YX).abs().mean()}
 
     return Recipe(
         "face_finder",
@@ -67,7 +67,7 @@ def recipe(
     )
 
 
-def zoomed(picture_BCYX: Tensor, cover_BYX: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def zoomed(picture_BCYX: Tensor, cover_B2YX: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Pictures and covers moved and scaled together, edges repeated: faces stand anywhere. Pure."""
     count = len(picture_BCYX)
     right, down, size = (2 * torch.rand(3, count, generator=generator) - 1).unbind()
@@ -76,7 +76,7 @@ def zoomed(picture_BCYX: Tensor, cover_BYX: Tensor, generator: torch.Generator) 
     maps[:, 0, 0] = maps[:, 1, 1] = scale
     maps[:, 0, 2], maps[:, 1, 2] = BESIDE * right, BESIDE * down
     out = []
-    for x in (picture_BCYX, cover_BYX[:, None]):
+    for x in (picture_BCYX, cover_B2YX):
         grid = nn.functional.affine_grid(maps, list(x.shape), align_corners=False)
         out.append(nn.functional.grid_sample(x, grid, padding_mode="border", align_corners=False))
-    return out[0], out[1][:, 0]
+    return out[0], out[1]

@@ -35,7 +35,7 @@ TONES = (8, 17)  # cells a side of the light and colours that a drawn square tak
 WORDLESS = 0.3  # share of squares that are told nothing of the prompt
 SWAP = [ARKIT_UNITS.index(n.replace("Left", "#").replace("Right", "Left").replace("#", "Right")) for n in ARKIT_UNITS]
 SOFT = 0.1  # an error, in -1..1
-CENTRE = 2.0  # of the weight of a pixel in the face's middle, beside one
+CENTRE, MOVES = 2.0, 12.0  # of the weight of a pixel in the face's middle, and of one that units move by 2
 
 
 def recipe(
@@ -53,24 +53,26 @@ def recipe(
     seen = portraits.read(Path(pictures), Path(words))
     size_YX = torch.linspace(-1, 1, SIDE)
     far_YX = (size_YX[:, None].square() + size_YX.square()).clamp(max=1)
-    weight_YX = 1 + CENTRE * (1 - far_YX)
+    centre_YX = 1 + CENTRE * (1 - far_YX)
 
     def build() -> dict[str, nn.Module]:
         painter = FacePainter()
         if start:
             load_into(painter, Path(start) / FILE, cast=lambda _: torch.float32, any_float=True)
+            painter.train().requires_grad_(True)
         return {"painter": painter}
 
-    def batch(step: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-        begin, told, wanted = squares(seen, batch_size, torch.Generator().manual_seed(step))
-        return begin.to(device), told.to(device), wanted.to(device)
+    def batch(step: int, device: torch.device) -> tuple[Tensor, ...]:
+        return tuple(x.to(device) for x in squares(seen, batch_size, torch.Generator().manual_seed(step)))
 
-    def loss(modules: dict[str, nn.Module], drawn: tuple[Tensor, Tensor, Tensor]) -> Losses:
-        begin_BCYX, told_BK, wanted_BCYX = drawn
+    def loss(modules: dict[str, nn.Module], drawn: tuple[Tensor, ...]) -> Losses:
+        begin_BCYX, told_BK, wanted_BCYX, still_BCYX = drawn
         found_BCYX = modules["painter"](begin_BCYX, told_BK).float()
-        plain = (_size(found_BCYX - wanted_BCYX) * weight_YX).mean()
+        moved_B1YX = (wanted_BCYX - still_BCYX).abs().mean(1, keepdim=True)
+        plain = (_size(found_BCYX - wanted_BCYX) * (centre_YX + MOVES * moved_B1YX)).mean()
         edges = torch.stack([_size(_edges(found_BCYX, d) - _edges(wanted_BCYX, d)).mean() for d in (2, 3)]).sum()
-        return {"loss": plain + edges, "plain": plain, "edges": edges}
+        moving = ((found_BCYX - wanted_BCYX).abs() * moved_B1YX).sum() / moved_B1YX.sum() / 3
+        return {"loss": plain + edges, "plain": plain.detach(), "edges": edges.detach(), "moving": moving.detach()}
 
     return Recipe(
         "face_painter",
@@ -97,10 +99,10 @@ def _edges(x_BCYX: Tensor, dim: int) -> Tensor:
     return x_BCYX.narrow(dim, 1, SIDE - 1) - x_BCYX.narrow(dim, 0, SIDE - 1)
 
 
-def squares(seen: portraits.Portraits, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """(squares to begin with, what is told, squares that are wanted) of random portraits. Pure."""
+def squares(seen: portraits.Portraits, count: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+    """(squares to begin with, what is told, squares that are wanted, those at rest) of random portraits. Pure."""
     chosen = torch.randint(len(seen.units_NFU), (count,), generator=generator)
-    begins, tolds, wanteds = [], [], []
+    begins, tolds, wanteds, stills = [], [], [], []
     for n in chosen.tolist():
         kind, tells, mirrored = torch.rand(3, generator=generator).tolist()
         first, last = (int(torch.randint(most, (1,), generator=generator)) for most in (2, seen.units_NFU.shape[1]))
@@ -114,8 +116,9 @@ def squares(seen: portraits.Portraits, count: int, generator: torch.Generator) -
             begin = seen.coded_NFCYX[n, first] if kind < FROM_DRAWN + FROM_CODED else seen.faces_NFCYX[n, first]
             units = units - seen.units_NFU[n, first]
         grid = _grid(generator)
-        pair = torch.stack([begin.float(), wanted.float()]) / 127.5 - 1
-        pair = nnf.grid_sample(pair, grid.expand(2, -1, -1, -1), padding_mode="border", align_corners=False)
+        still = seen.faces_NFCYX[n, 0 if was_drawn else first]
+        pair = torch.stack([begin.float(), wanted.float(), still.float()]) / 127.5 - 1
+        pair = nnf.grid_sample(pair, grid.expand(3, -1, -1, -1), padding_mode="border", align_corners=False)
         tint = 1 + TINTED * (2 * torch.rand(3, 1, 1, generator=generator) - 1)
         pair = ((pair + 1) * tint - 1).clamp(-1, 1)
         if mirrored < 0.5:
@@ -123,8 +126,9 @@ def squares(seen: portraits.Portraits, count: int, generator: torch.Generator) -
         words = seen.words_NW[n] * float(tells >= WORDLESS)
         begins.append(pair[0])
         wanteds.append(pair[1])
+        stills.append(pair[2])
         tolds.append(face_painter.told(units[None], words, was_drawn, float(seen.half_height_N[n]))[0])
-    return torch.stack(begins), torch.stack(tolds), torch.stack(wanteds)
+    return tuple(torch.stack(x) for x in (begins, tolds, wanteds, stills))
 
 
 def toned(drawn_CYX: Tensor, true_CYX: Tensor, cells: int) -> Tensor:

@@ -82,10 +82,10 @@ def read(folder: Path, words: Path) -> Portraits:
 
 @dataclass(frozen=True, eq=False)
 class Whole:
-    """Small pictures as they are, through the codec and as the draft has them (H), and what faces cover, as bytes."""
+    """Small pictures as they are, coded and drawn again (H), and what faces and heads cover, as bytes."""
 
     pictures_NHCYX: Tensor
-    cover_NYX: Tensor
+    cover_N2YX: Tensor
 
 
 def read_whole(folder: Path) -> Whole:
@@ -94,7 +94,7 @@ def read_whole(folder: Path) -> Whole:
     for path in sorted(folder.glob("*.npz")):
         with np.load(path) as file:
             pictures.append(torch.from_numpy(np.concatenate([file["small"][:, None], file["whole"]], 1)))
-            covers.append(torch.from_numpy(file["cover"]))
+            covers.append(torch.from_numpy(np.stack([file["cover"], file["head"]], 1)))
     if not pictures:
         raise NotFound(f"{folder} holds no portraits; draw them: muybridge world portraits -o {folder}")
     return Whole(torch.cat(pictures), torch.cat(covers))
@@ -134,7 +134,7 @@ def portrait(parts: Components, index: int, split: str) -> Mapping[str, NDArray[
 
     assert parts.draft is not None  # the caller has seen to it
     rng = np.random.default_rng([0xFACE, index, len(split)])
-    scene, units_FU, pictures_FYX3, cover_YX = _drawn(rng, index, split)
+    scene, units_FU, pictures_FYX3, (cover_YX, head_YX) = _drawn(rng, index, split)
     is_one = len(scene.people) == 1
     if is_one and cover_YX.sum() < LEAST_PIXELS:
         return None
@@ -147,7 +147,6 @@ def portrait(parts: Components, index: int, split: str) -> Mapping[str, NDArray[
         still = Request(captions.caption(scene, scene.seed, split), size=str(SMALL), seed=index)
         again = draft.redrawn(parts, parts.draft, latents[:1].cpu(), still, float(rng.uniform(*LEVELS)))
         drawn = parts.video_codec.decode(again.to(parts.device))[:, :, 0].float().cpu()
-    cells = cover_YX.reshape(cover_YX.shape[0] // 4, 4, -1, 4).mean((1, 3))
     seen = torch.cat([large, nnf.interpolate(torch.cat([coded, drawn]), large.shape[2:], mode="bilinear")])
     squares = _bytes(_cut(seen, x, y, REACH * half_height))
     return {
@@ -156,17 +155,18 @@ def portrait(parts: Components, index: int, split: str) -> Mapping[str, NDArray[
         "inputs": squares[NUM_FACES:],
         "small": _bytes(small[0]),
         "whole": _bytes(torch.stack([coded[0], drawn[0]])),
-        "cover": np.round(cells * 255).astype(np.uint8),
+        "cover": _cells(cover_YX),
+        "head": _cells(head_YX),
         "units": units_FU,
-        "height": np.float32(half_height),
+        "height": np.asarray(half_height, np.float32),
         "prompt": np.asarray(still.prompt),
     }
 
 
 def _drawn(
     rng: np.random.Generator, index: int, split: str
-) -> tuple[Any, NDArray[np.float32], NDArray[np.uint8], NDArray[Any]]:
-    """(scene, units [F, U], pictures [F, Y, X, 3], cover [Y, X] by faces in 0..1), twice as large as SMALL."""
+) -> tuple[Any, NDArray[np.float32], NDArray[np.uint8], tuple[NDArray[Any], NDArray[Any]]]:
+    """(scene, units [F, U], pictures [F, Y, X, 3], covers [Y, X] by faces and heads), twice as large as SMALL."""
     from muybridge.world import render
     from muybridge.world.grammar import sample_scene
     from muybridge.world.sample import seed_of
@@ -186,11 +186,12 @@ def _drawn(
                 shown.units[0][frame] = units_U
             drawn = shown.draw(frame, 2 * SMALL.height, 2 * SMALL.width, masks=not pictures)
             if drawn.masks is not None:
-                cover_YX = drawn.masks["face"].astype(np.float32) / 255
+                masks = {name: mask.astype(np.float32) / 255 for name, mask in drawn.masks.items()}
+                covers = masks["face"], (masks["person"] - masks["clothes"]).clip(0)
             pictures.append(drawn.pixels_YX3)
     finally:
         shown.release()
-    return scene, units_FU, np.stack((pictures * NUM_FACES)[:NUM_FACES]), cover_YX
+    return scene, units_FU, np.stack((pictures * NUM_FACES)[:NUM_FACES]), covers
 
 
 def some_faces(rng: np.random.Generator) -> NDArray[np.float32]:
@@ -221,6 +222,13 @@ def _look(rng: np.random.Generator, units_U: NDArray[np.float32]) -> None:
     ways |= {"UpLeft": up, "UpRight": up, "DownLeft": -up, "DownRight": -up}
     for name, far in ways.items():
         units_U[UNIT_INDEX[f"eyeLook{name}"]] += max(far, 0.0)
+
+
+def _cells(cover_YX: NDArray[Any]) -> NDArray[np.uint8]:
+    """A cover of a large picture by cells of a small one, as bytes."""
+    side = 2 * COVER_CELL
+    cells: NDArray[Any] = cover_YX.reshape(cover_YX.shape[0] // side, side, -1, side).mean((1, 3))
+    return np.round(cells * 255).astype(np.uint8)
 
 
 def _place(cover_YX: NDArray[Any]) -> tuple[float, float, float]:
