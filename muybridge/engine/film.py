@@ -108,13 +108,12 @@ def _decoded(parts: Components, latent_BCTYX: Tensor) -> Tensor:
 
 
 def lender(parts: Components, request: Request) -> First | None:
-    """The reference whose one face is largest, as it was given; None where no reference shows one person."""
+    """The reference that shows the largest face, as it was given; None where none shows one."""
     found = []
-    for reference in request.references:
+    for reference in request.references if parts.face_finder is not None else ():
         picture_CYX = frames_to_tensor(media.read_image(reference.image)[None])[0, :, 0]
-        people = whose(parts, picture_CYX)
-        if len(people) == 1:
-            found.append(First(picture_CYX, people, was_drawn=False, is_blank=False))
+        people = parts.face_finder.faces(picture_CYX)[:1]
+        found += [First(picture_CYX, people, was_drawn=False, is_blank=False)] if people else []
     return max(found, key=lambda first: first.people[0].half_height * first.picture_CYX.shape[1], default=None)
 
 

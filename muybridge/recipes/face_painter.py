@@ -31,7 +31,7 @@ FROM_DRAWN, FROM_CODED = (
 )  # shares of squares that begin as the draft or the codec shows them; else as they are
 BESIDE, SIZED = 0.1, 0.12  # how far off a square may be: in half heights of the face, and the log of its size
 TINTED = 0.15
-TONES = (8, 17)  # cells a side of the light and colours that a drawn square takes from the true one
+TONES = (4, 9)  # cells a side of the light and colours that a drawn square takes from the true one: no eyes, no mouth
 WORDLESS = 0.3  # share of squares that are told nothing of the prompt
 SWAP = [ARKIT_UNITS.index(n.replace("Left", "#").replace("Right", "Left").replace("#", "Right")) for n in ARKIT_UNITS]
 SOFT = 0.1  # an error, in -1..1
