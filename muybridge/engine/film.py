@@ -109,8 +109,10 @@ def _decoded(parts: Components, latent_BCTYX: Tensor) -> Tensor:
 
 def lender(parts: Components, request: Request) -> First | None:
     """The reference that shows the largest face, as it was given; None where none shows one."""
-    found = []
-    for reference in request.references if parts.face_finder is not None else ():
+    found: list[First] = []
+    if parts.face_finder is None:
+        return None
+    for reference in request.references:
         picture_CYX = frames_to_tensor(media.read_image(reference.image)[None])[0, :, 0]
         people = parts.face_finder.faces(picture_CYX)[:1]
         found += [First(picture_CYX, people, was_drawn=False, is_blank=False)] if people else []
