@@ -30,6 +30,8 @@ BLINKS_APART_S = (1.8, 4.6)
 WHILE_TALKING = 0.45  # of a mood that a mouth keeps
 LEAST = 0.02  # a change of all units together that is not worth drawing
 TOGETHER = 16  # faces drawn at a time
+# Times that a blank face is drawn over before its units are: each time decides what the one before left vague.
+PASSES = 4
 EDGE = (0.72, 0.98)  # of the square's half side, over which what was drawn ends
 # The head that is lent, beside the face: half width, half height, how far up its middle is, and where it has faded.
 HEAD_WIDE, HEAD_HIGH, HEAD_UP, HEAD_EDGE, SEEN = 1.8, 1.35, 0.12, 1.15, 0.3
@@ -82,12 +84,19 @@ def painted(
     film_TCYX = picture_CYX.float().expand(len(people[0][1]), -1, -1, -1)
     for face, units_TU in people:
         square_BCYX = _cut(picture_CYX[None].float(), face)
+        begin_BCYX = square_BCYX
+        for _ in range(PASSES if was_drawn else 0):
+            rest_BK = told(torch.zeros(1, units_TU.shape[1]), words_W, was_drawn, face.half_height)
+            begin_BCYX = painter(begin_BCYX, rest_BK).float().clamp(-1, 1)
         which_T, wanted = _apart(units_TU)
         changes = []
         for begin in range(0, len(wanted), TOGETHER):
             some_BU = torch.stack(wanted[begin : begin + TOGETHER])
-            many_BCYX = square_BCYX.expand(len(some_BU), -1, -1, -1)
-            changes.append(painter(many_BCYX, told(some_BU, words_W, was_drawn, face.half_height)).float() - many_BCYX)
+            many_BCYX, told_BK = (
+                begin_BCYX.expand(len(some_BU), -1, -1, -1),
+                told(some_BU, words_W, was_drawn, face.half_height),
+            )
+            changes.append(painter(many_BCYX, told_BK).float() - square_BCYX)
         change_BCYX = torch.cat(changes)
         if not was_drawn:
             change_BCYX[torch.stack(wanted).abs().sum(1) < LEAST] = 0.0
