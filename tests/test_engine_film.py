@@ -164,7 +164,10 @@ def test_a_window_that_goes_on_speaks_from_where_it_is() -> None:
     known: Conditions = goes_on(engine.parts, state, plan).conditions
     assert known.motion_BCTYX is not None and not known.motion_BCTYX[:, :, 0].any()
     assert all(torch.equal(known.frames[k], begun[k]) for k in begun)
-    assert goes_on(engine.parts, state, None) is state
+    silent = goes_on(engine.parts, state, None).conditions
+    assert silent.motion_BCTYX is None and not silent.has_lips
+    nobody = engine_with(faces=(), painter=Brighter(), has_upscaler=False)
+    assert goes_on(nobody.parts, state, plan).conditions is state.conditions
 
 
 def test_known_latents_are_stilled_by_all_of_their_motion() -> None:

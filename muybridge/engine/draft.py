@@ -60,9 +60,9 @@ def begun(
 
 def goes_on(parts: Components, state: GenerationState, plan: Plan | None) -> GenerationState:
     """A window of a programme that begins with a picture of the one before: its person says what is planned in it."""
-    wish = wished(parts, state, plan, is_alone=False)
-    if not wish.said or parts.face_painter is None:
+    if parts.face_painter is None:
         return state
+    wish = wished(parts, state, plan, is_alone=False)
     return replace(state, conditions=known(parts, state, state.conditions.frames[0], wish, was_drawn=False))
 
 

@@ -78,6 +78,8 @@ def known(parts: Components, state: GenerationState, first_BCTYX: Tensor, wish: 
     film = filmed(parts, state, small, wish, stages[0].size)
     if film is None and was_drawn:
         return replace(conditions, frames={0: first_BCTYX})
+    if not small.people and state.window.start_unit:  # as the windows before it
+        return conditions
     if film is not None:
         stands, latents = _standing(parts, film[:, :, :1]), codec.encode(film.to(parts.device)).cpu()
         has_lips = bool(wish.said and small.people and parts.face_painter is not None)
