@@ -124,7 +124,8 @@ def test_a_tilt_is_a_turn_of_the_picture_and_the_place_behind_stays() -> None:
 def test_a_picture_stands_before_and_after_its_gestures() -> None:
     picture_CYX = marked((FACE.x, FACE.y))
     acts = (Act("turn right", 0.5, 1.5),)
-    clip = acted(picture_CYX[:, None].expand(-1, 2 * FPS, -1, -1), FACE, acts)
+    poses = torch.tensor([pose_at(acts, k / FPS) for k in range(2 * FPS)])
+    clip = acted(picture_CYX[:, None].expand(-1, 2 * FPS, -1, -1), FACE, poses)
     assert clip.shape == (3, 50, 128, 192)
     assert torch.equal(clip[:, 0], picture_CYX) and torch.equal(clip[:, -1], picture_CYX)
     assert not torch.allclose(clip[:, 25], picture_CYX, atol=0.1)

@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from engine_parts import SHAPE, Draft, picture
 from torch import Tensor
 
-from muybridge.engine import Engine, film, pipeline, random_components
+from muybridge.engine import Engine, pipeline, random_components
 from muybridge.engine.conditions import Said
 from muybridge.engine.draft import goes_on
-from muybridge.engine.state import Conditions, GenerationState
+from muybridge.engine.film import in_tone, latent_of, phones_of, play, whose
+from muybridge.engine.state import Conditions, Film, GenerationState
 from muybridge.flow.continuity import Continuity
 from muybridge.flow.scaling import from_noise
 from muybridge.model.face_finder import Face
@@ -84,74 +86,90 @@ def test_a_face_speaks_when_its_line_is_said(tmp_path: Path) -> None:
     assert float(moved_T[: max(first - 1, 1)].max()) < 1e-8
 
 
-def test_a_base_that_makes_its_film_is_delivered_as_the_large_film(tmp_path: Path) -> None:
-    engine = engine_with()
-    request = TALK.replace(prompt="A woman at a desk.", image=picture(tmp_path / "a.png", width=448, height=256))
-    state = engine.encode(request)
+def film_in(state: GenerationState) -> tuple[Film, Tensor]:
     known = state.conditions
-    assert known.film_BCTYX is not None and known.detail_BCTYX is not None and known.motion_BCTYX is None
-    done = engine.upscale(replace(state, latents={**state.latents, "video": known.film_BCTYX}))
+    assert known.film is not None and known.film_BCTYX is not None
+    return known.film, known.film_BCTYX
+
+
+def test_a_base_that_makes_its_film_is_delivered_as_the_large_film(tmp_path: Path) -> None:
+    engine = engine_with(painter=Brighter())
+    given = TALK.replace(image=picture(tmp_path / "a.png", width=448, height=256))
+    state = engine.encode(given, plan=said(TALK))
+    film, shown = film_in(state)
+    assert film.moves and state.conditions.has_lips
+    done = engine.upscale(replace(state, latents={**state.latents, "video": shown}))
     assert done.stage == "upscaler" and done.step == engine.num_steps(done)
-    assert engine.upscale(done).stage == "done"
-    large = engine.parts.video_codec.decode(known.large_frames[0])[:, :, :1]
-    wanted = engine.parts.video_codec.encode(large.expand(-1, -1, 5, -1, -1))
-    made = done.latents["video"]
-    assert torch.allclose(made[:, :, :1], wanted[:, :, :1], atol=1e-4)
-    assert torch.allclose(made[:, :, 7:8], wanted[:, :, 1:], atol=2e-3)
+    done = engine.upscale(done)
+    assert done.stage == "done"
+    frames = engine.decode(done).frames_TYXC
+    wanted = pipeline.to_uint8(play(film, engine.parts.face_painter, pipeline.PixelSize(448, 256))[0, :, :75])
+    apart = np.abs(frames.astype(int) - wanted)
+    assert frames.shape == wanted.shape and apart[0].max() == 0 and apart.max() <= 1
+    assert np.abs(wanted[0].astype(int) - wanted.astype(int)).max() > 5  # somebody speaks
 
 
 def test_where_a_base_made_something_else_no_detail_is_added(tmp_path: Path) -> None:
     engine = engine_with()
     request = TALK.replace(prompt="A woman at a desk.", image=picture(tmp_path / "a.png", width=448, height=256))
     state = engine.encode(request)
-    film_BCTYX = state.conditions.film_BCTYX
-    assert film_BCTYX is not None
-    other = film_BCTYX.clone()
+    film, shown = film_in(state)
+    assert not film.moves
+    other = shown.clone()
     other[..., :4] = -3 * other[..., :4]
-    done = engine.upscale(replace(state, latents={**state.latents, "video": other})).latents["video"]
-    in_tone = pipeline.in_tone(other, film_BCTYX)
-    bare = pipeline.enlarged_latent(engine.parts.video_codec, in_tone, pipeline.PixelSize(448, 256))
-    apart = (done - bare)[:, :, 1:].square().mean((0, 1, 2, 3))
-    assert float(apart[:6].max()) < 0.05 * float(apart[12:].max())
+    state = engine.upscale(engine.upscale(replace(state, latents={**state.latents, "video": other})))
+    made = engine.decode(state).frames_TYXC.astype(int)
+    toned = in_tone(other, shown)
+    bare = pipeline.enlarge(
+        pipeline.decode_frames(engine.parts.video_codec, toned, pipeline.PixelSize(224, 128), 75),
+        pipeline.PixelSize(448, 256),
+    )
+    apart_X = np.abs(made - bare)[1:].mean((0, 1, 3))
+    assert apart_X[:96].max() < 0.2 * apart_X[192:].max()
 
 
 def test_pale_guesses_get_the_film_s_contrast_back_and_no_more() -> None:
     film_BCTYX = torch.randn(1, 4, 6, 3, 5) * torch.tensor([0.5, 1, 2, 3]).reshape(1, 4, 1, 1, 1) + 1
     pale = 0.75 * (film_BCTYX - 1) + 0.6
-    assert torch.allclose(pipeline.in_tone(film_BCTYX, film_BCTYX), film_BCTYX, atol=1e-5)
-    assert torch.allclose(pipeline.in_tone(pale, film_BCTYX), film_BCTYX, atol=1e-4)
-    grey = pipeline.in_tone(0.01 * film_BCTYX, film_BCTYX)
+    assert torch.allclose(in_tone(film_BCTYX, film_BCTYX), film_BCTYX, atol=1e-5)
+    assert torch.allclose(in_tone(pale, film_BCTYX), film_BCTYX, atol=1e-4)
+    grey = in_tone(0.01 * film_BCTYX, film_BCTYX)
     assert torch.allclose(grey.std((2, 3, 4)), 0.015 * film_BCTYX.std((2, 3, 4)), rtol=0.01)
+
+
+def test_a_frame_has_the_share_of_the_latent_that_holds_it() -> None:
+    assert [latent_of(frame, 4) for frame in (0, 1, 4, 5, 8, 9)] == [0, 1, 1, 2, 2, 3]
 
 
 def test_a_drawn_face_is_drawn_anew_and_the_picture_sharpened() -> None:
     engine, plan = engine_with(painter=Brighter()), said(TALK)
     state = engine.encode(TALK, plan=plan)
-    known = state.conditions
-    assert known.motion_BCTYX is not None and known.detail_BCTYX is not None
-    assert known.detail_BCTYX.shape == (1, 48, 20, 16, 28) and known.detail_BCTYX.isfinite().all()
-    assert not known.large_frames
-    kept = GenerationState.from_bytes(state.to_bytes()).conditions
-    assert kept.detail_BCTYX is not None and torch.equal(kept.detail_BCTYX, known.detail_BCTYX)
-    assert kept.film_BCTYX is not None
+    film, _ = film_in(state)
+    assert film.is_blank and film.picture_CYX.shape == (3, 256, 448) and film.units_PTU.shape == (1, 77, 52)
+    assert state.conditions.motion_BCTYX is not None and not state.conditions.large_frames
+    kept = GenerationState.from_bytes(state.to_bytes()).conditions.film
+    assert kept is not None and kept.is_blank and kept.num_frames == 77
+    assert all(
+        torch.equal(getattr(kept, name), getattr(film, name)) for name in ("picture_CYX", "units_PTU", "faces_P4")
+    )
     bare = engine_with(faces=()).encode(TALK, plan=plan).conditions
-    assert bare.detail_BCTYX is None and bare.motion_BCTYX is None
+    assert bare.film is None and bare.motion_BCTYX is None
 
 
 @pytest.mark.parametrize("has_upscaler", [True, False])
 def test_sizes_without_an_upscaler_have_no_detail(has_upscaler: bool, tmp_path: Path) -> None:
     request = TALK.replace(prompt="A desk.", image=picture(tmp_path / "a.png", width=224, height=128), size="224x128")
     known = engine_with(has_upscaler=has_upscaler).encode(request).conditions
-    assert known.detail_BCTYX is None and set(known.frames) == {0}
+    assert known.film is None and set(known.frames) == {0}
 
 
 def test_of_two_people_the_one_who_speaks_moves() -> None:
     phones = (Phone("a", 0.5, 1.0),)
     lines = [Said(phones, "en", "neutral", "The woman on the right"), Said((), "en", "neutral", "The man on the left")]
-    assert film.phones_of(lines, "", 2) == [[], list(phones)]
-    assert film.phones_of(lines, "", 1) == [list(phones)]
-    assert film.whose(engine_with(faces=(RIGHT, LEFT)).parts, torch.zeros(3, 8, 8)) == [LEFT, RIGHT]
-    assert film.whose(engine_with(faces=(LEFT, RIGHT, LEFT)).parts, torch.zeros(3, 8, 8)) == []
+    assert phones_of(lines, "", 2) == [[], list(phones)]
+    assert phones_of(lines, "", 1) == [list(phones)]
+    assert whose(engine_with(faces=(RIGHT, LEFT)).parts, torch.zeros(3, 8, 8)) == [LEFT, RIGHT]
+    assert whose(engine_with(faces=(LEFT, RIGHT, LEFT)).parts, torch.zeros(3, 8, 8)) == []
 
 
 def test_a_window_that_goes_on_speaks_from_where_it_is() -> None:

@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 
 from muybridge.model.face_finder import Face
-from muybridge.shapes import FPS
 from muybridge.speech.acts import Act
 
 TURN, SHAKE, LOOK, NOD, TILT, NEARER = 0.7, 0.3, 0.3, 0.17, 0.24, 0.13  # radians; the last is the log of a size
@@ -58,11 +57,11 @@ def pose_at(acts: Sequence[Act], t_s: float) -> Pose:
     return Pose(turn, nod, tilt, size)
 
 
-def acted(film_CTYX: Tensor, face: Face, acts: Sequence[Act]) -> Tensor:
-    """[C, T, Y, X]: a film of one standing picture in which its person makes gestures besides."""
+def acted(film_CTYX: Tensor, face: Face, poses_T4: Tensor) -> Tensor:
+    """[C, T, Y, X]: a film of one standing picture in which its person takes a pose in each frame."""
     frames = []
-    for number, picture_CYX in enumerate(film_CTYX.unbind(1)):
-        pose = pose_at(acts, number / FPS)
+    for picture_CYX, values in zip(film_CTYX.unbind(1), poses_T4.tolist(), strict=True):
+        pose = Pose(*values)
         frames.append(picture_CYX if pose == Pose() else posed(picture_CYX, face, pose))
     return torch.stack(frames, 1)
 

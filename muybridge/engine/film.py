@@ -14,18 +14,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from muybridge import media
 from muybridge.engine import acting, camera, faces, pipeline
-from muybridge.engine.components import Components
+from muybridge.engine.components import Components, PaintsFaces
 from muybridge.engine.conditions import Said, frames_to_tensor, heard, spoken
-from muybridge.engine.state import Conditions, GenerationState
+from muybridge.engine.state import Conditions, Film, GenerationState
 from muybridge.model.face_finder import Face
-from muybridge.model.face_painter import WORDS
 from muybridge.request import Request
-from muybridge.shapes import Clock, PixelSize, Window
+from muybridge.shapes import FPS, Clock, PixelSize, Window
 from muybridge.speech import acts, moods, moves
 from muybridge.speech.acts import Act
 from muybridge.speech.durations import Phone
@@ -35,6 +36,11 @@ from muybridge.speech.script import parse_script, without_quotes
 
 if TYPE_CHECKING:
     from muybridge.speech.pacing import Plan
+
+
+PALER = (0.8, 1.5)  # how much of a channel's contrast may be taken or given back
+UNLIKE = 0.5  # how far the base is from its film, in mean squares of the film's latents, where detail counts 1/e
+TOGETHER = 16  # frames that are put together at a time
 
 
 @dataclass(frozen=True)
@@ -70,22 +76,23 @@ class First:
 
 def known(parts: Components, state: GenerationState, first_BCTYX: Tensor, wish: Wishes, was_drawn: bool) -> Conditions:
     """The state's conditions with a first picture, drawn or given, and what is known of the clip from it."""
-    codec, stages, conditions = parts.video_codec, pipeline.stages_of(parts, state.request), state.conditions
+    stages, conditions = pipeline.stages_of(parts, state.request), state.conditions
     picture_CYX = _decoded(parts, first_BCTYX)
     small = First(picture_CYX, whose(parts, picture_CYX), was_drawn, was_drawn)
     lent = lender(parts, state.request) if was_drawn and len(small.people) == 1 else None
     small = small if lent is None else _with_face_of(parts, lent, small)
-    film = filmed(parts, state, small, wish, stages[0].size)
-    if film is None and was_drawn:
+    film = film_of(parts, state, small, wish)
+    if not film.moves and was_drawn:
         return replace(conditions, frames={0: first_BCTYX})
     if not small.people and state.window.start_unit:  # as the windows before it
         return conditions
-    if film is not None:
-        stands, latents = _standing(parts, film[:, :, :1]), codec.encode(film.to(parts.device)).cpu()
+    shown = play(film, parts.face_painter, stages[0].size)
+    stands, count = _standing(parts, shown[:, :, :1]), state.window.clock.num_video_latents
+    latents = parts.video_codec.encode(shown.to(parts.device)).cpu() if film.moves else _lasting(stands, count)
+    if film.moves:
         has_lips = bool(wish.said and small.people and parts.face_painter is not None)
-        motion = latents - _lasting(stands, latents.shape[2])
-        conditions = replace(conditions, motion_BCTYX=motion, has_lips=has_lips)
-        conditions = replace(conditions, frames={0: stands[:, :, :1]}) if was_drawn else conditions
+        conditions = replace(conditions, motion_BCTYX=latents - _lasting(stands, count), has_lips=has_lips)
+    conditions = replace(conditions, frames={0: stands[:, :, :1]}) if was_drawn else conditions
     if len(stages) == 1 or not parts.enlarges_pixels or not pipeline.guesses(parts):
         return conditions
     if was_drawn:
@@ -93,15 +100,7 @@ def known(parts: Components, state: GenerationState, first_BCTYX: Tensor, wish: 
         large = large if lent is None else _with_face_of(parts, lent, large)
     else:
         large = replace(small, picture_CYX=_decoded(parts, conditions.large_frames[0]))
-    large_film, count = filmed(parts, state, large, wish, stages[1].size), state.window.clock.num_video_latents
-    if film is None or large_film is None:
-        still, large_still = (_standing(parts, x.picture_CYX[None, :, None]) for x in (small, large))
-        lacks = pipeline.enlarged_latent(codec, still.to(parts.device), stages[1].size)
-        detail = _lasting(large_still - lacks, count)
-        return replace(conditions, film_BCTYX=_lasting(still, count), detail_BCTYX=detail)
-    lacks = pipeline.enlarged_latent(codec, latents.to(parts.device), stages[1].size)
-    detail = codec.encode(large_film.to(parts.device)).cpu() - lacks
-    return replace(conditions, film_BCTYX=latents, detail_BCTYX=detail)
+    return replace(conditions, film_BCTYX=latents, film=replace(film, picture_CYX=large.picture_CYX))
 
 
 def _decoded(parts: Components, latent_BCTYX: Tensor) -> Tensor:
@@ -142,6 +141,57 @@ def _lasting(latents_BCTYX: Tensor, count: int) -> Tensor:
 
 
 @torch.inference_mode()
+def composed(parts: Components, state: GenerationState, size: PixelSize) -> NDArray[np.uint8]:
+    """Frames [T, Y, X, 3] of a base's clip at the upscaler's size: what its film shows, and what the base changed.
+
+    As a Laplacian pyramid is put together (Burt and Adelson 1983): the large film's detail over the small clip, less
+    where that is not what the film shows. Faces are the film's: a codec, or a base, blurs lips over four frames.
+    """
+    film, shown_BCTYX = state.conditions.film, state.conditions.film_BCTYX
+    assert film is not None and shown_BCTYX is not None  # the caller has seen to it
+    base_BCTYX, num_frames = in_tone(state.latents["video"].cpu(), shown_BCTYX), state.window.clock.num_frames
+    apart_BTYX = (base_BCTYX - shown_BCTYX).square().mean(1)
+    like_BTYX = (-apart_BTYX / (UNLIKE * shown_BCTYX.square().mean().clamp(min=1e-6))).exp()
+    share_BTYX = torch.nn.functional.interpolate(like_BTYX, (size.height, size.width), mode="bilinear")
+    small = PixelSize(*(n * s for n, s in zip(base_BCTYX.shape[:2:-1], parts.video_codec.stride[:0:-1], strict=True)))
+    made, seen = (
+        pipeline.decode_frames(parts.video_codec, x.to(parts.device), small, num_frames)
+        for x in (base_BCTYX, shown_BCTYX)
+    )
+    large, held_CTYX = play(film, parts.face_painter, size)[0], _held(film, size)[0]
+    frames = np.empty((num_frames, size.height, size.width, 3), np.uint8)
+    for start in range(0, num_frames, TOGETHER):
+        part = slice(start, min(start + TOGETHER, num_frames))
+        base, shown = (frames_to_tensor(pipeline.enlarge(x[part], size))[0] for x in (made, seen))
+        latent = [latent_of(frame, parts.video_codec.stride[0]) for frame in range(part.start, part.stop)]
+        whole, held = (x[:, part] if x.shape[1] > 1 else x for x in (large, held_CTYX))
+        frames[part] = pipeline.to_uint8(torch.lerp(base + share_BTYX[0, latent] * (whole - shown), whole, held))
+    if 0 in state.conditions.frames:
+        frames[0] = pipeline.to_uint8(large[:, :1])[0]
+    return frames
+
+
+def _held(film: Film, size: PixelSize) -> Tensor:
+    """[1, C, T, Y, X] in 0..1: where faces are that the painter draws; the base has nothing to add to those."""
+    people = [Face(*place) for place in film.faces_P4.tolist()] if film.units_PTU.numel() else []
+    cover_YX = faces.covered(people, *film.picture_CYX.shape[1:])
+    none = film.units_PTU[:0].flatten()
+    return play(replace(film, picture_CYX=cover_YX.expand(3, -1, -1), units_PTU=none), None, size).clamp(0, 1)
+
+
+def latent_of(frame: int, stride: int) -> int:
+    """The number of the latent that holds a frame: the first has one, later ones `stride`."""
+    return -(-frame // stride)
+
+
+def in_tone(base_BCTYX: Tensor, film_BCTYX: Tensor) -> Tensor:
+    """The base's latents with the mean and the spread that each channel has in the film: guesses are pale."""
+    (base, film), (low, high) = ((x.mean((2, 3, 4), keepdim=True) for x in (base_BCTYX, film_BCTYX)), PALER)
+    spread, wanted = (x.std((2, 3, 4), keepdim=True).clamp(min=1e-6) for x in (base_BCTYX, film_BCTYX))
+    return (base_BCTYX - base) * (wanted / spread).clamp(low, high) + film
+
+
+@torch.inference_mode()
 def sharpened(parts: Components, request: Request, first_BCTYX: Tensor, people: Sequence[Face]) -> Tensor:
     """[C, Y, X]: a drawn picture at twice its size, by the upscaler; its faces, not drawn yet, as they are.
 
@@ -166,36 +216,44 @@ def sharpened(parts: Components, request: Request, first_BCTYX: Tensor, people: 
     return torch.lerp(sharp_CYX, soft_CYX, inside_YX)
 
 
-def filmed(parts: Components, state: GenerationState, first: First, wish: Wishes, frame: PixelSize) -> Tensor | None:
-    """[1, C, T, Y, X] at the frame's size; None where nothing moves and no face is to be drawn."""
-    request, num_frames = state.request, state.window.clock.num_decoded_frames
-    film_CTYX = _acted(parts, state, first, wish) if first.people else None
-    if not wish.moves and film_CTYX is None:
-        return None
-    film_CTYX = first.picture_CYX[:, None] if film_CTYX is None else film_CTYX
-    if not wish.moves and film_CTYX.shape[2:] == (frame.height, frame.width):
-        return film_CTYX[None]
-    return camera.filmed(film_CTYX, camera.views(wish.moves, num_frames, request.seed, not first.was_drawn), frame)
-
-
-def _acted(parts: Components, state: GenerationState, first: First, wish: Wishes) -> Tensor | None:
-    """[C, T, Y, X]: the picture as its people speak and a lone one feels and acts; None where nothing shows."""
-    request, num_frames, film_CTYX = state.request, state.window.clock.num_decoded_frames, None
-    is_one = len(first.people) == 1
-    felt = wish.moods if is_one else ()
-    if parts.face_painter is not None and (first.was_drawn or wish.said or felt):
+def film_of(parts: Components, state: GenerationState, first: First, wish: Wishes) -> Film:
+    """The picture with what its people say, a lone one feels and does, and how the camera moves."""
+    request, num_frames, count = state.request, state.window.clock.num_decoded_frames, len(first.people)
+    felt = wish.moods if count == 1 else ()
+    film = Film(first.picture_CYX, num_frames, is_blank=first.is_blank)
+    if count and parts.face_painter is not None and (first.was_drawn or wish.said or felt):
         # A given picture is as it is: a mood that lasts comes over it.
         felt = felt if first.was_drawn else [replace(mood, start_s=max(mood.start_s, 0.0)) for mood in felt]
-        drawn, seed = [], request.seed + state.window.start_unit
-        for number, phones in enumerate(phones_of(wish.said, scene_of(request), len(first.people))):
+        seed, units = request.seed + state.window.start_unit, []
+        for number, phones in enumerate(phones_of(wish.said, scene_of(request), count)):
             units_TU = faces.units_of(phones, felt, num_frames, seed + number)
-            drawn.append((first.people[number], units_TU if first.was_drawn else units_TU - units_TU[:1]))
-        words_W = _scene_words(parts, request) if first.is_blank else torch.zeros(WORDS)
-        film_CTYX = faces.painted(parts.face_painter, first.picture_CYX, drawn, words_W, first.is_blank)
-    if not wish.acts or not is_one:
-        return film_CTYX
-    still_CTYX = first.picture_CYX[:, None].expand(-1, num_frames, -1, -1) if film_CTYX is None else film_CTYX
-    return acting.acted(still_CTYX, first.people[0], wish.acts)
+            units.append(units_TU if first.was_drawn else units_TU - units_TU[:1])
+        film = replace(film, units_PTU=torch.stack(units), faces_P4=torch.tensor(list(first.people)))
+        film = replace(film, words_W=_scene_words(parts, request)) if first.is_blank else film
+    if wish.acts and count == 1:
+        poses = [acting.pose_at(wish.acts, frame / FPS) for frame in range(num_frames)]
+        film = replace(film, poses_T4=torch.tensor(poses), faces_P4=torch.tensor(list(first.people)))
+    if wish.moves:
+        views = camera.views(wish.moves, num_frames, request.seed, is_given=not first.was_drawn)
+        film = replace(film, views_5T=torch.from_numpy(np.stack(views)))
+    return film
+
+
+@torch.inference_mode()
+def play(film: Film, painter: PaintsFaces | None, frame: PixelSize) -> Tensor:
+    """[1, C, T, Y, X] at the frame's size: a film, or its one picture where nothing moves."""
+    film_CTYX = film.picture_CYX[:, None]
+    people = [Face(*place) for place in film.faces_P4.tolist()]
+    if film.units_PTU.numel():
+        assert painter is not None  # or there were no units
+        drawn = list(zip(people, film.units_PTU, strict=True))
+        film_CTYX = faces.painted(painter, film.picture_CYX, drawn, film.words_W, film.is_blank)
+    if film.poses_T4.numel():
+        film_CTYX = acting.acted(film_CTYX.expand(-1, film.num_frames, -1, -1), people[0], film.poses_T4)
+    if film.views_5T.numel() or film_CTYX.shape[2:] != (frame.height, frame.width):
+        still = camera.views((), film_CTYX.shape[1], 0, is_given=True)
+        return camera.filmed(film_CTYX, camera.Views(*film.views_5T.numpy()) if film.views_5T.numel() else still, frame)
+    return film_CTYX[None]
 
 
 def phones_of(said: Sequence[Said], scene: str, count: int) -> list[list[Phone]]:

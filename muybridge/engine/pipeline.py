@@ -54,8 +54,6 @@ if TYPE_CHECKING:
 TRUST = 0.7
 MOVED_TRUST = 0.4  # where motion is known: the answers tell of it once more
 EDIT_TRUST = 0.4  # it says still more beside an edit's first picture and its source, which it never saw together
-PALER = (0.8, 1.5)  # how much of a channel's contrast may be taken or given back
-UNLIKE = 0.5  # how far the base is from its film, in mean squares of the film's latents, where detail counts 1/e
 MAX_LATENTS = 1000  # more than a clip ever has
 MOST_TOGETHER = 512  # tokens of all guidance passes up to which one run of them costs less than several
 START = -1  # the step of a stage's first noise
@@ -125,8 +123,9 @@ def upscale(parts: Components, state: GenerationState) -> GenerationState:
     key = f"upscaler@{state.window.start_unit}"
     draw = noise(state.request.seed, key, START, "video", shape)
     if parts.enlarges_pixels:
-        if state.conditions.detail_BCTYX is not None:
-            return _detailed(parts, state, stages[1].size)
+        if state.conditions.film is not None:  # it has the detail: there is nothing to draw
+            state = replace(state, stage="upscaler")
+            return replace(state, step=num_steps(parts, state))
         enlarged = enlarged_latent(parts.video_codec, base.to(parts.device), stages[1].size)
         start = near_start(enlarged, draw, parts.upscaler_moments.noise)
     else:
@@ -134,34 +133,6 @@ def upscale(parts: Components, state: GenerationState) -> GenerationState:
     latents = {"video": start, "audio": state.latents["audio"]}
     state = replace(state, stage="upscaler", step=0, latents=latents, solvers=_solvers())
     return replace(state, latents=_keep_clean(state, latents))
-
-
-def _detailed(parts: Components, state: GenerationState, size: PixelSize) -> GenerationState:
-    """The end of the upscaler's stage where the detail is known: added where the base made what its film shows."""
-    film, detail = state.conditions.film_BCTYX, state.conditions.detail_BCTYX
-    assert film is not None and detail is not None  # the caller has seen to it
-    base = in_tone(state.latents["video"].cpu(), film)
-    apart_BTYX = (base - film).square().mean(1) / film.square().mean((1, 2, 3, 4), keepdim=True)[:, 0].clamp(min=1e-6)
-    like_BTYX = (-apart_BTYX / UNLIKE).exp()
-    share = torch.nn.functional.interpolate(like_BTYX, detail.shape[3:], mode="bilinear", align_corners=False)
-    enlarged = enlarged_latent(parts.video_codec, base.to(parts.device), size)
-    latents = {**state.latents, "video": enlarged + share[:, None] * detail}
-    state = replace(state, stage="upscaler", latents=latents, solvers=_solvers())
-    return replace(state, step=num_steps(parts, state), latents=_keep_clean(state, latents))
-
-
-def in_tone(base_BCTYX: Tensor, film_BCTYX: Tensor) -> Tensor:
-    """The base's latents with the mean and the spread that each channel has in the film: guesses are pale."""
-    mean, spread = ([f(x) for x in (base_BCTYX, film_BCTYX)] for f in (_mean, _spread))
-    return (base_BCTYX - mean[0]) * (spread[1] / spread[0].clamp(min=1e-6)).clamp(*PALER) + mean[1]
-
-
-def _mean(x_BCTYX: Tensor) -> Tensor:
-    return x_BCTYX.mean((2, 3, 4), keepdim=True)
-
-
-def _spread(x_BCTYX: Tensor) -> Tensor:
-    return x_BCTYX.std((2, 3, 4), keepdim=True)
 
 
 @torch.inference_mode()
@@ -192,8 +163,16 @@ def decode(parts: Components, state: GenerationState) -> Clip:
     ticks, size = state.window.clock, state.request.pixel_size
     made = stages_of(parts, state.request)[-1].size
     is_small = made.width < size.width or made.height < size.height
-    latent = state.latents["video"].to(parts.device)
-    frames_TYXC = decode_frames(parts.video_codec, latent, made if is_small else size, ticks.num_frames)
+    if state.conditions.film is None:
+        latent = state.latents["video"].to(parts.device)
+        frames_TYXC = decode_frames(parts.video_codec, latent, made if is_small else size, ticks.num_frames)
+    else:
+        from muybridge.engine.film import composed  # late: a film is made with the pipeline
+
+        frames_TYXC = composed(parts, state, made)
+        if not is_small:
+            top, left = (made.height - size.height) // 2, (made.width - size.width) // 2
+            frames_TYXC = np.ascontiguousarray(frames_TYXC[:, top : top + size.height, left : left + size.width])
     if is_small:
         frames_TYXC = enlarge(frames_TYXC, size)
     if state.conditions.left_alone_TYX is not None:

@@ -222,7 +222,11 @@ def _carry(parts: Components, clip: Clip, state: GenerationState, following: Win
     if clip.waveform_CS is not None:
         last = clip.waveform_CS[:, sample_at_frame(len(clip.frames_TYXC) - 1, clip.sample_rate) :].copy()
     video = state.latents["video"]
-    large = shared(video, stages[1].size) if len(stages) > 1 else {}
+    large: Mapping[int, Tensor] = {}
+    if len(stages) > 1 and state.conditions.film is None:
+        large = shared(video, stages[1].size)
+    elif len(stages) > 1:  # its large frames come from no latents
+        large = {0: _still(parts, first_YXC, stages[1].size, stages[1].size)}
     return Carried(shared(state.latents.get(BASE, video), stages[0].size), large, audio, last)
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from muybridge.errors import UserError
 from muybridge.flow.solver import SolverState
+from muybridge.model.face_painter import WORDS
 from muybridge.model.tokens import Role, TextTokens
 from muybridge.request import Request
 from muybridge.shapes import FPS, Window, clock
@@ -25,6 +26,32 @@ STREAMS = ("video", "audio")
 FORMAT = 1
 
 Stage = Literal["base", "upscaler", "done"]
+
+
+_NONE, _NOBODY, _WORDLESS = torch.zeros(0), torch.zeros(0, 4), torch.zeros(WORDS)
+
+
+@dataclass(frozen=True, eq=False)
+class Film:
+    """A picture and what happens to it over time (film.py), each part empty where nothing of its kind does.
+
+    `faces` (P people) as the finder tells them, their face units over time, the text features that a blank one is drawn
+    with, poses of the only head, views of the camera.
+    """
+
+    picture_CYX: Tensor
+    num_frames: int
+    is_blank: bool = False
+    faces_P4: Tensor = _NOBODY
+    units_PTU: Tensor = _NONE
+    words_W: Tensor = _WORDLESS
+    poses_T4: Tensor = _NONE
+    views_5T: Tensor = _NONE
+
+    @property
+    def moves(self) -> bool:
+        """Whether anything happens."""
+        return bool(self.units_PTU.numel() or self.poses_T4.numel() or self.views_5T.numel())
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,8 +63,8 @@ class Conditions:
     S samples for the clip's frames, so the rate is S * 25 / frames. `reference_audio` is how the speaker sounds. After
     the base stage `left_alone` says where an edit is its source's own picture (left_alone.py). `anchor` [1, C, 1, Y, X]
     is a programme's first picture (anchor.py). `motion` is what camera, head and mouth change in a still
-    picture, `film` the whole, and `detail`, at the upscaler's size, what an enlarged film lacks (film.py); `has_lips`:
-    mouths speak in it.
+    picture, `film_BCTYX` the whole, and `film` how it is made at the upscaler's size (film.py); `has_lips`: mouths
+    speak in it.
     """
 
     text: TextTokens
@@ -55,7 +82,7 @@ class Conditions:
     anchor_BCTYX: Tensor | None = None
     motion_BCTYX: Tensor | None = None
     film_BCTYX: Tensor | None = None
-    detail_BCTYX: Tensor | None = None
+    film: Film | None = None
     has_lips: bool = False
 
     @property
@@ -135,15 +162,23 @@ def _flatten(conditions: Conditions) -> dict[str, Tensor]:
         flat |= {f"{name}.{f.name}": getattr(tokens, f.name) for f in fields(TextTokens)}
     for name in _FRAMES:
         flat |= {f"{name}.{index}": latent for index, latent in getattr(conditions, name).items()}
-    rest = [f.name for f in fields(Conditions) if f.name not in (*_TEXTS, *_FRAMES)]
+    rest = [f.name for f in fields(Conditions) if f.name not in (*_TEXTS, *_FRAMES, "film")]
+    film = conditions.film
+    flat |= {} if film is None else {f"film.{f.name}": torch.as_tensor(getattr(film, f.name)) for f in fields(Film)}
     return flat | {f"one.{n}": torch.as_tensor(v) for n in rest if (v := getattr(conditions, n)) is not None}
 
 
 def _unflatten(tensors: Mapping[str, Tensor]) -> Conditions:
     text, negative = (TextTokens(**_part(tensors, name)) for name in _TEXTS)
     frames, large = ({int(k): v for k, v in _part(tensors, name).items()} for name in _FRAMES)
-    one = _part(tensors, "one")
-    return Conditions(text, negative, frames, large, has_lips=bool(one.pop("has_lips", False)), **one)
+    one, film = _part(tensors, "one"), _part(tensors, "film")
+    has_lips = bool(one.pop("has_lips", False))
+    return Conditions(text, negative, frames, large, has_lips=has_lips, film=_film(film) if film else None, **one)
+
+
+def _film(flat: dict[str, Tensor]) -> Film:
+    num_frames, is_blank = int(flat.pop("num_frames")), bool(flat.pop("is_blank"))
+    return Film(num_frames=num_frames, is_blank=is_blank, **flat)
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
