@@ -15,7 +15,8 @@ from torch import Tensor
 from muybridge.engine import Engine, pipeline, random_components
 from muybridge.engine.conditions import Said
 from muybridge.engine.draft import goes_on
-from muybridge.engine.film import in_tone, latent_of, phones_of, play, whose
+from muybridge.engine.film import composed, in_tone, latent_of, phones_of, play, whose
+from muybridge.engine.meter import a_part
 from muybridge.engine.state import Conditions, Film, GenerationState
 from muybridge.flow.continuity import Continuity
 from muybridge.flow.scaling import from_noise
@@ -197,3 +198,15 @@ def test_known_latents_are_stilled_by_all_of_their_motion() -> None:
     found = pipeline._stilled(x, motion, sigma, {0: clip[:, :, :1], 1: clip[:, :, 1:2]})
     assert torch.allclose(found[:, :, :2], still[:, :, :2], atol=1e-6)
     assert torch.allclose(found[:, :, 2:], ((1 - sigma) * still + sigma * noise)[:, :, 2:], atol=1e-6)
+
+
+def test_a_part_of_a_film_is_put_together_for_the_clock() -> None:
+    state = engine_with(painter=Brighter()).encode(
+        TALK.replace(prompt=TALK.prompt + " The camera pans left."), plan=said(TALK)
+    )
+    part = a_part(state, 3)
+    film, shown = film_in(part)
+    assert film.num_frames == 9 and film.units_PTU.shape[1] == 9 and film.views_5T.shape == (5, 9)
+    assert shown.shape[2] == part.latents["video"].shape[2] == 3
+    engine = engine_with(painter=Brighter())
+    assert composed(engine.parts, part, pipeline.PixelSize(448, 256)).shape == (9, 256, 448, 3)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -16,9 +16,10 @@ import torch
 from muybridge.engine import pipeline
 from muybridge.engine.components import Components
 from muybridge.engine.conditions import frames_to_tensor
+from muybridge.engine.film import composed
 from muybridge.engine.state import GenerationState
 from muybridge.request import AudioMode
-from muybridge.shapes import STRIDE_T, StagePlan, cost, decode_flops
+from muybridge.shapes import STRIDE_T, Clock, StagePlan, cost, decode_flops
 
 SAMPLE = 3  # latents that are timed
 
@@ -59,7 +60,7 @@ class Meter:
             if self.parts.enlarges_pixels:
                 wish = state.request
                 sizes, is_given = (*(s.size for s in stages), wish.pixel_size), state.conditions.voice_CS is not None
-                alike = (sizes, state.window.clock, wish.audio_mode, is_given)
+                alike = (sizes, state.window.clock, wish.audio_mode, is_given, state.conditions.film is not None)
                 if alike not in self.timed:
                     self.timed[alike] = seconds_after(self.parts, state, stages)
                 self.after_s = self.timed[alike]
@@ -78,11 +79,31 @@ class Meter:
         return Progress(state.stage, state.step, num_steps, self.last, total_s - done_s)
 
 
+def a_part(state: GenerationState, count: int) -> GenerationState:
+    """The state with `count` latents of its clip and film, taken from all over it: faces that speak differ."""
+    known, num_frames = state.conditions, STRIDE_T * (count - 1) + 1
+    assert known.film is not None and known.film_BCTYX is not None  # it is only asked for with one
+    which_T = torch.linspace(0, known.film.num_frames - 1, num_frames).long()
+    film = replace(
+        known.film,
+        num_frames=num_frames,
+        units_PTU=known.film.units_PTU[:, which_T] if known.film.units_PTU.numel() else known.film.units_PTU,
+        poses_T4=known.film.poses_T4[which_T] if known.film.poses_T4.numel() else known.film.poses_T4,
+        views_5T=known.film.views_5T[:, which_T] if known.film.views_5T.numel() else known.film.views_5T,
+    )
+    return replace(
+        state,
+        window=replace(state.window, clock=Clock(num_frames, count - 1)),
+        latents={**state.latents, "video": state.latents["video"][:, :, :count]},
+        conditions=replace(known, film=film, film_BCTYX=known.film_BCTYX[:, :, :count]),
+    )
+
+
 def seconds_after(parts: Components, state: GenerationState, stages: tuple[StagePlan, ...]) -> dict[str, float]:
     """Seconds between each stage and what follows it, from a run of the same code on a few latents.
 
     Between stages the picture is decoded, enlarged and encoded; at the end it is decoded, with the sound, and enlarged
-    where more is asked for. The second of two runs counts, but for enlarging.
+    where more is asked for. A film is put together at the end. The second of two runs counts, but for enlarging.
     """
     ticks, size = state.window.clock, state.request.pixel_size
     count, total = min(SAMPLE, ticks.num_video_latents), ticks.num_video_latents
@@ -100,7 +121,14 @@ def seconds_after(parts: Components, state: GenerationState, stages: tuple[Stage
         return repeats * (time.perf_counter() - started)
 
     out = {}
-    for stage, latent, picture in zip(stages, latents, pictures, strict=True):
+    if state.conditions.film is not None:
+        out = {stage.name: 0.0 for stage in stages}
+        cut = a_part(state, count)
+        out[stages[-1].name] = seconds_of(partial(composed, parts, cut, stages[-1].size), total / count)
+        if size != stages[-1].size:
+            repeats = ticks.num_decoded_frames / num_frames
+            out[stages[-1].name] += seconds_of(partial(pipeline.enlarge, pictures[-1], size), repeats, is_fresh=True)
+    for stage, latent, picture in zip(stages, latents, pictures, strict=True) if not out else ():
         decoding = partial(pipeline.decode_frames, codec, latent, stage.size, num_frames)
         out[stage.name] = seconds_of(decoding, reads(total) / reads(count))
         following = stages[1].size if stage is not stages[-1] else size
