@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from muybridge.speech.places import places
+from muybridge.speech.places import is_about_people, places
 
 PAIR = "A woman in a red coat and a man in a hat on a street"
 
@@ -27,3 +27,17 @@ PAIR = "A woman in a red coat and a man in a hat on a street"
 )
 def test_a_line_has_its_place(speakers: list[str | None], scene: str, found: list[int]) -> None:
     assert places(speakers, scene) == found
+
+
+def test_scenes_without_anybody_have_no_faces() -> None:
+    for scene in ("A horse gallops across a meadow.", "A red ball bounces on a wooden floor.", "Regen auf einem Dach"):
+        assert not is_about_people(scene)
+    for scene in (
+        "A man in a hat",
+        "[Image 1] waves",
+        "Two people in the rain",
+        "一个男人在厨房里",
+        "女の人",
+        "Eine Frau",
+    ):
+        assert is_about_people(scene)

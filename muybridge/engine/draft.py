@@ -5,7 +5,8 @@ steps are few. So weights that learned nothing but single pictures draw the firs
 little, and the clip begins with it as with a picture that was given. References are told to them as to the clip. An
 edit is made of its source's first picture in the same way; the guess over time carries on what has changed there.
 
-Sizes without such weights begin at noise. So do faces that speak and fill the picture.
+What then happens to it says film.py. Sizes without such weights begin at noise. So do faces that speak and fill the
+picture where nobody draws faces.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ from muybridge.speech import acts, moods, moves
 from muybridge.speech.acts import Act
 from muybridge.speech.durations import Phone
 from muybridge.speech.moves import Move
-from muybridge.speech.places import NUM_PLACES, places
+from muybridge.speech.places import NUM_PLACES, is_about_people, places
 from muybridge.speech.script import parse_script, without_quotes
 
 if TYPE_CHECKING:
@@ -78,7 +78,8 @@ def known(parts: Components, state: GenerationState, first_BCTYX: Tensor, wish: 
     """The state's conditions with a first picture, drawn or given, and what is known of the clip from it."""
     stages, conditions = pipeline.stages_of(parts, state.request), state.conditions
     picture_CYX = _decoded(parts, first_BCTYX)
-    small = First(picture_CYX, whose(parts, picture_CYX), was_drawn, was_drawn)
+    somebody = not was_drawn or wish.said or is_about_people(state.request.prompt)
+    small = First(picture_CYX, whose(parts, picture_CYX) if somebody else [], was_drawn, was_drawn)
     lent = lender(parts, state.request) if was_drawn and len(small.people) == 1 else None
     small = small if lent is None else _with_face_of(parts, lent, small)
     film = film_of(parts, state, small, wish)

@@ -15,7 +15,18 @@ MAN = re.compile(
     r"\b(?:m[ae]n|boy|guy|gentleman|he|his|father|mann|junge|er|homme|garçon|il)\b|男|他|彼(?!女)|남자|남성|그는",
     re.IGNORECASE,
 )
+PERSON = re.compile(
+    r"\b(?:person|people|child|children|kid|friends?|speaker|teacher|doctor|portrait|face|[Ii]mage \d|personen?|"
+    r"mensch\w*|leute|kind|gesicht|freund\w*|personnes?|gens|enfants?|visage|amie?s?)\b|"
+    r"人|位|孩|脸|臉|顔|子供|사람|아이|얼굴|친구",
+    re.IGNORECASE,
+)
 NUM_PLACES = 2
+
+
+def is_about_people(scene: str) -> bool:
+    """Whether a scene speaks of anybody: what else looks like a face is none."""
+    return any(words.search(scene) is not None for words in (MAN, WOMAN, PERSON))
 
 
 def places(speakers: Sequence[str | None], scene: str) -> list[int]:
