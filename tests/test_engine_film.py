@@ -180,13 +180,28 @@ def test_a_window_that_goes_on_speaks_from_where_it_is() -> None:
     assert not state.conditions.frames and state.conditions.motion_BCTYX is None
     begun = {k: torch.randn(1, 48, 1, 8, 14) for k in range(3)}
     state = replace(state, conditions=replace(state.conditions, frames=begun))
-    known: Conditions = goes_on(engine.parts, state, plan).conditions
+    known: Conditions = goes_on(engine.parts, state, plan, None).conditions
     assert known.motion_BCTYX is not None and not known.motion_BCTYX[:, :, 0].any()
     assert all(torch.equal(known.frames[k], begun[k]) for k in begun)
-    silent = goes_on(engine.parts, state, None).conditions
+    silent = goes_on(engine.parts, state, None, None).conditions
     assert silent.motion_BCTYX is None and not silent.has_lips
     nobody = engine_with(faces=(), painter=Brighter(), has_upscaler=False)
-    assert goes_on(nobody.parts, state, plan).conditions is state.conditions
+    assert goes_on(nobody.parts, state, plan, None).conditions is state.conditions
+
+
+def test_a_window_is_filmed_from_the_picture_of_the_one_before() -> None:
+    engine, plan = engine_with(painter=Brighter()), said(TALK)
+    before = engine.encode(TALK, plan=plan).conditions.film
+    state = engine.encode(TALK, Window(10, clock(3), 2), plan)
+    begun = {k: torch.randn(1, 48, 1, 8, 14) for k in range(3)}
+    state = replace(state, conditions=replace(state.conditions, frames=begun))
+    now = goes_on(engine.parts, state, plan, before)
+    film, shown = film_in(now)
+    assert before is not None and torch.equal(film.picture_CYX, before.picture_CYX)
+    assert torch.equal(film.units_PTU[..., JAW], before.units_PTU[..., JAW]) and now.conditions.has_lips
+    assert (
+        shown.shape == now.latents["video"].shape and not goes_on(engine.parts, state, None, before).conditions.has_lips
+    )
 
 
 def test_known_latents_are_stilled_by_all_of_their_motion() -> None:

@@ -19,9 +19,9 @@ from torch import Tensor
 
 from muybridge.engine import camera, pipeline
 from muybridge.engine.components import Components, Denoiser
-from muybridge.engine.film import Wishes, known, scene_of, wished
+from muybridge.engine.film import Wishes, filmed_on, known, scene_of, wished
 from muybridge.engine.left_alone import is_edit, only_changes
-from muybridge.engine.state import Conditions, GenerationState
+from muybridge.engine.state import Conditions, Film, GenerationState
 from muybridge.flow.noise import noise
 from muybridge.request import Request
 from muybridge.shapes import Clock, PixelSize, Window
@@ -59,11 +59,16 @@ def begun(
     return pipeline.begin(parts, replace(state, conditions=told))
 
 
-def goes_on(parts: Components, state: GenerationState, plan: Plan | None) -> GenerationState:
-    """A window of a programme that begins with a picture of the one before: its person says what is planned in it."""
+def goes_on(parts: Components, state: GenerationState, plan: Plan | None, before: Film | None) -> GenerationState:
+    """A window of a programme that begins with a picture of the one before: its people say what is planned in it.
+
+    With the film of the one `before` it is filmed from the same picture, so nothing adds up from window to window.
+    """
     if parts.face_painter is None:
         return state
     wish = wished(parts, state, plan, is_alone=False)
+    if before is not None and before.units_PTU.numel():
+        return replace(state, conditions=filmed_on(parts, state, wish, before))
     return replace(state, conditions=known(parts, state, state.conditions.frames[0], wish, was_drawn=False))
 
 

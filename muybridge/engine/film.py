@@ -104,6 +104,22 @@ def known(parts: Components, state: GenerationState, first_BCTYX: Tensor, wish: 
     return replace(conditions, film_BCTYX=latents, film=replace(film, picture_CYX=large.picture_CYX))
 
 
+def filmed_on(parts: Components, state: GenerationState, wish: Wishes, before: Film) -> Conditions:
+    """The conditions of a window whose film shows the picture of the one before it."""
+    size, num_frames = pipeline.stages_of(parts, state.request)[0].size, state.window.clock.num_decoded_frames
+    seed, units = state.request.seed + state.window.start_unit, []
+    for number, phones in enumerate(phones_of(wish.said, scene_of(state.request), len(before.faces_P4))):
+        units.append(faces.units_of(phones, (), num_frames, seed + number))
+    film = replace(before, num_frames=num_frames, units_PTU=torch.stack(units))
+    small = torch.nn.functional.interpolate(
+        film.picture_CYX[None], (size.height, size.width), mode="bilinear", antialias=True
+    )
+    shown = play(replace(film, picture_CYX=small[0]), parts.face_painter, size)
+    latents = parts.video_codec.encode(shown.to(parts.device)).cpu()
+    motion = latents - _lasting(_standing(parts, shown[:, :, :1]), latents.shape[2])
+    return replace(state.conditions, motion_BCTYX=motion, has_lips=bool(wish.said), film_BCTYX=latents, film=film)
+
+
 def _decoded(parts: Components, latent_BCTYX: Tensor) -> Tensor:
     """[C, Y, X]: the picture of a first latent."""
     return parts.video_codec.decode(latent_BCTYX.to(parts.device))[0, :, 0].float().cpu()

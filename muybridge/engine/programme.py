@@ -27,7 +27,7 @@ from muybridge.engine.conditions import frames_to_tensor
 from muybridge.engine.draft import goes_on
 from muybridge.engine.engine import Engine
 from muybridge.engine.meter import Progress
-from muybridge.engine.state import GenerationState
+from muybridge.engine.state import Film, GenerationState
 from muybridge.engine.windows import plan_windows
 from muybridge.request import MAX_PROMPT_CHARS, Beat, Request, timed_beats
 from muybridge.shapes import FPS, MAX_SECONDS, STRIDE_T, WINDOW_SECONDS, PixelSize, Window, sample_at_frame
@@ -63,6 +63,7 @@ class Carried:
     large_frames: Mapping[int, Tensor]  # empty without an upscaler
     audio_BAC: Tensor
     last_sound_CS: Waveform | None
+    film: Film | None = None
 
 
 def generate_programme(
@@ -94,7 +95,11 @@ def generate_programme(
             part = _request_of(request, window, beats, plan)
             said = None if plan is None else _plan_of(plan, window)
             state = engine.encode(part, window, said)
-            state = state if carried is None else goes_on(engine.parts, _begin_from(engine.parts, state, carried), said)
+            state = (
+                state
+                if carried is None
+                else goes_on(engine.parts, _begin_from(engine.parts, state, carried), said, carried.film)
+            )
             state = state if anchor is None else anchored(engine.parts, state, anchor)
 
         def step(now: GenerationState, progress: Progress, index: int = index) -> None:
@@ -227,7 +232,7 @@ def _carry(parts: Components, clip: Clip, state: GenerationState, following: Win
         large = shared(video, stages[1].size)
     elif len(stages) > 1:  # its large frames come from no latents
         large = {0: _still(parts, first_YXC, stages[1].size, stages[1].size)}
-    return Carried(shared(state.latents.get(BASE, video), stages[0].size), large, audio, last)
+    return Carried(shared(state.latents.get(BASE, video), stages[0].size), large, audio, last, state.conditions.film)
 
 
 def _still(parts: Components, frame_YXC: Frames, made: PixelSize, size: PixelSize) -> Tensor:
