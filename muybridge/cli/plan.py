@@ -30,9 +30,10 @@ def plan(
         bool, typer.Option("--json", help="Print the plan as JSON, to be edited and given to generate --script.")
     ] = False,
 ) -> None:
-    """Shows who says what and when, how long it takes, and how a clip's camera and heads move."""
+    """Shows who says what and when, how long it takes, and how a clip's camera, heads and faces move."""
     from muybridge.shapes import MAX_SECONDS, MIN_SECONDS
     from muybridge.speech.acts import acts_of
+    from muybridge.speech.moods import moods_of
     from muybridge.speech.moves import moves_of
     from muybridge.speech.pacing import plan_speech
     from muybridge.speech.programme import PLAN_SUFFIX, Ready, beats_of, read_plan, read_programme
@@ -55,5 +56,5 @@ def plan(
         long = ready.plan.seconds if seconds is None else seconds
         asked = (ready.scene, ready.beats, long)
         is_clip = MIN_SECONDS <= long <= MAX_SECONDS
-        moves, acts = (moves_of(*asked), acts_of(*asked)) if is_clip else ((), ())
-        show_plan(ready.plan, ready.beats, phones, moves=moves, acts=acts)
+        moves, acts, moods = (moves_of(*asked), acts_of(*asked), moods_of(*asked)) if is_clip else ((), (), ())
+        show_plan(ready.plan, ready.beats, phones, moves=moves, acts=acts, moods=moods)

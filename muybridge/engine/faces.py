@@ -35,7 +35,7 @@ PASSES = 4
 EDGE = (0.72, 0.98)  # of the square's half side, over which what was drawn ends
 # The head that is lent, beside the face: half width, half height, how far up its middle is, and where it has faded.
 HEAD_WIDE, HEAD_HIGH, HEAD_UP, HEAD_EDGE, SEEN = 1.8, 1.35, 0.12, 1.15, 0.3
-_MOUTHY = torch.tensor([name.startswith(("mouth", "jaw", "tongue")) for name in ARKIT_UNITS])
+MOUTHY = torch.tensor([name.startswith(("mouth", "jaw", "tongue")) for name in ARKIT_UNITS])
 
 
 def units_of(phones: Sequence[Phone], moods: Sequence[Act], num_frames: int, seed: int) -> Tensor:
@@ -55,7 +55,7 @@ def units_of(phones: Sequence[Phone], moods: Sequence[Act], num_frames: int, see
     if phones:
         spoken_TU = torch.from_numpy(speech_units(phones, num_frames))
         talks_T = nnf.max_pool1d((3 * spoken_TU.sum(1)).clamp(max=1)[None, None], 11, 1, 5)[0, 0]
-        units_TU = torch.where(_MOUTHY, units_TU * (1 - (1 - WHILE_TALKING) * talks_T[:, None]), units_TU) + spoken_TU
+        units_TU = torch.where(MOUTHY, units_TU * (1 - (1 - WHILE_TALKING) * talks_T[:, None]), units_TU) + spoken_TU
     return units_TU.clamp(0, 1)
 
 

@@ -23,6 +23,7 @@ from torch.nn import functional as nnf
 
 from muybridge.engine import draft
 from muybridge.engine.components import Components
+from muybridge.engine.faces import MOUTHY, WHILE_TALKING
 from muybridge.errors import NotFound, UserError
 from muybridge.model.phrase_encoder import PhraseEncoder
 from muybridge.model.weights import load_into
@@ -41,7 +42,6 @@ CASTS = {"person": 0.86, "pair": 0.09, "thing": 0.05}
 NEAR = 0.4  # share of people whose faces fill the picture
 LEVELS = (0.7, 0.91)  # of noise from which the draft draws a picture again: below, the face stays; above, nothing does
 BLINKS, LOOKS_AWAY, LEAST_PIXELS = 0.2, 0.15, 150
-WHILE_TALKING = 0.45  # of a mood that a mouth keeps
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,14 +198,13 @@ def some_faces(rng: np.random.Generator) -> NDArray[np.float32]:
     """[F, U]: at rest and in a mood, silent; two that speak at rest and one that speaks in the mood."""
     said_TU = babble(rng, 120) * rng.uniform(0.7, 1.2)
     mood, strength = str(rng.choice(list(EXPRESSION_UNITS)[1:])), rng.uniform(0.6, 1.0)
-    mouthy = np.array([name.startswith(("mouth", "jaw", "tongue")) for name in ARKIT_UNITS])
     faces = np.zeros((NUM_FACES, len(ARKIT_UNITS)), np.float32)
     for number, units_U in enumerate(faces):
         if number in (1, NUM_FACES - 1):
             for name, weight in EXPRESSION_UNITS[mood].items():
                 units_U[UNIT_INDEX[name]] += weight * strength
         if number >= NUM_SILENT:
-            units_U[mouthy] *= WHILE_TALKING
+            units_U[MOUTHY.numpy()] *= WHILE_TALKING
             units_U += said_TU[int(rng.integers(len(said_TU)))]
             if rng.random() < BLINKS:
                 for side in ("Left", "Right"):

@@ -25,12 +25,13 @@ def show_plan(
     console: Console | None = None,
     moves: Sequence[Move] = (),
     acts: Sequence[Act] = (),
+    moods: Sequence[Act] = (),
 ) -> None:
-    """Prints the plan, `moves` of the camera, `acts` of heads; with `phones` each line's phonemes and their times."""
+    """Prints the plan, `moves` of the camera, `acts` of heads, `moods` of faces; with `phones` each line's phonemes and their times."""
     console = console or Console()
     if not plan.lines:
         console.print("Nothing is spoken: put what is said in quotation marks.")
-        if not (beats or moves or acts):
+        if not (beats or moves or acts or moods):
             return
     total = max([plan.seconds, *(b.end_s for b in beats), *(m.end_s for m in moves), *(a.end_s for a in acts)]) or 1.0
     width = min(max(console.width - INDENT - 2, 10), 80)
@@ -42,6 +43,8 @@ def show_plan(
         _row(console, move.start_s, move.end_s, total, width, "▒", "dim", f"camera: {move.name}")
     for act in acts:
         _row(console, act.start_s, act.end_s, total, width, "▒", "dim", f"gesture: {act.name}")
+    for mood in moods:
+        _row(console, max(mood.start_s, 0.0), min(mood.end_s, total), total, width, "▒", "dim", f"mood: {mood.name}")
     for beat in beats:
         _row(console, beat.start_s, beat.end_s, total, width, "░", "dim", f"beat: {beat.text}")
     speakers = list(dict.fromkeys(line.speaker for line in plan.lines))
