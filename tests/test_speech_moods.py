@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from rich.console import Console
 
 from muybridge.request import Request
 from muybridge.speech import moods
+from muybridge.speech.acts import Act
+from muybridge.speech.pacing import plan_speech
+from muybridge.speech.script import parse_script
+from muybridge.speech.timeline import show_plan
 from muybridge.world.wording import EXPRESSIONS
 
 
@@ -44,3 +49,10 @@ def test_a_timed_mood_lasts_as_long_as_its_beat_and_another_all_the_time() -> No
 
 def test_what_is_said_is_no_mood() -> None:
     assert moods.asked(Request('A man says: "I am so happy."', seconds=3)) == ()
+
+
+def test_a_plan_shows_moods_at_their_times() -> None:
+    console = Console(width=80, record=True)
+    show_plan(plan_speech(parse_script('He says: "Yes."')), console=console, moods=(Act("sad", -1.0, 9.0),))
+    text = console.export_text()
+    assert "mood: sad" in text and "  0.00 - " in text

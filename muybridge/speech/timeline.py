@@ -27,7 +27,10 @@ def show_plan(
     acts: Sequence[Act] = (),
     moods: Sequence[Act] = (),
 ) -> None:
-    """Prints the plan, `moves` of the camera, `acts` of heads, `moods` of faces; with `phones` each line's phonemes and their times."""
+    """Prints the plan, `moves` of the camera, `acts` of heads and `moods` of faces.
+
+    With `phones` each line's phonemes and their times, too.
+    """
     console = console or Console()
     if not plan.lines:
         console.print("Nothing is spoken: put what is said in quotation marks.")
