@@ -158,10 +158,16 @@ def test_a_drawn_face_is_drawn_anew_and_the_picture_sharpened() -> None:
 
 
 @pytest.mark.parametrize("has_upscaler", [True, False])
-def test_sizes_without_an_upscaler_have_no_detail(has_upscaler: bool, tmp_path: Path) -> None:
+def test_a_clip_of_the_base_s_size_is_its_small_film(has_upscaler: bool, tmp_path: Path) -> None:
     request = TALK.replace(prompt="A desk.", image=picture(tmp_path / "a.png", width=224, height=128), size="224x128")
-    known = engine_with(has_upscaler=has_upscaler).encode(request).conditions
-    assert known.film is None and set(known.frames) == {0}
+    engine = engine_with(has_upscaler=has_upscaler)
+    state = engine.encode(request)
+    film, shown = film_in(state)
+    assert film.picture_CYX.shape == (3, 128, 224) and set(state.conditions.frames) == {0}
+    done = engine.upscale(replace(state, latents={**state.latents, "video": shown}))
+    assert done.stage == "done"
+    frames = engine.decode(done).frames_TYXC
+    assert np.abs(frames.astype(int) - pipeline.to_uint8(film.picture_CYX[:, None])).max() <= 1
 
 
 def test_of_two_people_the_one_who_speaks_moves() -> None:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 PALER = (0.8, 1.5)  # how much of a channel's contrast may be taken or given back
 UNLIKE = 0.5  # how far the base is from its film, in mean squares of the film's latents, where detail counts 1/e
+FILMED = 0.75  # of a picture over which the camera moves
 TOGETHER = 16  # frames that are put together at a time
 
 
@@ -94,12 +95,13 @@ def known(parts: Components, state: GenerationState, first_BCTYX: Tensor, wish: 
         has_lips = bool(wish.said and small.people and parts.face_painter is not None)
         conditions = replace(conditions, motion_BCTYX=latents - _lasting(stands, count), has_lips=has_lips)
     conditions = replace(conditions, frames={0: stands[:, :, :1]}) if was_drawn else conditions
-    if len(stages) == 1 or not parts.enlarges_pixels or not pipeline.guesses(parts):
+    if not parts.enlarges_pixels or not pipeline.guesses(parts):
         return conditions
-    if was_drawn:
+    large = small
+    if len(stages) > 1 and was_drawn:
         large = replace(small, picture_CYX=sharpened(parts, state.request, first_BCTYX, small.people))
         large = large if lent is None else _with_face_of(parts, lent, large)
-    else:
+    elif len(stages) > 1:
         large = replace(small, picture_CYX=_decoded(parts, conditions.large_frames[0]))
     return replace(conditions, film_BCTYX=latents, film=replace(film, picture_CYX=large.picture_CYX))
 
@@ -189,11 +191,15 @@ def composed(parts: Components, state: GenerationState, size: PixelSize) -> NDAr
 
 
 def _held(film: Film, size: PixelSize) -> Tensor:
-    """[1, C, T, Y, X] in 0..1: where faces are that the painter draws; the base has nothing to add to those."""
+    """[1, C, T, Y, X] in 0..1: how much of a pixel is the film's alone: drawn faces, and most where a camera moves.
+
+    A base adds nothing to a drawn face, and to a moving camera's picture a shadow of where things were.
+    """
     people = [Face(*place) for place in film.faces_P4.tolist()] if film.units_PTU.numel() else []
     cover_YX = faces.covered(people, *film.picture_CYX.shape[1:])
     none = film.units_PTU[:0].flatten()
-    return play(replace(film, picture_CYX=cover_YX.expand(3, -1, -1), units_PTU=none), None, size).clamp(0, 1)
+    held = play(replace(film, picture_CYX=cover_YX.expand(3, -1, -1), units_PTU=none), None, size).clamp(0, 1)
+    return held.clamp(min=FILMED) if film.views_5T.numel() else held
 
 
 def latent_of(frame: int, stride: int) -> int:

@@ -55,7 +55,7 @@ class Meter:
         if not self.flops:
             wanted = {s.name: s for s in cost(state.request, self.parts.size).stages}
             self.flops = {s.name: wanted[s.name].linear_flops + wanted[s.name].attention_flops for s in stages}
-            if state.conditions.film is not None:
+            if state.conditions.film is not None and len(stages) > 1:
                 self.flops[stages[-1].name] = 0.0  # the upscaler has nothing to draw
             if self.parts.enlarges_pixels:
                 wish = state.request
