@@ -123,10 +123,9 @@ def seconds_after(parts: Components, state: GenerationState, stages: tuple[Stage
     out = {}
     if state.conditions.film is not None:
         out = {stage.name: 0.0 for stage in stages}
-        cut = a_part(state, count)
-        out[stages[-1].name] = seconds_of(partial(composed, parts, cut, stages[-1].size), total / count)
+        cut, repeats = a_part(state, count), ticks.num_decoded_frames / num_frames
+        out[stages[-1].name] = seconds_of(partial(composed, parts, cut, stages[-1].size), repeats)
         if size != stages[-1].size:
-            repeats = ticks.num_decoded_frames / num_frames
             out[stages[-1].name] += seconds_of(partial(pipeline.enlarge, pictures[-1], size), repeats, is_fresh=True)
     for stage, latent, picture in zip(stages, latents, pictures, strict=True) if not out else ():
         decoding = partial(pipeline.decode_frames, codec, latent, stage.size, num_frames)
