@@ -92,10 +92,8 @@ def painted(
         changes = []
         for begin in range(0, len(wanted), TOGETHER):
             some_BU = torch.stack(wanted[begin : begin + TOGETHER])
-            many_BCYX, told_BK = (
-                begin_BCYX.expand(len(some_BU), -1, -1, -1),
-                told(some_BU, words_W, was_drawn, face.half_height),
-            )
+            many_BCYX = begin_BCYX.expand(len(some_BU), -1, -1, -1)
+            told_BK = told(some_BU, words_W, was_drawn, face.half_height)
             changes.append(painter(many_BCYX, told_BK).float() - square_BCYX)
         change_BCYX = torch.cat(changes)
         if not was_drawn:

@@ -78,6 +78,8 @@ class First:
 def known(parts: Components, state: GenerationState, first_BCTYX: Tensor, wish: Wishes, was_drawn: bool) -> Conditions:
     """The state's conditions with a first picture, drawn or given, and what is known of the clip from it."""
     stages, conditions = pipeline.stages_of(parts, state.request), state.conditions
+    if not pipeline.guesses(parts):  # nothing is made of a film there
+        return replace(conditions, frames={0: first_BCTYX}) if was_drawn else conditions
     picture_CYX = _decoded(parts, first_BCTYX)
     somebody = not was_drawn or wish.said or is_about_people(state.request.prompt)
     small = First(picture_CYX, whose(parts, picture_CYX) if somebody else [], was_drawn, was_drawn)
@@ -95,7 +97,7 @@ def known(parts: Components, state: GenerationState, first_BCTYX: Tensor, wish: 
         has_lips = bool(wish.said and small.people and parts.face_painter is not None)
         conditions = replace(conditions, motion_BCTYX=latents - _lasting(stands, count), has_lips=has_lips)
     conditions = replace(conditions, frames={0: stands[:, :, :1]}) if was_drawn else conditions
-    if not parts.enlarges_pixels or not pipeline.guesses(parts):
+    if not parts.enlarges_pixels:
         return conditions
     large = small
     if len(stages) > 1 and was_drawn:
@@ -197,8 +199,8 @@ def _held(film: Film, size: PixelSize) -> Tensor:
     """
     people = [Face(*place) for place in film.faces_P4.tolist()] if film.units_PTU.numel() else []
     cover_YX = faces.covered(people, *film.picture_CYX.shape[1:])
-    none = film.units_PTU[:0].flatten()
-    held = play(replace(film, picture_CYX=cover_YX.expand(3, -1, -1), units_PTU=none), None, size).clamp(0, 1)
+    cover = replace(film, picture_CYX=cover_YX.expand(3, -1, -1), units_PTU=torch.zeros(0))
+    held = play(cover, None, size).clamp(0, 1)
     return held.clamp(min=FILMED) if film.views_5T.numel() else held
 
 

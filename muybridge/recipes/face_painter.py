@@ -25,10 +25,7 @@ from muybridge.train.trainer import Losses, Recipe
 from muybridge.world.anatomy import ARKIT_UNITS
 
 FILE = "face_painter.safetensors"
-FROM_DRAWN, FROM_CODED = (
-    0.5,
-    0.25,
-)  # shares of squares that begin as the draft or the codec shows them; else as they are
+FROM_DRAWN, FROM_CODED = 0.5, 0.25  # shares of squares that begin as draft or codec show them; else as they are
 BESIDE, SIZED = 0.1, 0.12  # how far off a square may be: in half heights of the face, and the log of its size
 TINTED = 0.15
 TONES = (4, 9)  # cells a side of the light and colours that a drawn square takes from the true one: no eyes, no mouth

@@ -120,6 +120,8 @@ def build(
             continue
         drawn = [portrait(parts, index, split) for index in range(start, min(start + SHARD, first + count))]
         kept = [one for one in drawn if one is not None]
+        if not kept:
+            continue
         part = path.with_name(f".{path.name}.{os.getpid()}.npz")
         stacked: dict[str, Any] = {name: np.stack([one[name] for one in kept]) for name in kept[0]}
         np.savez(part, **stacked)
