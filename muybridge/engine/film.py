@@ -174,7 +174,7 @@ def composed(parts: Components, state: GenerationState, size: PixelSize) -> NDAr
     apart_BTYX = (base_BCTYX - shown_BCTYX).square().mean(1)
     like_BTYX = (-apart_BTYX / (UNLIKE * shown_BCTYX.square().mean().clamp(min=1e-6))).exp()
     share_BTYX = torch.nn.functional.interpolate(like_BTYX, (size.height, size.width), mode="bilinear")
-    small = PixelSize(*(n * s for n, s in zip(base_BCTYX.shape[:2:-1], parts.video_codec.stride[:0:-1], strict=True)))
+    small = pipeline.pixels_of(parts.video_codec, base_BCTYX)
     made, seen = (
         pipeline.decode_frames(parts.video_codec, x.to(parts.device), small, num_frames)
         for x in (base_BCTYX, shown_BCTYX)
@@ -223,7 +223,7 @@ def sharpened(parts: Components, request: Request, first_BCTYX: Tensor, people: 
     Sizes that no upscaler makes of it are enlarged as they are.
     """
     codec = parts.video_codec
-    small = PixelSize(*(n * s for n, s in zip(first_BCTYX.shape[:2:-1], codec.stride[:0:-1], strict=True)))
+    small = pipeline.pixels_of(codec, first_BCTYX)
     large = PixelSize(2 * small.width, 2 * small.height)
     soft = pipeline.enlarge(pipeline.decode_frames(codec, first_BCTYX.to(parts.device), small, 1), large)
     soft_CYX = frames_to_tensor(soft)[0, :, 0]

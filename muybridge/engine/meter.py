@@ -121,20 +121,20 @@ def seconds_after(parts: Components, state: GenerationState, stages: tuple[Stage
         return repeats * (time.perf_counter() - started)
 
     out = {}
-    if state.conditions.film is not None:
-        out = {stage.name: 0.0 for stage in stages}
-        cut, repeats = a_part(state, count), ticks.num_decoded_frames / num_frames
-        out[stages[-1].name] = seconds_of(partial(composed, parts, cut, stages[-1].size), repeats)
-        if size != stages[-1].size:
-            out[stages[-1].name] += seconds_of(partial(pipeline.enlarge, pictures[-1], size), repeats, is_fresh=True)
-    for stage, latent, picture in zip(stages, latents, pictures, strict=True) if not out else ():
-        decoding = partial(pipeline.decode_frames, codec, latent, stage.size, num_frames)
-        out[stage.name] = seconds_of(decoding, reads(total) / reads(count))
+    times = ticks.num_decoded_frames / num_frames
+    for stage, latent, picture in zip(stages, latents, pictures, strict=True):
+        if state.conditions.film is None:
+            decoding = partial(pipeline.decode_frames, codec, latent, stage.size, num_frames)
+            out[stage.name] = seconds_of(decoding, reads(total) / reads(count))
+        elif stage is stages[-1]:
+            out[stage.name] = seconds_of(partial(composed, parts, a_part(state, count), stage.size), times)
+        else:
+            out[stage.name] = 0.0  # nothing comes between
+            continue
         following = stages[1].size if stage is not stages[-1] else size
         if following != stage.size:
-            repeats = ticks.num_decoded_frames / num_frames
             # Memory that is touched for the first time costs more than enlarging, and a clip's is all new.
-            out[stage.name] += seconds_of(partial(pipeline.enlarge, picture, following), repeats, is_fresh=True)
+            out[stage.name] += seconds_of(partial(pipeline.enlarge, picture, following), times, is_fresh=True)
         if stage is not stages[-1]:
             frames = frames_to_tensor(pictures[1]).to(parts.device)
             out[stage.name] += seconds_of(partial(codec.encode, frames), total / count)

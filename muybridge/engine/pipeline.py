@@ -138,9 +138,8 @@ def upscale(parts: Components, state: GenerationState) -> GenerationState:
 @torch.inference_mode()
 def enlarged_latent(codec: VideoCodec, latent_BCTYX: Tensor, size: PixelSize) -> Tensor:
     """The latent of the base's picture at `size`: decoded, interpolated and encoded again. On the CPU."""
-    rows, cols = (n * s for n, s in zip(latent_BCTYX.shape[3:], codec.stride[1:], strict=True))
     num_frames = codec.stride[0] * (latent_BCTYX.shape[2] - 1) + 1
-    frames = decode_frames(codec, latent_BCTYX, PixelSize(cols, rows), num_frames)
+    frames = decode_frames(codec, latent_BCTYX, pixels_of(codec, latent_BCTYX), num_frames)
     return codec.encode(frames_to_tensor(enlarge(frames, size)).to(latent_BCTYX.device)).cpu()
 
 
@@ -191,8 +190,8 @@ def preview(parts: Components, state: GenerationState) -> NDArray[np.uint8]:
     """The middle latent decoded as a picture [Y, X, 3]; noisy early on, since x_t is shown as it is."""
     latent = state.latents["video"]
     middle = latent[:, :, latent.shape[2] // 2 :][:, :, :1].to(parts.device)
-    rows, cols = middle.shape[3] * parts.video_codec.stride[1], middle.shape[4] * parts.video_codec.stride[2]
-    frame: NDArray[np.uint8] = decode_frames(parts.video_codec, middle, PixelSize(cols, rows), 1)[0]
+    size = pixels_of(parts.video_codec, middle)
+    frame: NDArray[np.uint8] = decode_frames(parts.video_codec, middle, size, 1)[0]
     return frame
 
 
@@ -406,12 +405,18 @@ def _keep_clean(state: GenerationState, latents: Mapping[str, Tensor]) -> dict[s
     return kept
 
 
+def pixels_of(codec: VideoCodec, latent_BCTYX: Tensor) -> PixelSize:
+    """The size of the picture that a latent decodes to, before it is cut."""
+    rows, cols = (n * s for n, s in zip(latent_BCTYX.shape[3:], codec.stride[1:], strict=True))
+    return PixelSize(cols, rows)
+
+
 def decode_frames(codec: VideoCodec, latent_BCTYX: Tensor, size: PixelSize, num_frames: int) -> NDArray[np.uint8]:
     """The first `num_frames` frames [T, Y, X, 3], the centre of the rendered grid at exactly the asked size.
 
     Codecs that decode in pieces never hold the whole clip as floats (3 GB for 5 s of 1080p).
     """
-    rows, cols = latent_BCTYX.shape[3] * codec.stride[1], latent_BCTYX.shape[4] * codec.stride[2]
+    cols, rows = pixels_of(codec, latent_BCTYX)
     top, left = (rows - size.height) // 2, (cols - size.width) // 2
     if not isinstance(codec, DecodesPieces):
         return to_uint8(
