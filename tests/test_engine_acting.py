@@ -16,7 +16,7 @@ from muybridge.engine import Engine, random_components
 from muybridge.engine.acting import TILT, Pose, acted, pose_at, posed
 from muybridge.flow.continuity import Continuity
 from muybridge.flow.scaling import from_noise
-from muybridge.model.face_finder import CELL, ROWS, Face, FaceFinder, faces_in
+from muybridge.model.finder import FINE, KINDS, ROWS, Face, Finder, faces_in
 from muybridge.request import Beat, Request
 from muybridge.shapes import FPS, Window, clock
 from muybridge.speech.acts import WORDS, Act, acts_of, asked, named
@@ -155,15 +155,16 @@ def test_two_faces_are_two_and_specks_are_none() -> None:
 @pytest.mark.parametrize("size", [(128, 224), (256, 448), (256, 144)])
 def test_pictures_of_any_size_are_looked_at_alike(size: tuple[int, int]) -> None:
     torch.manual_seed(1)
-    finder = FaceFinder()
+    finder = Finder()
     seen: list[Tensor] = []
     finder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     finder.faces(torch.zeros(3, *size))
     assert seen[0].shape == (1, 3, ROWS, round(ROWS * size[1] / size[0]))
     scores = finder(seen[0].clone())
-    assert scores.shape == (1, 2, ROWS // CELL, seen[0].shape[3] // CELL)
-    heads = finder.heads(torch.zeros(3, *size))
-    assert heads.shape == size and float(heads.min()) >= 0 and float(heads.max()) <= 1
+    assert scores.shape == (1, len(KINDS), ROWS // FINE, seen[0].shape[3] // FINE)
+    covers = finder.covers(torch.zeros(3, *size))
+    assert set(covers) == set(KINDS)
+    assert all(c.shape == size and float(c.min()) >= 0 and float(c.max()) <= 1 for c in covers.values())
 
 
 @dataclass
@@ -176,8 +177,8 @@ class Seen:
         assert picture_CYX.shape[0] == 3
         return self.found
 
-    def heads(self, picture_CYX: Tensor) -> Tensor:
-        return torch.ones(picture_CYX.shape[1:])
+    def covers(self, picture_CYX: Tensor) -> dict[str, Tensor]:
+        return {kind: torch.ones(picture_CYX.shape[1:]) for kind in KINDS}
 
 
 def engine_with(faces: list[Face] | None) -> Engine:
@@ -186,9 +187,7 @@ def engine_with(faces: list[Face] | None) -> Engine:
     finder = None if faces is None else Seen(faces)
     draft = Draft()
     return Engine(
-        replace(
-            parts, draft=draft, draft_moments=from_noise((1.0,) * 48), moments={"video": moments}, face_finder=finder
-        )
+        replace(parts, draft=draft, draft_moments=from_noise((1.0,) * 48), moments={"video": moments}, finder=finder)
     )
 
 

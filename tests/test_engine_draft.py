@@ -11,10 +11,11 @@ from engine_parts import SHAPE, Draft, movie, picture
 from torch import Tensor
 
 from muybridge.engine import Engine, pipeline, random_components
-from muybridge.engine.draft import NEAREST, SIZE, begun, is_left_to_base
+from muybridge.engine.draft import ANOTHER, NEAREST, SIZE, begun, is_left_to_base
 from muybridge.engine.sampling import BASE
 from muybridge.engine.state import GenerationState
 from muybridge.flow.scaling import from_noise
+from muybridge.model.finder import KINDS, Face
 from muybridge.model.tokens import Role
 from muybridge.request import Reference, Request
 from muybridge.shapes import Window, clock
@@ -121,3 +122,40 @@ def test_an_edit_is_made_of_the_first_picture_and_a_dub_of_none(tmp_path: Path) 
     spoken = replace(text, roles_N=torch.full_like(text.roles_N, int(Role.SPEECH)))
     dub = replace(said, conditions=replace(said.conditions, text=spoken))
     assert not begun(engine.parts, dub).conditions.frames and len(draft.seen) == count
+
+
+class Counts:
+    """Sees so many faces in one picture after the other, and remembers the pictures."""
+
+    def __init__(self, counts: tuple[int, ...]) -> None:
+        self.counts = counts
+        self.seen: list[Tensor] = []
+
+    def faces(self, picture_CYX: Tensor) -> list[Face]:
+        self.seen.append(picture_CYX)
+        return [Face(0.5 + k, 0.5, 0.1, 0.2) for k in range(self.counts[len(self.seen) - 1])]
+
+    def covers(self, picture_CYX: Tensor) -> dict[str, Tensor]:
+        return {kind: torch.zeros(picture_CYX.shape[1:]) for kind in KINDS}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "counts", "chosen"),
+    [
+        ("A woman by the sea.", (1,), 0),
+        ("A woman by the sea.", (2, 0, 1), 2),
+        ("Two men by the sea.", (1, 2), 1),
+        ("Two men by the sea.", (0, 1, 1), 1),  # never right: the nearest, the earlier of two alike
+        ("A red ball on a beach.", (), 0),
+    ],
+)
+def test_a_picture_is_drawn_again_until_it_has_its_people(prompt: str, counts: tuple[int, ...], chosen: int) -> None:
+    finder = Counts(counts)
+    engine = engine_with(Draft())
+    parts = replace(engine.parts, finder=finder)
+    first = pipeline.encode(parts, TALK.replace(prompt=prompt))
+    found = begun(parts, first).conditions.frames[0]
+    assert len(finder.seen) == len(counts)
+    seeds = [5 + k * ANOTHER for k in range(len(counts) or 1)]
+    alone = begun(engine.parts, pipeline.encode(parts, TALK.replace(prompt=prompt, seed=seeds[chosen])))
+    assert torch.equal(found, alone.conditions.frames[0])

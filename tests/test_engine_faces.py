@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from muybridge.engine import faces
-from muybridge.model.face_finder import Face
 from muybridge.model.face_painter import NUM_UNITS, SIDE, TOLD, WORDS, FacePainter, told
+from muybridge.model.finder import Face
 from muybridge.shapes import FPS
 from muybridge.speech.acts import Act
 from muybridge.speech.durations import Phone

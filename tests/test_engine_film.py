@@ -20,7 +20,7 @@ from muybridge.engine.meter import a_part
 from muybridge.engine.state import Conditions, Film, GenerationState
 from muybridge.flow.continuity import Continuity
 from muybridge.flow.scaling import from_noise
-from muybridge.model.face_finder import Face
+from muybridge.model.finder import KINDS, Face
 from muybridge.request import Request
 from muybridge.shapes import Window, clock
 from muybridge.speech.durations import Phone
@@ -42,8 +42,8 @@ class Finder:
         assert picture_CYX.shape[0] == 3
         return self.found
 
-    def heads(self, picture_CYX: Tensor) -> Tensor:
-        return torch.ones(picture_CYX.shape[1:])
+    def covers(self, picture_CYX: Tensor) -> dict[str, Tensor]:
+        return {kind: torch.ones(picture_CYX.shape[1:]) for kind in KINDS}
 
 
 class Brighter:
@@ -63,7 +63,7 @@ def engine_with(faces: Sequence[Face] = (LEFT,), painter: Brighter | None = None
             draft=Draft(),
             draft_moments=from_noise((1.0,) * 48),
             moments={"video": moments},
-            face_finder=Finder(faces),
+            finder=Finder(faces),
             face_painter=painter,
         )
     )

@@ -117,6 +117,14 @@ def test_error_rates_count_words_or_characters() -> None:
     assert words.error_rate("今天天气很好", "今天天汽很好", "zh") == pytest.approx(1 / 6)
 
 
+def test_figures_count_as_the_words_that_they_are_read_as() -> None:
+    assert words.error_rate("It costs eighty-eight dollars.", "it costs $88", "en") == 0
+    assert words.error_rate("The number is two, one, nine, two.", "The number is 2 1 9 2.", "en") == 0
+    assert words.error_rate("The number is two, one, nine, two.", "The number is 2192.", "en") == 0
+    assert words.error_rate("札幌まで五百分かかります。", "札幌まで500分かかります", "ja") == 0
+    assert words.error_rate("It costs eighty dollars.", "it costs $88", "en") == 0.25
+
+
 def test_strikes_are_found_where_they_are() -> None:
     rate, times = 24000, [0.5, 0.9, 1.7]
     rng = np.random.default_rng(0)

@@ -7,10 +7,9 @@ from rich.console import Console
 
 from muybridge.request import Request
 from muybridge.speech import moods
-from muybridge.speech.acts import Act
 from muybridge.speech.pacing import plan_speech
 from muybridge.speech.script import parse_script
-from muybridge.speech.timeline import show_plan
+from muybridge.speech.timeline import known_of, show_plan
 from muybridge.world.wording import EXPRESSIONS
 
 
@@ -53,6 +52,6 @@ def test_what_is_said_is_no_mood() -> None:
 
 def test_a_plan_shows_moods_at_their_times() -> None:
     console = Console(width=80, record=True)
-    show_plan(plan_speech(parse_script('He says: "Yes."')), console=console, moods=(Act("sad", -1.0, 9.0),))
+    show_plan(plan_speech(parse_script('He says: "Yes."')), console=console, known=known_of("A sad man.", (), 5.0))
     text = console.export_text()
     assert "mood: sad" in text and "  0.00 - " in text

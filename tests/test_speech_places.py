@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from muybridge.speech.places import is_about_people, places
+from muybridge.speech.places import how_many, is_about_people, places
 
 PAIR = "A woman in a red coat and a man in a hat on a street"
 
@@ -41,3 +41,22 @@ def test_scenes_without_anybody_have_no_faces() -> None:
         "Eine Frau",
     ):
         assert is_about_people(scene)
+
+
+@pytest.mark.parametrize(
+    ("scene", "speakers", "count"),
+    [
+        ("A man on the left and a woman on the right talk in a studio.", 0, 2),
+        ("Two young women sit in a cafe.", 0, 2),
+        ("夜晚，山区，两个人", 0, 2),
+        ("zwei Personen in den Bergen bei Nacht", 0, 2),
+        ("A woman by the sea.", 0, 1),
+        ("A woman by the sea.", 2, 2),
+        ("A crowd cheers a man.", 0, None),
+        ("A woman and two children.", 0, None),
+        ("A red ball bounces.", 0, None),
+        ("un ballon qui rebondit dans la rue, il y a du brouillard", 0, None),
+    ],
+)
+def test_people_are_counted_where_there_is_no_doubt(scene: str, speakers: int, count: int | None) -> None:
+    assert how_many(scene, speakers) == count

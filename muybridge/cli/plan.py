@@ -30,16 +30,13 @@ def plan(
         bool, typer.Option("--json", help="Print the plan as JSON, to be edited and given to generate --script.")
     ] = False,
 ) -> None:
-    """Shows who says what and when, how long it takes, and how a clip's camera, heads and faces move."""
+    """Shows who says what and when, how long it takes, how a clip's camera, heads and faces move, and what sounds."""
     from muybridge.shapes import MAX_SECONDS, MIN_SECONDS
-    from muybridge.speech.acts import acts_of
-    from muybridge.speech.moods import moods_of
-    from muybridge.speech.moves import moves_of
     from muybridge.speech.pacing import plan_speech
     from muybridge.speech.programme import PLAN_SUFFIX, Ready, beats_of, read_plan, read_programme
     from muybridge.speech.script import parse_script
     from muybridge.speech.subtitles import plan_cues, write_subtitles
-    from muybridge.speech.timeline import show_plan
+    from muybridge.speech.timeline import known_of, show_plan
 
     path = Path(prompt[1:]) if prompt.startswith("@") else None
     if path is not None and path.suffix.lower() == PLAN_SUFFIX:
@@ -54,7 +51,5 @@ def plan(
         print(json.dumps(ready.to_dict(), ensure_ascii=False, indent=1))
     else:
         long = ready.plan.seconds if seconds is None else seconds
-        asked = (ready.scene, ready.beats, long)
         is_clip = MIN_SECONDS <= long <= MAX_SECONDS
-        moves, acts, moods = (moves_of(*asked), acts_of(*asked), moods_of(*asked)) if is_clip else ((), (), ())
-        show_plan(ready.plan, ready.beats, phones, moves=moves, acts=acts, moods=moods)
+        show_plan(ready.plan, ready.beats, phones, known=known_of(ready.scene, ready.beats, long) if is_clip else ())

@@ -149,7 +149,7 @@ def portraits(
     model: Annotated[str, typer.Option(help="Whose draft draws them again.")] = "tiny",
     as_json: Annotated[bool, typer.Option("--json", help="Print what was made as JSON.")] = False,
 ) -> None:
-    """Draw people with several faces each, and what the draft makes of them: for face_finder and face_painter."""
+    """Draw people with several faces each, and what the draft makes of them: for finder and face_painter."""
     from muybridge.config import settings
     from muybridge.engine.loading import load
     from muybridge.recipes.portraits import build

@@ -1,7 +1,7 @@
 """Gestures of the head as geometry: what a clip's first picture looks like while its person nods, turns or leans in.
 
 As a camera's move (camera.py), a gesture is known from its words and the first picture: the head is taken for a
-ball with a nose, found where the picture shows a face (model/face_finder.py), and turned. The base takes the latents of
+ball with a nose, found where the picture shows a face (model/finder.py), and turned. The base takes the latents of
 that for its guess over time and adds what a drawing on a ball lacks. What is behind the head stays, softly.
 
 Letters: T frames, C colours, Y X rows and columns in pixels.
@@ -16,7 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from muybridge.model.face_finder import Face
+from muybridge.model.finder import Face
 from muybridge.speech.acts import Act
 
 TURN, SHAKE, LOOK, NOD, TILT, NEARER = 0.7, 0.3, 0.3, 0.17, 0.24, 0.13  # radians; the last is the log of a size

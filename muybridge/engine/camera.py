@@ -4,8 +4,8 @@ A small base hardly moves a picture that it is given. How a camera moves one nee
 prompt names (speech/moves.py) become a view for every frame, the first picture is filmed through them, and the base
 takes the latents of that for its guess over time (flow/continuity.py), in which it puts what moves by itself. Where the
 picture is drawn from words (draft.py) as much of it is drawn as the camera will see. A picture that was given goes on
-beyond its edges as the edge itself: its mirror image would show people twice. Near and far are not told apart, but for
-the middle of an orbit.
+beyond its edges as the edge itself: its mirror image would show people twice. Near and far are told apart in an orbit
+alone: who stands in front stays, and the place passes behind.
 
 Letters: T frames, C colours, Y X rows and columns. Lengths are in widths and heights of the clip's frame.
 """
@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from muybridge.engine.layers import filled
 from muybridge.shapes import FPS, PixelSize
 from muybridge.speech.moves import Move
 
@@ -88,8 +89,11 @@ def canvas(seen: Views, frame: PixelSize, unit: int = 32) -> PixelSize:
     )
 
 
-def filmed(pictures_CTYX: Tensor, seen: Views, frame: PixelSize) -> Tensor:
-    """[1, C, T, Y, X]: one picture, or one for each view, at the frame's size; beyond its edges the edge goes on."""
+def filmed(pictures_CTYX: Tensor, seen: Views, frame: PixelSize, near_YX: Tensor | None = None) -> Tensor:
+    """[1, C, T, Y, X]: one picture, or one for each view, at the frame's size; beyond its edges the edge goes on.
+
+    An orbit moves all but what `near_YX` covers of the picture, or where that is not known, all but its middle.
+    """
     rows, cols = pictures_CTYX.shape[2:]
     last = pictures_CTYX.shape[1] - 1
     wide, high = frame.width / cols, frame.height / rows
@@ -102,19 +106,26 @@ def filmed(pictures_CTYX: Tensor, seen: Views, frame: PixelSize) -> Tensor:
         cos, sin = math.cos(roll), math.sin(roll)
         at_x = x + cos * across_YX - sin * down_YX / aspect
         at_y = y + cos * down_YX + sin * across_YX * aspect
+        picture_CYX = pictures_CTYX[:, min(number, last)].float()
+        if near_YX is not None and orbit:
+            near = torch.cat([picture_CYX, near_YX[None]])
+            far_CYX = _looked(filled(picture_CYX, near_YX), wide * (at_x + orbit), high * at_y)
+            near_CYX = _looked(near, wide * at_x, high * at_y)
+            frames.append(torch.lerp(far_CYX, near_CYX[:-1], near_CYX[-1:].clamp(0, 1)))
+            continue
         far_YX = ((at_x.abs() - MIDDLE) / (BEHIND - MIDDLE)).clamp(0, 1)
         at_x = at_x + orbit * far_YX.square() * (3 - 2 * far_YX)
-        grid = torch.stack([2 * wide * at_x, (2 * high * at_y).expand_as(at_x)], -1)[None].float()
-        frames.append(
-            torch.nn.functional.grid_sample(
-                pictures_CTYX[None, :, min(number, last)].float(),
-                grid,
-                mode="bicubic",
-                padding_mode="border",
-                align_corners=False,
-            )
-        )
-    return torch.stack(frames, 2).clamp(-1, 1)
+        frames.append(_looked(picture_CYX, wide * at_x, high * at_y))
+    return torch.stack(frames, 1)[None].clamp(-1, 1)
+
+
+def _looked(picture_CYX: Tensor, x_YX: Tensor, y_YX: Tensor) -> Tensor:
+    """[C, Y, X]: a picture at places from its middle, in widths and heights of it."""
+    grid = torch.stack([2 * x_YX, (2 * y_YX).expand_as(x_YX)], -1)[None].float()
+    found: Tensor = torch.nn.functional.grid_sample(
+        picture_CYX[None], grid, mode="bicubic", padding_mode="border", align_corners=False
+    )
+    return found[0]
 
 
 def _ease(times_T: NDArray[np.float64], move: Move) -> NDArray[np.float64]:

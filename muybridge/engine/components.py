@@ -11,7 +11,7 @@ from torch import Tensor
 
 from muybridge.flow.scaling import NO_MOMENTS, Moments
 from muybridge.model.codecs import AudioCodec, OnTile, SpatialTile, TextEncoder, VideoCodec
-from muybridge.model.face_finder import Face
+from muybridge.model.finder import Face
 from muybridge.model.tokens import Packed
 from muybridge.request import Request
 from muybridge.speech.durations import Phone
@@ -69,15 +69,15 @@ class HearsPhones(Protocol):
         ...
 
 
-class FindsFaces(Protocol):
-    """Where a picture shows faces."""
+class Finds(Protocol):
+    """Where a picture shows faces, heads, people and things."""
 
     def faces(self, picture_CYX: Tensor) -> list[Face]:
         """The faces of a picture [C, Y, X] in -1..1, the largest first."""
         ...
 
-    def heads(self, picture_CYX: Tensor) -> Tensor:
-        """[Y, X]: how much of each of its pixels heads cover, 0 to 1."""
+    def covers(self, picture_CYX: Tensor) -> Mapping[str, Tensor]:
+        """[Y, X] for each of model/finder.py's KINDS: how much of each pixel it covers, 0 to 1."""
         ...
 
 
@@ -113,7 +113,7 @@ class Components:
     draft: Denoiser | None = None  # draws the first picture of clips from words alone (draft.py)
     draft_moments: Moments = NO_MOMENTS
     listener: HearsPhones | None = None  # hears the phones of a given voice
-    face_finder: FindsFaces | None = None  # finds whose head is to move
+    finder: Finds | None = None  # finds whose face is to move, and what is in front
     face_painter: PaintsFaces | None = None  # draws faces anew, speaking or in a mood (faces.py)
     small_upscaler: Denoiser | None = None  # for outputs up to 1024x576, where the size has another one for them
     format_prompt: Callable[[Request], str] = _as_written

@@ -19,12 +19,15 @@ from torch import Tensor
 
 from muybridge.engine import camera, pipeline
 from muybridge.engine.components import Components, Denoiser
+from muybridge.engine.conditions import spoken
 from muybridge.engine.film import Wishes, filmed_on, known, scene_of, wished
-from muybridge.engine.left_alone import is_edit, only_changes
+from muybridge.engine.left_alone import asked, is_edit, is_source_s_own, may_change, only_changes, units_beyond
 from muybridge.engine.state import Conditions, Film, GenerationState
 from muybridge.flow.noise import noise
 from muybridge.request import Request
 from muybridge.shapes import Clock, PixelSize, Window
+from muybridge.speech import sounds
+from muybridge.speech.places import how_many
 
 if TYPE_CHECKING:
     from muybridge.speech.pacing import Plan
@@ -33,6 +36,7 @@ SIZE = "tiny-draft"  # its sampling (engine/sampling.py)
 STILL = Window(0, Clock(1, 0))
 # In faces that fill the picture lips are what is seen, and they move less where the draft drew them (docs/log.md).
 NEAREST = ("extreme close-up", "full-face shot", "shot filled by the face", "very near shot of the face")
+TRIES, ANOTHER = 3, 1_000_003  # pictures drawn until one has the right number of people; how far seeds are apart
 LOOKS = 6  # last steps from as many noises, whose mean has less of their grain
 
 
@@ -45,15 +49,19 @@ def begun(
     and the camera moves as was asked.
     """
     request, told = state.request, state.conditions
+    if is_alone and request.video is None and pipeline.guesses(parts) and sounds.asked(request):
+        told = replace(told, has_sounds=True)
+        state = replace(state, conditions=told)
     if request.last_image is not None or state.window.start_unit:
         return state
     frame = pipeline.stages_of(parts, request)[0].size
     if request.video is not None:
+        told = replace(told, units_TU=units_beyond(parts, state, spoken(plan)))
+        state = replace(state, conditions=told)
         if parts.draft is None or not is_edit(state):
             return state
         assert told.source_BCTYX is not None  # it is an edit
-        made = first_picture(parts, parts.draft, state, frame)
-        told = replace(told, frames={0: only_changes(made.cpu(), told.source_BCTYX[:, :, :1])})
+        told = replace(told, frames={0: _edited(parts, parts.draft, state, frame)})
     elif request.image is not None or (parts.draft is not None and not is_left_to_base(parts, state)):
         told = _first(parts, state, frame, wished(parts, state, plan, is_alone))
     return pipeline.begin(parts, replace(state, conditions=told))
@@ -79,8 +87,41 @@ def _first(parts: Components, state: GenerationState, frame: PixelSize, wish: Wi
         return known(parts, state, given, wish, was_drawn=False)
     assert parts.draft is not None  # the caller has seen to it
     seen = camera.views(wish.moves, state.window.clock.num_decoded_frames, state.request.seed, is_given=False)
-    first = first_picture(parts, parts.draft, state, camera.canvas(seen, frame) if wish.moves else frame)
+    size = camera.canvas(seen, frame) if wish.moves else frame
+    first = _with_all(parts, parts.draft, state, size, len({line.speaker for line in wish.said}))
     return known(parts, state, first, wish, was_drawn=True)
+
+
+def _with_all(parts: Components, draft: Denoiser, state: GenerationState, size: PixelSize, speakers: int) -> Tensor:
+    """A first picture with as many faces as the words have people: drawn again, within limits, until it has."""
+    wanted = how_many(scene_of(state.request), speakers)
+    first = best = first_picture(parts, draft, state, size)
+    if parts.finder is None or wanted is None:
+        return first
+    off: list[int] = []
+    for turn in range(1, TRIES + 1):
+        picture_CYX = parts.video_codec.decode(first.to(parts.device))[0, :, 0].float().cpu()
+        off.append(abs(len(parts.finder.faces(picture_CYX)) - wanted))
+        best = first if off[-1] == min(off) and off.index(off[-1]) == turn - 1 else best
+        if off[-1] == 0 or turn == TRIES:
+            return best
+        seed = state.request.seed + turn * ANOTHER
+        first = first_picture(parts, draft, replace(state, request=state.request.replace(seed=seed)), size)
+    return best
+
+
+def _edited(parts: Components, draft: Denoiser, state: GenerationState, frame: PixelSize) -> Tensor:
+    """[1, C, 1, Y, X]: what an edit makes of its source's first picture."""
+    assert state.conditions.source_BCTYX is not None  # the caller has seen to it
+    source_BCTYX, about = state.conditions.source_BCTYX[:, :, :1], asked(parts, state)
+    if is_source_s_own(about, state):
+        return source_BCTYX
+    made_BCTYX = first_picture(parts, draft, state, frame).cpu()
+    if not about:
+        return only_changes(made_BCTYX, source_BCTYX)
+    assert parts.finder is not None  # or it would be about anything
+    picture_CYX = parts.video_codec.decode(source_BCTYX.to(parts.device))[0, :, 0].float().cpu()
+    return only_changes(made_BCTYX, source_BCTYX, may_change(parts.finder, picture_CYX, about)[0])
 
 
 def is_left_to_base(parts: Components, state: GenerationState) -> bool:

@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.nn import functional as nnf
 
 from muybridge.engine.components import PaintsFaces
-from muybridge.model.face_finder import Face
 from muybridge.model.face_painter import REACH, SIDE, told
+from muybridge.model.finder import Face
 from muybridge.shapes import FPS
 from muybridge.speech.acts import Act
 from muybridge.speech.durations import Phone
@@ -41,11 +41,7 @@ MOUTHY = torch.tensor([name.startswith(("mouth", "jaw", "tongue")) for name in A
 def units_of(phones: Sequence[Phone], moods: Sequence[Act], num_frames: int, seed: int) -> Tensor:
     """[T, U]: what a face does in each frame of what it says and feels; it blinks now and then."""
     times_T = [frame / FPS for frame in range(num_frames)]
-    units_TU = torch.zeros(num_frames, len(ARKIT_UNITS))
-    for mood in moods:
-        held_T = torch.tensor([mood.value(t) for t in times_T])
-        for name, weight in EXPRESSION_UNITS[mood.name].items():
-            units_TU[:, UNIT_INDEX[name]] += weight * held_T
+    units_TU = felt(moods, num_frames)
     blink_T = torch.zeros(num_frames)
     for at in blink_times(seed, num_frames / FPS):
         blink_T = torch.maximum(blink_T, torch.tensor([1.35 * (1 - abs(t - at) / BLINK_S) for t in times_T]))
@@ -56,6 +52,16 @@ def units_of(phones: Sequence[Phone], moods: Sequence[Act], num_frames: int, see
         spoken_TU = torch.from_numpy(speech_units(phones, num_frames))
         talks_T = nnf.max_pool1d((3 * spoken_TU.sum(1)).clamp(max=1)[None, None], 11, 1, 5)[0, 0]
         units_TU = torch.where(MOUTHY, units_TU * (1 - (1 - WHILE_TALKING) * talks_T[:, None]), units_TU) + spoken_TU
+    return units_TU.clamp(0, 1)
+
+
+def felt(moods: Sequence[Act], num_frames: int) -> Tensor:
+    """[T, U]: what moods alone do to a face in each frame."""
+    units_TU = torch.zeros(num_frames, len(ARKIT_UNITS))
+    for mood in moods:
+        held_T = torch.tensor([mood.value(frame / FPS) for frame in range(num_frames)])
+        for name, weight in EXPRESSION_UNITS[mood.name].items():
+            units_TU[:, UNIT_INDEX[name]] += weight * held_T
     return units_TU.clamp(0, 1)
 
 

@@ -1,6 +1,7 @@
 """What is known of a clip from its first picture: a film of it in which people speak, feel and act, and a camera moves.
 
-Phones, moods, gestures and moves are known from the words and the plan (faces.py, acting.py, camera.py). The base takes
+Phones, moods, gestures, moves and strikes are known from the words and the plan (faces.py, acting.py, camera.py,
+layers.py). The base takes
 the latents of the film for its guess over time and adds what a drawing on a still picture lacks. Where an upscaler
 follows, the film is made at its size, too: what the large one shows beyond the small one is the detail that an
 enlarged picture lacks.
@@ -10,7 +11,7 @@ Letters: T frames, C colours or channels, Y X rows and columns.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -20,19 +21,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from muybridge import media
-from muybridge.engine import acting, camera, faces, pipeline
+from muybridge.engine import acting, camera, faces, foley, layers, pipeline
 from muybridge.engine.components import Components, PaintsFaces
 from muybridge.engine.conditions import Said, frames_to_tensor, heard, spoken
+from muybridge.engine.recolour import dyed
 from muybridge.engine.state import Conditions, Film, GenerationState
-from muybridge.model.face_finder import Face
+from muybridge.model.finder import Face
 from muybridge.request import Request
 from muybridge.shapes import FPS, Clock, PixelSize, Window
-from muybridge.speech import acts, moods, moves
+from muybridge.speech import acts, moods, moves, sounds
 from muybridge.speech.acts import Act
 from muybridge.speech.durations import Phone
+from muybridge.speech.looks import colours_of
 from muybridge.speech.moves import Move
 from muybridge.speech.places import NUM_PLACES, is_about_people, places
 from muybridge.speech.script import parse_script, without_quotes
+from muybridge.speech.sounds import Sound
 
 if TYPE_CHECKING:
     from muybridge.speech.pacing import Plan
@@ -41,17 +45,19 @@ if TYPE_CHECKING:
 PALER = (0.8, 1.5)  # how much of a channel's contrast may be taken or given back
 UNLIKE = 0.5  # how far the base is from its film, in mean squares of the film's latents, where detail counts 1/e
 FILMED = 0.75  # of a picture over which the camera moves
+SIDES = 0.5  # radians: how far a whole orbit turns a head
 TOGETHER = 16  # frames that are put together at a time
 
 
 @dataclass(frozen=True)
 class Wishes:
-    """What a first picture is to do: how the camera moves, what its head and face do, and what is said."""
+    """What a first picture is to do: how the camera moves, what its head and face do, what is said, what sounds."""
 
     moves: Sequence[Move] = ()
     acts: Sequence[Act] = ()
     moods: Sequence[Act] = ()
     said: Sequence[Said] = ()
+    sounds: Sequence[Sound] = ()
 
 
 def wished(parts: Components, state: GenerationState, plan: Plan | None, is_alone: bool) -> Wishes:
@@ -62,7 +68,7 @@ def wished(parts: Components, state: GenerationState, plan: Plan | None, is_alon
     said = spoken(plan) if voice is None else heard(parts, voice, request.language)
     if not is_alone:
         return Wishes(said=said)
-    return Wishes(moves.asked(request), acts.asked(request), moods.asked(request), said)
+    return Wishes(moves.asked(request), acts.asked(request), moods.asked(request), said, sounds.asked(request))
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +90,10 @@ def known(parts: Components, state: GenerationState, first_BCTYX: Tensor, wish: 
     somebody = not was_drawn or wish.said or is_about_people(state.request.prompt)
     small = First(picture_CYX, whose(parts, picture_CYX) if somebody else [], was_drawn, was_drawn)
     lent = lender(parts, state.request) if was_drawn and len(small.people) == 1 else None
-    small = small if lent is None else _with_face_of(parts, lent, small)
+    dyes = colours_of(scene_of(state.request)) if was_drawn and len(small.people) == 1 else {}
+    small = _as_told(parts, small, dyes, lent)
+    if dyes:
+        first_BCTYX = parts.video_codec.encode(small.picture_CYX[None, :, None].to(parts.device)).cpu()
     film = film_of(parts, state, small, wish)
     if not film.moves and was_drawn:
         return replace(conditions, frames={0: first_BCTYX})
@@ -102,7 +111,7 @@ def known(parts: Components, state: GenerationState, first_BCTYX: Tensor, wish: 
     large = small
     if len(stages) > 1 and was_drawn:
         large = replace(small, picture_CYX=sharpened(parts, state.request, first_BCTYX, small.people))
-        large = large if lent is None else _with_face_of(parts, lent, large)
+        large = _as_told(parts, large, dyes, lent)
     elif len(stages) > 1:
         large = replace(small, picture_CYX=_decoded(parts, conditions.large_frames[0]))
     return replace(conditions, film_BCTYX=latents, film=replace(film, picture_CYX=large.picture_CYX))
@@ -132,20 +141,26 @@ def _decoded(parts: Components, latent_BCTYX: Tensor) -> Tensor:
 def lender(parts: Components, request: Request) -> First | None:
     """The reference that shows the largest face, as it was given; None where none shows one."""
     found: list[First] = []
-    if parts.face_finder is None:
+    if parts.finder is None:
         return None
     for reference in request.references:
         picture_CYX = frames_to_tensor(media.read_image(reference.image)[None])[0, :, 0]
-        people = parts.face_finder.faces(picture_CYX)[:1]
+        people = parts.finder.faces(picture_CYX)[:1]
         found += [First(picture_CYX, people, was_drawn=False, is_blank=False)] if people else []
     return max(found, key=lambda first: first.people[0].half_height * first.picture_CYX.shape[1], default=None)
 
 
-def _with_face_of(parts: Components, lent: First, first: First) -> First:
-    """A drawn picture whose one head is that of another picture."""
-    assert parts.face_finder is not None  # it has found both
-    heads_YX = parts.face_finder.heads(lent.picture_CYX)
-    picture_CYX = faces.exchanged(first.picture_CYX, first.people[0], lent.picture_CYX, lent.people[0], heads_YX)
+def _as_told(parts: Components, first: First, dyes: Mapping[str, str], lent: First | None) -> First:
+    """A drawn picture of one person in the colours of the words, with the head of a reference where there is one."""
+    if not dyes and lent is None:
+        return first
+    assert parts.finder is not None  # it has found the person
+    dyes = {part: name for part, name in dyes.items() if lent is None or part != "hair"}
+    picture_CYX = 2 * dyed(parts.finder, (first.picture_CYX.clamp(-1, 1) + 1) / 2, dyes) - 1
+    if lent is None:
+        return replace(first, picture_CYX=picture_CYX)
+    heads_YX = parts.finder.covers(lent.picture_CYX)["head"]
+    picture_CYX = faces.exchanged(picture_CYX, first.people[0], lent.picture_CYX, lent.people[0], heads_YX)
     return replace(first, picture_CYX=picture_CYX, is_blank=False)
 
 
@@ -195,8 +210,11 @@ def composed(parts: Components, state: GenerationState, size: PixelSize) -> NDAr
 def _held(film: Film, size: PixelSize) -> Tensor:
     """[1, C, T, Y, X] in 0..1: how much of a pixel is the film's alone: drawn faces, and most where a camera moves.
 
-    A base adds nothing to a drawn face, and to a moving camera's picture a shadow of where things were.
+    A base adds nothing to a drawn face or a ball that bounces, and to a moving camera's picture a shadow of where
+    things were.
     """
+    if film.strikes_K.numel():
+        return torch.ones(1, 1, 1, size.height, size.width)
     people = [Face(*place) for place in film.faces_P4.tolist()] if film.units_PTU.numel() else []
     cover_YX = faces.covered(people, *film.picture_CYX.shape[1:])
     cover = replace(film, picture_CYX=cover_YX.expand(3, -1, -1), units_PTU=torch.zeros(0))
@@ -258,10 +276,30 @@ def film_of(parts: Components, state: GenerationState, first: First, wish: Wishe
     if wish.acts and count == 1:
         poses = [acting.pose_at(wish.acts, frame / FPS) for frame in range(num_frames)]
         film = replace(film, poses_T4=torch.tensor(poses), faces_P4=torch.tensor(list(first.people)))
+    if struck := [sound for sound in wish.sounds if sound.kind in foley.STRUCK]:
+        film = _with_strikes(parts, film, struck[0], request.seed)
     if wish.moves:
         views = camera.views(wish.moves, num_frames, request.seed, is_given=not first.was_drawn)
         film = replace(film, views_5T=torch.from_numpy(np.stack(views)))
+        if views.orbit_T.any() and count == 1 and parts.finder is not None:
+            film = _with_sides(film, parts.finder.covers(first.picture_CYX)["person"], views.orbit_T, first.people)
     return film
+
+
+def _with_strikes(parts: Components, film: Film, sound: Sound, seed: int) -> Film:
+    """The film with a ball or a bell that is struck when it sounds; as it was where none is found."""
+    cover_YX = None if parts.finder is None else parts.finder.covers(film.picture_CYX)["thing"]
+    if cover_YX is None or layers.place_of(cover_YX) is None:
+        return film
+    strikes_K = torch.tensor(foley.strikes(sound, seed), dtype=torch.float64)
+    return replace(film, cover_YX=cover_YX, strikes_K=strikes_K, is_ball=sound.kind == "ball")
+
+
+def _with_sides(film: Film, cover_YX: Tensor, orbit_T: NDArray[np.float64], people: Sequence[Face]) -> Film:
+    """The film of one person whom the camera goes around: the head shows its sides, what is behind it passes."""
+    poses_T4 = film.poses_T4.clone() if film.poses_T4.numel() else torch.zeros(film.num_frames, 4)
+    poses_T4[:, 0] += torch.from_numpy(SIDES * orbit_T / camera.ORBIT).float()
+    return replace(film, cover_YX=cover_YX, poses_T4=poses_T4, faces_P4=torch.tensor(list(people)))
 
 
 @torch.inference_mode()
@@ -273,12 +311,25 @@ def play(film: Film, painter: PaintsFaces | None, frame: PixelSize) -> Tensor:
         assert painter is not None  # or there were no units
         drawn = list(zip(people, film.units_PTU, strict=True))
         film_CTYX = faces.painted(painter, film.picture_CYX, drawn, film.words_W, film.is_blank)
+    if film.strikes_K.numel():
+        cover_YX = _enlarged(film.cover_YX, film.picture_CYX)
+        moved_CTYX = layers.struck(film.picture_CYX, cover_YX, film.strikes_K.tolist(), film.num_frames, film.is_ball)
+        film_CTYX = film_CTYX + moved_CTYX - film.picture_CYX[:, None]
     if film.poses_T4.numel():
         film_CTYX = acting.acted(film_CTYX.expand(-1, film.num_frames, -1, -1), people[0], film.poses_T4)
     if film.views_5T.numel() or film_CTYX.shape[2:] != (frame.height, frame.width):
         still = camera.views((), film_CTYX.shape[1], 0, is_given=True)
-        return camera.filmed(film_CTYX, camera.Views(*film.views_5T.numpy()) if film.views_5T.numel() else still, frame)
+        seen = camera.Views(*film.views_5T.numpy()) if film.views_5T.numel() else still
+        is_in_front = film.cover_YX.numel() and not film.strikes_K.numel()
+        near_YX = _enlarged(film.cover_YX, film.picture_CYX) if is_in_front else None
+        return camera.filmed(film_CTYX, seen, frame, near_YX)
     return film_CTYX[None]
+
+
+def _enlarged(cover_YX: Tensor, picture_CYX: Tensor) -> Tensor:
+    """A cover at a picture's size."""
+    size = picture_CYX.shape[1:]
+    return torch.nn.functional.interpolate(cover_YX[None, None], size, mode="bilinear", align_corners=False)[0, 0]
 
 
 def phones_of(said: Sequence[Said], scene: str, count: int) -> list[list[Phone]]:
@@ -291,7 +342,7 @@ def phones_of(said: Sequence[Said], scene: str, count: int) -> list[list[Phone]]
 
 def whose(parts: Components, picture_CYX: Tensor) -> list[Face]:
     """The faces of a picture from the left, of which there are two at most; none where there are more."""
-    found = [] if parts.face_finder is None else parts.face_finder.faces(picture_CYX)
+    found = [] if parts.finder is None else parts.finder.faces(picture_CYX)
     return sorted(found, key=lambda face: face.x) if len(found) <= NUM_PLACES else []
 
 

@@ -4,6 +4,12 @@ A base that knows its source (flow/continuity.py) copies it well and changes it 
 edited by itself (draft.py), cells that changed there go on from that picture, and the others from the source. Without
 that, what the base changes is pushed on at every step, cell by cell, the more the more it is.
 
+An instruction that names what it is about (speech/edits.py) changes nothing else: hair, clothes or the place, as they
+are found in each frame of the source, at the frame's own size. Hair and clothes of which another colour is asked are
+dyed (recolour.py); of which another shape, they keep the source's detail. A mood is drawn on the source's own faces
+(faces.py), and so are the lips of a source that says something else: what the new words ask of them beyond what they do
+for the old ones, which are heard in its sound.
+
 At the end of the base stage the made latents are compared with the source's, cell by cell. Cells that differ by no more
 than the model's own softness count as left alone, less a margin of one cell and one latent around every change. Where
 words are said anew nothing is put back: lips are small changes.
@@ -13,18 +19,33 @@ Letters: B batch, C channels, T latent frames (frames of pixels), Y X latent row
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as nnf
 
+from muybridge.engine import faces
+from muybridge.engine.components import Components, Finds
+from muybridge.engine.conditions import Said, heard
+from muybridge.engine.layers import grown
+from muybridge.engine.recolour import dyed
 from muybridge.engine.state import GenerationState
 from muybridge.media import ClipReader
+from muybridge.model.face_painter import WORDS
+from muybridge.model.finder import Face
 from muybridge.shapes import FPS, STRIDE_T
+from muybridge.speech import edits, moods
+from muybridge.world.visemes import speech_units
 
 SOFT, CLEAR = 0.3, 0.8  # mean squares of a cell's neighbourhood from which a drawn edit is one, and one beyond doubt
 SAME = 0.3  # mean square by which a cell's latent may differ and still be a copy
+AROUND_HEAD, AROUND_PERSON = 0.05, 0.012  # of the picture's height: how far new hair and clothes reach beyond the old
+DETAIL = 8  # pixels: what is finer is kept of hair and clothes
+DRAWN = {"mood", "lips"}  # these are drawn on the source's own faces
+STEADY = 2  # frames before and after, over which a face's place is a mean
 PUSH, TIMID = 1.2, 0.2  # how much further large changes go; the mean square of a change that goes half as much further
 
 
@@ -41,10 +62,62 @@ def pushed(velocity_BCTYX: Tensor, x_BCTYX: Tensor, sigma: float, source_BCTYX: 
     return velocity_BCTYX - further_BCTYX / sigma
 
 
-def only_changes(made_BCTYX: Tensor, source_BCTYX: Tensor) -> Tensor:
-    """A drawn edit of one latent with the source's own cells wherever they are no further apart than it is soft."""
-    apart_BTYX = nnf.avg_pool2d((made_BCTYX - source_BCTYX).float().square().mean(1), 3, 1, 1, count_include_pad=False)
-    share_BTYX = ((apart_BTYX - SOFT) / (CLEAR - SOFT)).clamp(0, 1)
+def asked(parts: Components, state: GenerationState) -> frozenset[str]:
+    """What the instruction is about, where somebody can find and draw it; empty where it may be anything."""
+    request = state.request
+    if parts.finder is None or state.conditions.source_BCTYX is None:
+        return frozenset()
+    if state.conditions.is_said:
+        is_dub = parts.face_painter is not None and request.audio is None and edits.is_only_said(request.prompt)
+        return frozenset({"lips"} if is_dub else ())
+    found = edits.asked(request.prompt)
+    return found if "mood" not in found or parts.face_painter is not None else frozenset()
+
+
+def is_source_s_own(about: frozenset[str], state: GenerationState) -> bool:
+    """Whether an edit is made of the source's frames alone: faces that are drawn, hair and clothes that are dyed."""
+    return bool(about) and (about <= DRAWN or bool(edits.new_colours(state.request.prompt)))
+
+
+def units_beyond(parts: Components, state: GenerationState, said: Sequence[Said]) -> Tensor | None:
+    """[T, U]: what a mood or new words ask of the source's face beyond what it does; None where they ask nothing."""
+    about, num_frames, known = asked(parts, state), state.window.clock.num_frames, state.conditions
+    if "mood" in about:
+        return faces.felt(moods.asked(state.request), num_frames)
+    if "lips" not in about:
+        return None
+    before = [] if known.source_audio_BAC is None else heard(parts, known.source_audio_BAC, state.request.language)
+    new_TU, old_TU = (
+        torch.from_numpy(speech_units([p for line in lines for p in line.phones], num_frames))
+        for lines in (said, before)
+    )
+    return new_TU - old_TU
+
+
+def may_change(finder: Finds, picture_CYX: Tensor, about: frozenset[str]) -> tuple[Tensor, Tensor]:
+    """([Y, X] what an instruction may change of a picture, [Y, X] the part of it that keeps its detail), 0 to 1."""
+    covers = finder.covers(picture_CYX)
+    hair_YX = (grown(covers["head"], AROUND_HEAD) - covers["face"]).clamp(0, 1)
+    clothes_YX = (grown((covers["person"] - covers["head"]).clamp(min=0), AROUND_PERSON) - covers["head"]).clamp(0, 1)
+    nothing_YX = torch.zeros_like(hair_YX)
+    detailed_YX = torch.maximum(
+        hair_YX if "hair" in about else nothing_YX, clothes_YX if "clothes" in about else nothing_YX
+    )
+    place_YX = 1 - covers["person"] if "place" in about else nothing_YX
+    return torch.maximum(detailed_YX, place_YX), detailed_YX
+
+
+def only_changes(made_BCTYX: Tensor, source_BCTYX: Tensor, may_YX: Tensor | None = None) -> Tensor:
+    """A drawn edit of one latent with the source's own cells wherever they are no further apart than it is soft.
+
+    Where `may_YX` (pixels of any size) says what the edit is about, it is all of that and nothing else.
+    """
+    if may_YX is not None:
+        share_BTYX = nnf.interpolate(may_YX[None, None], made_BCTYX.shape[3:], mode="area")[0]
+    else:
+        apart_BTYX = (made_BCTYX - source_BCTYX).float().square().mean(1)
+        near_BTYX = nnf.avg_pool2d(apart_BTYX, 3, 1, 1, count_include_pad=False)
+        share_BTYX = ((near_BTYX - SOFT) / (CLEAR - SOFT)).clamp(0, 1)
     return torch.lerp(source_BCTYX, made_BCTYX, share_BTYX[:, None])
 
 
@@ -55,11 +128,13 @@ def edited_cells(first_BCTYX: Tensor, source_BCTYX: Tensor) -> Tensor:
     return nnf.avg_pool2d(near, 3, 1, 1, count_include_pad=False)[0, 0]
 
 
-def left_alone(state: GenerationState) -> Tensor | None:
+def left_alone(parts: Components, state: GenerationState) -> Tensor | None:
     """[T, Y, X] in 0..1 at the end of the base stage: 1 where the source stays; None where there is nothing to keep."""
-    source_BCTYX = state.conditions.source_BCTYX
-    if source_BCTYX is None or not is_edit(state):
+    source_BCTYX, about = state.conditions.source_BCTYX, asked(parts, state)
+    if source_BCTYX is None or not (is_edit(state) or about):
         return None
+    if is_source_s_own(about, state):
+        return torch.ones(source_BCTYX.shape[2:])
     return unchanged(state.latents["video"].cpu(), source_BCTYX.cpu())
 
 
@@ -71,9 +146,11 @@ def unchanged(made_BCTYX: Tensor, source_BCTYX: Tensor) -> Tensor:
     return 1 - near[0, 0]
 
 
-def put_back(frames_TYXC: NDArray[np.uint8], alone_TYX: Tensor, state: GenerationState) -> None:
-    """Write the source's pixels over the delivered frames, in place, softly at the edges."""
-    assert state.request.video is not None  # else nothing was left alone
+def put_back(parts: Components, frames_TYXC: NDArray[np.uint8], state: GenerationState) -> None:
+    """Write the source's pixels over the delivered frames, in place, softly at the edges; draw moods on its faces."""
+    alone_TYX, about = state.conditions.left_alone_TYX, asked(parts, state)
+    assert state.request.video is not None and alone_TYX is not None  # else nothing was left alone
+    dyes = edits.new_colours(state.request.prompt) if about else {}
     count, high, wide, _ = frames_TYXC.shape
     smooth = nnf.interpolate(alone_TYX[None].float(), (high, wide), mode="bilinear", align_corners=False)[0]
     reader = ClipReader(state.request.video, size=(high, wide), max_seconds=count / FPS, sound=False)
@@ -83,8 +160,49 @@ def put_back(frames_TYXC: NDArray[np.uint8], alone_TYX: Tensor, state: Generatio
         for number in range(count):
             picture = next(frames, picture)  # a shorter source holds its last frame
             assert picture is not None
-            share_YX1 = smooth[-(-number // STRIDE_T)].numpy()[..., None]
-            made = frames_TYXC[number]
-            np.copyto(made, np.rint(made + share_YX1 * (picture.astype(np.float32) - made)), casting="unsafe")
+            made_CYX, true_CYX = (torch.from_numpy(x).permute(2, 0, 1).float() for x in (frames_TYXC[number], picture))
+            share_YX = smooth[-(-number // STRIDE_T)]
+            if dyes:
+                assert parts.finder is not None  # or it would be about anything
+                true_CYX = 255 * dyed(parts.finder, true_CYX / 255, dyes)
+            elif about:
+                assert parts.finder is not None  # as above
+                may_YX, detailed_YX = may_change(parts.finder, true_CYX / 127.5 - 1, about)
+                share_YX = torch.maximum(share_YX, 1 - may_YX)
+                made_CYX = made_CYX + detailed_YX * (true_CYX - _softened(true_CYX))
+            mixed_CYX = torch.lerp(made_CYX, true_CYX, share_YX).round().clamp(0, 255)
+            frames_TYXC[number] = mixed_CYX.to(torch.uint8).permute(1, 2, 0).numpy()
     finally:
         reader.close()
+    if state.conditions.units_TU is not None:
+        _drawn(parts, frames_TYXC, state.conditions.units_TU)
+
+
+def _softened(picture_CYX: Tensor) -> Tensor:
+    """As soft as what a small base draws."""
+    small = nnf.avg_pool2d(picture_CYX[None], DETAIL, ceil_mode=True)
+    return nnf.interpolate(small, picture_CYX.shape[1:], mode="bilinear", align_corners=False)[0]
+
+
+def _drawn(parts: Components, frames_TYXC: NDArray[np.uint8], units_TU: Tensor) -> None:
+    """Draw what is asked of the largest face of each frame, in place."""
+    assert parts.finder is not None and parts.face_painter is not None  # or nothing would be asked of it
+    found: list[Face | None] = []
+    for frame_YXC in frames_TYXC:
+        people = parts.finder.faces(torch.from_numpy(frame_YXC).permute(2, 0, 1).float() / 127.5 - 1)
+        found.append(people[0] if people else None)
+    for number, face in enumerate(steadied(found)):
+        if face is not None:
+            picture_CYX = torch.from_numpy(frames_TYXC[number]).permute(2, 0, 1).float() / 127.5 - 1
+            who = [(face, units_TU[number : number + 1])]
+            drawn = faces.painted(parts.face_painter, picture_CYX, who, torch.zeros(WORDS), was_drawn=False)
+            frames_TYXC[number] = drawn[:, 0].add(1).mul(127.5).round().to(torch.uint8).permute(1, 2, 0).numpy()
+
+
+def steadied(found: Sequence[Face | None]) -> list[Face | None]:
+    """Faces frame by frame, each the mean of those around it: what is drawn on them does not shake."""
+    out: list[Face | None] = []
+    for number, face in enumerate(found):
+        near = [f for f in found[max(0, number - STEADY) : number + STEADY + 1] if f is not None]
+        out.append(None if face is None else Face(*np.mean(near, 0).tolist()))
+    return out

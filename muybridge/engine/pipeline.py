@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from muybridge.engine import foley
 from muybridge.engine.clip import Clip
 from muybridge.engine.components import Components, Denoiser
 from muybridge.engine.conditions import encode_conditions, frames_to_tensor
@@ -46,6 +47,7 @@ from muybridge.shapes import (
     clock,
     plan_stages,
 )
+from muybridge.speech import sounds
 
 if TYPE_CHECKING:
     from muybridge.speech.pacing import Plan
@@ -114,7 +116,7 @@ def upscale(parts: Components, state: GenerationState) -> GenerationState:
     """From the end of the base stage to the start of the upscaler's; to done after it, or where base is enough."""
     stages = stages_of(parts, state.request)
     if state.stage == "base":
-        state = replace(state, conditions=replace(state.conditions, left_alone_TYX=left_alone(state)))
+        state = replace(state, conditions=replace(state.conditions, left_alone_TYX=left_alone(parts, state)))
     if len(stages) == 1 or state.stage == "upscaler":
         return replace(state, stage="done", step=0)
     rows, cols = stages[1].size.latent
@@ -175,14 +177,18 @@ def decode(parts: Components, state: GenerationState) -> Clip:
     if is_small:
         frames_TYXC = enlarge(frames_TYXC, size)
     if state.conditions.left_alone_TYX is not None:
-        put_back(frames_TYXC, state.conditions.left_alone_TYX, state)
+        put_back(parts, frames_TYXC, state)
     voice_CS, rate = state.conditions.voice_CS, parts.audio_codec.sample_rate
     if state.request.audio_mode is AudioMode.NONE:
         return Clip(frames_TYXC, None, rate)
     if voice_CS is not None:  # the sound that comes out is the sound that went in, not its latent's
         return Clip(frames_TYXC, voice_CS.cpu().numpy(), voice_CS.shape[1] * FPS // ticks.num_frames)
     waveform = parts.audio_codec.decode(state.latents["audio"].transpose(1, 2).to(parts.device))[0]
-    return Clip(frames_TYXC, waveform[:, : ticks.num_samples(rate)].float().cpu().numpy(), rate)
+    wave_CS = waveform[:, : ticks.num_samples(rate)].float().cpu().numpy()
+    if state.conditions.has_sounds:
+        found = sounds.asked(state.request)
+        wave_CS = foley.heard(found, wave_CS, rate, state.request.seed, state.conditions.is_said)
+    return Clip(frames_TYXC, wave_CS, rate)
 
 
 @torch.inference_mode()

@@ -36,7 +36,8 @@ class Film:
     """A picture and what happens to it over time (film.py), each part empty where nothing of its kind does.
 
     `faces` (P people) as the finder tells them, their face units over time, the text features that a blank one is drawn
-    with, poses of the only head, views of the camera.
+    with, poses of the only head, views of the camera; `cover` of what stands in front, pixels of any size, and when it
+    is struck, in seconds, if it is a ball or a bell.
     """
 
     picture_CYX: Tensor
@@ -47,11 +48,15 @@ class Film:
     words_W: Tensor = _WORDLESS
     poses_T4: Tensor = _NONE
     views_5T: Tensor = _NONE
+    cover_YX: Tensor = _NONE
+    strikes_K: Tensor = _NONE
+    is_ball: bool = False
 
     @property
     def moves(self) -> bool:
         """Whether anything happens."""
-        return bool(self.units_PTU.numel() or self.poses_T4.numel() or self.views_5T.numel())
+        parts = (self.units_PTU, self.poses_T4, self.views_5T, self.strikes_K)
+        return any(part.numel() for part in parts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,10 +66,11 @@ class Conditions:
     `frames` are clean video latents by latent index, at the base and the upscaler's size; `references` [R, C, 1, Y, X];
     `source` is an edit's clip; `voice` an audio latent kept as it is, and the waveform of it that is delivered: [C, S],
     S samples for the clip's frames, so the rate is S * 25 / frames. `reference_audio` is how the speaker sounds. After
-    the base stage `left_alone` says where an edit is its source's own picture (left_alone.py). `anchor` [1, C, 1, Y, X]
-    is a programme's first picture (anchor.py). `motion` is what camera, head and mouth change in a still
-    picture, `film_BCTYX` the whole, and `film` how it is made at the upscaler's size (film.py); `has_lips`: mouths
-    speak in it.
+    the base stage `left_alone` says where an edit is its source's own picture (left_alone.py); `units_TU` is what is
+    asked of a source's face beyond what it does. `anchor` [1, C, 1, Y, X] is a programme's first picture (anchor.py).
+    `motion` is what camera, head and mouth change in a still picture, `film_BCTYX` the whole, and `film` how it is made
+    at the upscaler's size (film.py); `has_lips`: mouths speak in it. `has_sounds`: what the scene's words let sound is
+    mixed in (foley.py).
     """
 
     text: TextTokens
@@ -83,7 +89,9 @@ class Conditions:
     motion_BCTYX: Tensor | None = None
     film_BCTYX: Tensor | None = None
     film: Film | None = None
+    units_TU: Tensor | None = None
     has_lips: bool = False
+    has_sounds: bool = False
 
     @property
     def is_said(self) -> bool:
@@ -172,13 +180,23 @@ def _unflatten(tensors: Mapping[str, Tensor]) -> Conditions:
     text, negative = (TextTokens(**_part(tensors, name)) for name in _TEXTS)
     frames, large = ({int(k): v for k, v in _part(tensors, name).items()} for name in _FRAMES)
     one, film = _part(tensors, "one"), _part(tensors, "film")
-    has_lips = bool(one.pop("has_lips", False))
-    return Conditions(text, negative, frames, large, has_lips=has_lips, film=_film(film) if film else None, **one)
+    has_lips, has_sounds = (bool(one.pop(name, False)) for name in ("has_lips", "has_sounds"))
+    return Conditions(
+        text,
+        negative,
+        frames,
+        large,
+        has_lips=has_lips,
+        has_sounds=has_sounds,
+        film=_film(film) if film else None,
+        **one,
+    )
 
 
 def _film(flat: dict[str, Tensor]) -> Film:
-    num_frames, is_blank = int(flat.pop("num_frames")), bool(flat.pop("is_blank"))
-    return Film(num_frames=num_frames, is_blank=is_blank, **flat)
+    num_frames = int(flat.pop("num_frames"))
+    is_blank, is_ball = (bool(flat.pop(name)) for name in ("is_blank", "is_ball"))
+    return Film(num_frames=num_frames, is_blank=is_blank, is_ball=is_ball, **flat)
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -14,8 +14,8 @@ from muybridge.engine import precision
 from muybridge.engine.components import Components
 from muybridge.engine.listener import Listener
 from muybridge.flow.scaling import NO_MOMENTS, Moments, from_noise, video_moments
-from muybridge.model.face_finder import FaceFinder
 from muybridge.model.face_painter import FacePainter
+from muybridge.model.finder import Finder
 from muybridge.model.phrase_encoder import PhraseEncoder
 from muybridge.model.tiny_video_codec import load_video_codec
 from muybridge.model.transformer import Transformer
@@ -24,7 +24,7 @@ from muybridge.model.world_audio_codec import WorldAudioCodec
 
 # File names, `.safetensors`.
 BASE, UPSCALER, DRAFT, VIDEO_CODEC, TEXT = "base", "upscaler", "draft", "video_codec", "text"
-LISTENER, FACE_FINDER, FACE_PAINTER = "listener", "face_finder", "face_painter"
+LISTENER, FINDER, FACE_PAINTER = "listener", "finder", "face_painter"
 STATISTICS = "audio_codec.json"
 
 Part = TypeVar("Part", bound=nn.Module)
@@ -35,7 +35,7 @@ def load_tiny(folder: Path, device: torch.device, asked: Precision = "auto") -> 
     chosen = precision.choose(device, asked).precision
     base = load_transformer(folder / f"{BASE}.safetensors", matrix_dtype=torch.float32)
     upscaler, draft = (_transformer(folder / f"{name}.safetensors") for name in (UPSCALER, DRAFT))
-    small = (LISTENER, FACE_FINDER, FACE_PAINTER)
+    small = (LISTENER, FINDER, FACE_PAINTER)
     listener, finder, painter = (folder / f"{name}.safetensors" for name in small)
     text = _filled(PhraseEncoder(), folder / f"{TEXT}.safetensors")
     return Components(
@@ -54,7 +54,7 @@ def load_tiny(folder: Path, device: torch.device, asked: Precision = "auto") -> 
         upscaler_moments=NO_MOMENTS if upscaler is None else upscaler_moments(upscaler.config),
         draft=None if draft is None else precision.apply(draft, chosen).to(device),
         listener=_filled(Listener(), listener) if listener.is_file() else None,
-        face_finder=_filled(FaceFinder(), finder) if finder.is_file() else None,
+        finder=_filled(Finder(), finder) if finder.is_file() else None,
         face_painter=_filled(FacePainter(), painter) if painter.is_file() else None,
         draft_moments=NO_MOMENTS if draft is None else video_moments(draft.config),
     )

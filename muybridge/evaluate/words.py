@@ -6,6 +6,9 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
+from muybridge.speech.cardinals import cardinal, digits
+from muybridge.speech.reading import read_out
+
 BY_CHARACTER = frozenset({"zh", "yue", "ja", "ko"})
 
 
@@ -27,6 +30,17 @@ def distance(a: Sequence[str], b: Sequence[str]) -> int:
 
 
 def error_rate(said: str, heard: str, language: str) -> float:
-    """Edit distance over the length of what was said; may pass 1."""
+    """Edit distance over the length of what was said; may pass 1.
+
+    Recognisers write figures: "88 dollars" and "2 1 9 2" count as heard where they are read as what was said.
+    """
     wanted = normalise(said, language)
-    return distance(wanted, normalise(heard, language)) / max(1, len(wanted))
+    return min(distance(wanted, normalise(r, language)) for r in readings(heard, language)) / max(1, len(wanted))
+
+
+def readings(text: str, language: str) -> list[str]:
+    """The text as it is, with its numbers, times and signs read out, and with its figures read one by one."""
+    if not re.search(r"\d", text):
+        return [text]
+    numbers = re.sub(r"\d+", lambda found: cardinal(int(found[0]), language), read_out(text, language))
+    return [text, numbers, re.sub(r"\d+", lambda found: f" {digits(found[0], language)} ", text)]

@@ -2,7 +2,7 @@
 
 The base's tokens are 32 pixels wide, and a face in one or two of them is a blank. Faces are alike once they lie alike,
 so a small U-net (Ronneberger et al. 2015, arXiv 1505.04597) that sees nothing but a square around the face draws eyes
-and mouth where the large network draws a smear, and moves them as face units ask. Where to look says face_finder.py.
+and mouth where the large network draws a smear, and moves them as face units ask. Where to look says finder.py.
 
 Letters: B samples, C channels, Y X pixels of the square, K what is told.
 """

@@ -23,7 +23,7 @@ RECIPES = (
     "few_step",
     "draft",
     "listener",
-    "face_finder",
+    "finder",
     "face_painter",
 )
 

@@ -102,15 +102,17 @@ def squares(seen: portraits.Portraits, count: int, generator: torch.Generator) -
     begins, tolds, wanteds, stills = [], [], [], []
     for n in chosen.tolist():
         kind, tells, mirrored = torch.rand(3, generator=generator).tolist()
-        first, last = (int(torch.randint(most, (1,), generator=generator)) for most in (2, seen.units_NFU.shape[1]))
-        was_drawn = kind < FROM_DRAWN
+        was_drawn, is_coded = kind < FROM_DRAWN, FROM_DRAWN <= kind < FROM_DRAWN + FROM_CODED
+        faces = seen.units_NFU.shape[1]  # a good picture may speak already, as in a clip that is said anew
+        most = (seen.coded_NFCYX.shape[1] if is_coded else faces, faces)
+        first, last = (int(torch.randint(count, (1,), generator=generator)) for count in most)
         wanted, units = seen.faces_NFCYX[n, last], seen.units_NFU[n, last]
         if was_drawn:
             begin = toned(
                 seen.drawn_NCYX[n], seen.faces_NFCYX[n, 0], int(torch.randint(*TONES, (1,), generator=generator))
             )
         else:
-            begin = seen.coded_NFCYX[n, first] if kind < FROM_DRAWN + FROM_CODED else seen.faces_NFCYX[n, first]
+            begin = seen.coded_NFCYX[n, first] if is_coded else seen.faces_NFCYX[n, first]
             units = units - seen.units_NFU[n, first]
         grid = _grid(generator)
         still = seen.faces_NFCYX[n, 0 if was_drawn else first]

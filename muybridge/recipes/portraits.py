@@ -1,10 +1,11 @@
 """Portraits: people drawn with several faces each, and what the draft makes of them, for what is learned of faces.
 
 A picture is drawn once for each face, all else at rest. Then the draft draws it again from a high noise level: the same
-place, person and light, with the blank face that the draft would make. Some pictures show two people or none; of those
-only the whole picture counts, for finding faces.
+place, person and light, with the blank face that the draft would make. Some pictures show two people, or a thing and
+nobody; of those only the whole picture counts, for finding what it shows.
 
-Letters: N portraits, F faces of one, H ways to see a picture, C colours, Y X pixels, U face units, W text features.
+Letters: N portraits, F faces of one, H ways to see a picture, C colours, K kinds of what is found, Y X pixels, U face
+units, W text features.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from muybridge.engine import draft
 from muybridge.engine.components import Components
 from muybridge.engine.faces import MOUTHY, WHILE_TALKING
 from muybridge.errors import NotFound, UserError
+from muybridge.model.finder import FINE, KINDS
 from muybridge.model.phrase_encoder import PhraseEncoder
 from muybridge.model.weights import load_into
 from muybridge.request import Request
@@ -33,12 +35,11 @@ from muybridge.train.frames import babble
 from muybridge.world.anatomy import ARKIT_UNITS, EXPRESSION_UNITS, UNIT_INDEX
 
 SIDE, REACH = 144, 2.2  # of the square that is kept: pixels, and half of it in half heights of the face
-COVER_CELL = 2  # pixels of a small picture to a cell of its cover
 SMALL = PixelSize(224, 128)
 NUM_FACES, NUM_SILENT = 5, 2
 SHARD = 40
 OFFSET = 1 << 39  # other people than those of takes, stills and puppets
-CASTS = {"person": 0.86, "pair": 0.09, "thing": 0.05}
+CASTS = {"person": 0.75, "pair": 0.09, "thing": 0.16}
 NEAR = 0.4  # share of people whose faces fill the picture
 LEVELS = (0.7, 0.91)  # of noise from which the draft draws a picture again: below, the face stays; above, nothing does
 BLINKS, LOOKS_AWAY, LEAST_PIXELS = 0.2, 0.15, 150
@@ -82,10 +83,10 @@ def read(folder: Path, words: Path) -> Portraits:
 
 @dataclass(frozen=True, eq=False)
 class Whole:
-    """Small pictures as they are, coded and drawn again (H), and what faces and heads cover, as bytes."""
+    """Small pictures as they are, coded and drawn again (H), and what KINDS cover of each cell, as bytes."""
 
     pictures_NHCYX: Tensor
-    cover_N2YX: Tensor
+    cover_NKYX: Tensor
 
 
 def read_whole(folder: Path) -> Whole:
@@ -94,7 +95,7 @@ def read_whole(folder: Path) -> Whole:
     for path in sorted(folder.glob("*.npz")):
         with np.load(path) as file:
             pictures.append(torch.from_numpy(np.concatenate([file["small"][:, None], file["whole"]], 1)))
-            covers.append(torch.from_numpy(np.stack([file["cover"], file["head"]], 1)))
+            covers.append(torch.from_numpy(file["cover"]))
     if not pictures:
         raise NotFound(f"{folder} holds no portraits; draw them: muybridge world portraits -o {folder}")
     return Whole(torch.cat(pictures), torch.cat(covers))
@@ -136,11 +137,12 @@ def portrait(parts: Components, index: int, split: str) -> Mapping[str, NDArray[
 
     assert parts.draft is not None  # the caller has seen to it
     rng = np.random.default_rng([0xFACE, index, len(split)])
-    scene, units_FU, pictures_FYX3, (cover_YX, head_YX) = _drawn(rng, index, split)
+    scene, units_FU, pictures_FYX3, cover_KYX = _drawn(rng, index, split)
+    face_YX = cover_KYX[KINDS.index("face")]
     is_one = len(scene.people) == 1
-    if is_one and cover_YX.sum() < LEAST_PIXELS:
+    if is_one and face_YX.sum() < LEAST_PIXELS:
         return None
-    x, y, half_height = _place(cover_YX)
+    x, y, half_height = _place(face_YX)
     large = torch.from_numpy(pictures_FYX3).permute(0, 3, 1, 2).float() / 127.5 - 1
     small = nnf.avg_pool2d(large, 2)
     with torch.inference_mode():
@@ -157,8 +159,7 @@ def portrait(parts: Components, index: int, split: str) -> Mapping[str, NDArray[
         "inputs": squares[NUM_FACES:],
         "small": _bytes(small[0]),
         "whole": _bytes(torch.stack([coded[0], drawn[0]])),
-        "cover": _cells(cover_YX),
-        "head": _cells(head_YX),
+        "cover": _cells(cover_KYX),
         "units": units_FU,
         "height": np.asarray(half_height, np.float32),
         "prompt": np.asarray(still.prompt),
@@ -167,8 +168,8 @@ def portrait(parts: Components, index: int, split: str) -> Mapping[str, NDArray[
 
 def _drawn(
     rng: np.random.Generator, index: int, split: str
-) -> tuple[Any, NDArray[np.float32], NDArray[np.uint8], tuple[NDArray[Any], NDArray[Any]]]:
-    """(scene, units [F, U], pictures [F, Y, X, 3], covers [Y, X] by faces and heads), twice as large as SMALL."""
+) -> tuple[Any, NDArray[np.float32], NDArray[np.uint8], NDArray[np.float32]]:
+    """(scene, units [F, U], pictures [F, Y, X, 3], covers [K, Y, X] by KINDS), twice as large as SMALL."""
     from muybridge.world import render
     from muybridge.world.grammar import sample_scene
     from muybridge.world.sample import seed_of
@@ -189,11 +190,12 @@ def _drawn(
             drawn = shown.draw(frame, 2 * SMALL.height, 2 * SMALL.width, masks=not pictures)
             if drawn.masks is not None:
                 masks = {name: mask.astype(np.float32) / 255 for name, mask in drawn.masks.items()}
-                covers = masks["face"], (masks["person"] - masks["clothes"]).clip(0)
+                masks["head"] = (masks["person"] - masks["clothes"]).clip(0)
+                cover_KYX = np.stack([masks[kind] for kind in KINDS]).astype(np.float32)
             pictures.append(drawn.pixels_YX3)
     finally:
         shown.release()
-    return scene, units_FU, np.stack((pictures * NUM_FACES)[:NUM_FACES]), covers
+    return scene, units_FU, np.stack((pictures * NUM_FACES)[:NUM_FACES]), cover_KYX
 
 
 def some_faces(rng: np.random.Generator) -> NDArray[np.float32]:
@@ -225,10 +227,11 @@ def _look(rng: np.random.Generator, units_U: NDArray[np.float32]) -> None:
         units_U[UNIT_INDEX[f"eyeLook{name}"]] += max(far, 0.0)
 
 
-def _cells(cover_YX: NDArray[Any]) -> NDArray[np.uint8]:
-    """A cover of a large picture by cells of a small one, as bytes."""
-    side = 2 * COVER_CELL
-    cells: NDArray[Any] = cover_YX.reshape(cover_YX.shape[0] // side, side, -1, side).mean((1, 3))
+def _cells(cover_KYX: NDArray[Any]) -> NDArray[np.uint8]:
+    """Covers of a large picture by cells of a small one, as bytes."""
+    kinds, rows, cols = cover_KYX.shape
+    side = 2 * FINE
+    cells: NDArray[Any] = cover_KYX.reshape(kinds, rows // side, side, cols // side, side).mean((2, 4))
     return np.round(cells * 255).astype(np.uint8)
 
 

@@ -12,7 +12,8 @@ WOMAN = re.compile(
     re.IGNORECASE,
 )
 MAN = re.compile(
-    r"\b(?:m[ae]n|boy|guy|gentleman|he|his|father|mann|junge|er|homme|garçon|il)\b|男|他|彼(?!女)|남자|남성|그는",
+    r"\b(?:m[ae]n|boy|guy|gentleman|he|his|father|mann|junge|er|homme|garçon|il(?! y a| neige| pleut| fait))\b"
+    r"|男|他|彼(?!女)|남자|남성|그는",
     re.IGNORECASE,
 )
 PERSON = re.compile(
@@ -22,11 +23,33 @@ PERSON = re.compile(
     re.IGNORECASE,
 )
 NUM_PLACES = 2
+_ONE = r"\ban? (?:[\w-]+ ){0,3}(?:wo)?man\b"
+TWO = re.compile(
+    rf"\b(?:two|2) (?:\w+ ){{0,2}}(?:people|persons|men|women|friends|girls|boys|speakers|colleagues)\b|\ba couple\b"
+    rf"|{_ONE}[^.;:]{{0,160}}?\band (?:[^.;:]{{0,40}}?)?{_ONE}"
+    r"|[两兩二][个個位名]?人|두 사람|두 명|\bzwei (?:\w+ )?(?:personen|menschen|frauen|männer|leute)\b"
+    r"|\bdeux (?:personnes|hommes|femmes|amis|amies)\b",
+    re.IGNORECASE,
+)
+MORE = re.compile(
+    r"\b(?:three|four|five|many|several|crowd|group|audience|people|children|kids|everyone)\b|\bgruppe\b|\bmenge\b|\bfoule\b"
+    r"|\bgroupe\b|\bgens\b|\bleute\b|群|众|眾|人々|군중",
+    re.IGNORECASE,
+)
 
 
 def is_about_people(scene: str) -> bool:
     """Whether a scene speaks of anybody: what else looks like a face is none."""
     return any(words.search(scene) is not None for words in (MAN, WOMAN, PERSON))
+
+
+def how_many(scene: str, num_speakers: int = 0) -> int | None:
+    """One or two people, where a scene or its speakers leave no doubt; None where they do, or speak of nobody."""
+    if TWO.search(scene) or num_speakers == NUM_PLACES:
+        return 2
+    if not is_about_people(scene) or MORE.search(scene) or num_speakers > NUM_PLACES:
+        return None
+    return 1
 
 
 def places(speakers: Sequence[str | None], scene: str) -> list[int]:

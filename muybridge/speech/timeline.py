@@ -3,19 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
 from muybridge.request import Beat
-from muybridge.speech.acts import Act
+from muybridge.speech.acts import acts_of
 from muybridge.speech.durations import articulation_rate
-from muybridge.speech.moves import Move
+from muybridge.speech.moods import moods_of
+from muybridge.speech.moves import moves_of
 from muybridge.speech.pacing import Plan
+from muybridge.speech.sounds import sounds_of
 
 INDENT = 15  # columns before the bars
 COLOURS = ("cyan", "magenta", "green", "yellow", "blue")
+
+
+@dataclass(frozen=True)
+class Known:
+    """Something that words fix besides speech: from when to when, and what."""
+
+    start_s: float
+    end_s: float
+    words: str
+
+
+def known_of(scene: str, beats: Sequence[Beat], seconds: float) -> tuple[Known, ...]:
+    """How a clip's camera, heads and faces move, and what sounds in it."""
+    found = (
+        ("camera", [(m.start_s, m.end_s, m.name) for m in moves_of(scene, beats, seconds)]),
+        ("gesture", [(a.start_s, a.end_s, a.name) for a in acts_of(scene, beats, seconds)]),
+        ("mood", [(a.start_s, a.end_s, a.name) for a in moods_of(scene, beats, seconds)]),
+        ("sound", [(s.start_s, s.end_s, s.kind) for s in sounds_of(scene, beats, seconds)]),
+    )
+    return tuple(Known(start, end, f"{kind}: {what}") for kind, spans in found for start, end, what in spans)
 
 
 def show_plan(
@@ -23,31 +46,25 @@ def show_plan(
     beats: Sequence[Beat] = (),
     phones: bool = False,
     console: Console | None = None,
-    moves: Sequence[Move] = (),
-    acts: Sequence[Act] = (),
-    moods: Sequence[Act] = (),
+    known: Sequence[Known] = (),
 ) -> None:
-    """Prints the plan, `moves` of the camera, `acts` of heads and `moods` of faces.
+    """Prints the plan, and what else is `known` of the clip.
 
     With `phones` each line's phonemes and their times, too.
     """
     console = console or Console()
     if not plan.lines:
         console.print("Nothing is spoken: put what is said in quotation marks.")
-        if not (beats or moves or acts or moods):
+        if not (beats or known):
             return
-    total = max([plan.seconds, *(b.end_s for b in beats), *(m.end_s for m in moves), *(a.end_s for a in acts)]) or 1.0
+    total = max([plan.seconds, *(b.end_s for b in beats), *(k.end_s for k in known if k.start_s >= 0)]) or 1.0
     width = min(max(console.width - INDENT - 2, 10), 80)
     title = f"{plan.seconds:.2f} s; the speech needs {plan.needed_s:.2f} s at its own pace"
     console.print(
         Text(title, style="bold"), Text(" " * INDENT + f"0 {'─' * (width - 9)} {total:.1f} s", style="dim"), sep="\n"
     )
-    for move in moves:
-        _row(console, move.start_s, move.end_s, total, width, "▒", "dim", f"camera: {move.name}")
-    for act in acts:
-        _row(console, act.start_s, act.end_s, total, width, "▒", "dim", f"gesture: {act.name}")
-    for mood in moods:
-        _row(console, max(mood.start_s, 0.0), min(mood.end_s, total), total, width, "▒", "dim", f"mood: {mood.name}")
+    for one in known:
+        _row(console, max(one.start_s, 0.0), min(one.end_s, total), total, width, "▒", "dim", one.words)
     for beat in beats:
         _row(console, beat.start_s, beat.end_s, total, width, "░", "dim", f"beat: {beat.text}")
     speakers = list(dict.fromkeys(line.speaker for line in plan.lines))

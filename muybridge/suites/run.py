@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -136,6 +137,30 @@ class Run:
         if self.finder is None:
             return self.witness.describe(frames_TYX3, count)
         return self.witness.describe(frames_TYX3, count, self.faces(moments(frames_TYX3, count)))
+
+    @cached_property
+    def face_net(self) -> str | None:
+        """The Python that has dlib's face net; None where there is none, and with a given witness."""
+        from muybridge.suites import evaluators, face_net
+
+        if self.known_witness is not None:
+            return None
+        try:
+            return evaluators.python_for(face_net.PACKAGES, self.evaluators)
+        except NotInstalled as error:
+            if not self.quiet:
+                Console(stderr=True).print(f"Who somebody is, is told by the witness alone. {error}")
+            return None
+
+    def face_vectors(self, pictures_NYX3: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """[N, 128] of each picture's largest face, by dlib's net, which must be there; NaN where it finds none."""
+        from muybridge.suites import evaluators, face_net
+
+        assert self.face_net is not None  # asked before
+        with tempfile.TemporaryDirectory() as name:
+            np.save(Path(name) / "pictures.npy", pictures_NYX3)
+            found = evaluators.run_program(self.face_net, face_net, Path(name))
+        return np.array([[np.nan] * 128 if vector is None else vector for vector in found])
 
     def close(self) -> None:
         """End what was started for looking."""

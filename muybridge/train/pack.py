@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from muybridge.errors import NotFound, UserError
 
 LIMIT = 36 * 2**20  # bytes of the whole folder
-OPTIONAL = ("upscaler", "draft", "listener", "face_finder", "face_painter")
+OPTIONAL = ("upscaler", "draft", "listener", "finder", "face_painter")
 PARTS = ("base", "text", "video_codec", *OPTIONAL)  # `.safetensors`; the audio codec is a JSON of statistics
 STATISTICS = "audio_codec.json"
 SHARDS = "latents-*.safetensors"  # of a folder of latents

@@ -1,6 +1,6 @@
-"""Where a picture shows faces and heads, for what is done with them (engine/acting.py, engine/faces.py).
+"""Where a picture shows faces, heads, people and things, for what is done with them (engine/film.py, left_alone.py).
 
-Letters: B samples, C colours, Y X pixels or the cells of the answer.
+Letters: B samples, C colours, K kinds, Y X pixels or the cells of the answer.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (the field's name for it)
 
+KINDS = ("face", "head", "person", "thing", "hair")  # heads have hair and hats, people their heads and clothes
 ROWS = 128  # pixels of a picture's height, as it is looked at
-CELL = 4  # pixels
-WIDTH, DILATIONS = 48, (1, 2, 4, 8, 2, 1)
+CELL, FINE = 4, 2  # pixels: of the cells that most is found in, of those of the answer
+WIDTH, DILATIONS, EDGES = 56, (1, 2, 4, 8, 2, 1), 16
 SURE, PART = 0.4, 0.15  # coverage of a cell that tells of a face, and of those around it that belong to it
 LEAST_CELLS = 6.0  # a smaller face is not worth moving
 
@@ -27,33 +28,38 @@ class Face(NamedTuple):
     half_height: float
 
 
-class FaceFinder(nn.Module):
-    """Convolutions over most of a small picture; 0.15 million weights."""
+class Finder(nn.Module):
+    """Convolutions over most of a small picture, and a few of its edges; 0.19 million weights."""
 
     def __init__(self) -> None:
         super().__init__()
         self.first = nn.Conv2d(3, WIDTH, 2 * CELL, CELL, CELL // 2)
         self.layers = nn.ModuleList(nn.Conv2d(WIDTH, WIDTH, 3, padding=d, dilation=d) for d in DILATIONS)
-        self.last = nn.Conv2d(WIDTH, 2, 1)
+        self.edges = nn.Conv2d(3, EDGES, 3 * FINE, FINE, FINE)
+        self.finer = nn.Conv2d(WIDTH, EDGES * (CELL // FINE) ** 2, 1)
+        self.last = nn.Conv2d(EDGES, len(KINDS), 3, padding=1)
 
     def forward(self, pictures_BCYX: Tensor) -> Tensor:
-        """[B, 2, Y, X] logits of the share of each cell that faces and heads cover, of pictures in -1..1, ROWS high."""
+        """[B, K, Y, X] logits of the share of each cell that KINDS cover, of pictures in -1..1, ROWS high."""
         hidden = F.gelu(self.first(pictures_BCYX))
         for layer in self.layers:
             hidden = hidden + F.gelu(layer(hidden))
-        scores_B2YX: Tensor = self.last(hidden)
-        return scores_B2YX
+        fine = F.pixel_shuffle(self.finer(hidden), CELL // FINE) + self.edges(pictures_BCYX)
+        scores_BKYX: Tensor = self.last(F.gelu(fine))
+        return scores_BKYX
 
     @torch.inference_mode()
     def faces(self, picture_CYX: Tensor) -> list[Face]:
         """The faces of a picture of any size, the largest first."""
-        return faces_in(self(_looked_at(picture_CYX))[0, 0].sigmoid())
+        cover_11YX = self(_looked_at(picture_CYX))[:, :1].sigmoid()
+        return faces_in(F.avg_pool2d(cover_11YX, CELL // FINE)[0, 0])
 
     @torch.inference_mode()
-    def heads(self, picture_CYX: Tensor) -> Tensor:
-        """[Y, X]: how much of each pixel heads cover, with their hair and hats, 0 to 1."""
-        cover_B1YX = self(_looked_at(picture_CYX))[:, 1:].sigmoid()
-        return F.interpolate(cover_B1YX, picture_CYX.shape[1:], mode="bilinear", align_corners=False)[0, 0]
+    def covers(self, picture_CYX: Tensor) -> dict[str, Tensor]:
+        """[Y, X] for each of KINDS: how much of each pixel it covers, 0 to 1."""
+        cover_1KYX = self(_looked_at(picture_CYX)).sigmoid()
+        cover_KYX = F.interpolate(cover_1KYX, picture_CYX.shape[1:], mode="bilinear", align_corners=False)[0]
+        return dict(zip(KINDS, cover_KYX, strict=True))
 
 
 def _looked_at(picture_CYX: Tensor) -> Tensor:

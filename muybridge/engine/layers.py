@@ -1,0 +1,158 @@
+"""What stands in front of a picture's place, taken off it and put back elsewhere: a ball bounces, a bell swings.
+
+Where a thing or a person is says the finder (model/finder.py). Behind it the place goes on softly, from its edges. When
+a thing is struck is planned with its sound (foley.py), and as geometry, like a camera's move, the motion is part of
+the clip's film (film.py): a ball flies as a body does between two contacts, a bell turns where it is struck.
+
+Letters: T frames, C colours, Y X rows and columns in pixels, K strikes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as nnf
+
+from muybridge.shapes import FPS
+
+LEAST = 0.002  # of a picture: a smaller thing is not taken off
+EDGE = 0.006  # of the picture's height: how far beyond what was found a thing is taken off
+GRAVITY = 9.81  # m/s^2
+BALL = 0.125  # m, its radius
+HIGHEST = 0.05  # of the picture's height, which a ball leaves free above it
+SWING = 0.42  # radians to either side
+# A bell hangs in a frame: its pivot and its rim from the frame's top, and its half width, as shares of the frame.
+PIVOT, RIM, BELL_WIDE = 0.1, 0.56, 0.66
+
+
+class Place(NamedTuple):
+    """Where a thing is: middle, half width and half height, in pixels."""
+
+    x: float
+    y: float
+    half_width: float
+    half_height: float
+
+
+def place_of(cover_YX: Tensor) -> Place | None:
+    """The box around most of a cover; None where there is next to nothing."""
+    if float(cover_YX.mean()) < LEAST:
+        return None
+    edges = []
+    for axis in (0, 1):
+        shares = (cover_YX.sum(axis) / cover_YX.sum()).cumsum(0)
+        edges.append([int((shares < share).sum()) for share in (0.02, 0.98)])
+    (left, right), (top, bottom) = edges
+    return Place((left + right + 1) / 2, (top + bottom + 1) / 2, (right - left + 1) / 2, (bottom - top + 1) / 2)
+
+
+def filled(picture_CYX: Tensor, cover_YX: Tensor) -> Tensor:
+    """[C, Y, X]: the picture as it would be without what is covered, from ever larger means of what is not.
+
+    As Gortler et al. 1996, "The Lumigraph" (pull and push).
+    """
+    known_1YX = (1 - cover_YX)[None]
+    levels = [(picture_CYX * known_1YX, known_1YX)]
+    while min(levels[-1][0].shape[1:]) > 1:
+        value, weight = (nnf.avg_pool2d(x[None], 2, ceil_mode=True, count_include_pad=False)[0] for x in levels[-1])
+        levels.append((value, weight))
+    below: Tensor | None = None
+    for value, weight in reversed(levels):
+        mean = value / weight.clamp(min=1e-6)
+        if below is not None:
+            wider = nnf.interpolate(below[None], mean.shape[1:], mode="bilinear", align_corners=False)[0]
+            mean = torch.lerp(wider, mean, weight.clamp(0, 1))
+        below = mean
+    assert below is not None  # there is at least one level
+    return below
+
+
+def struck(picture_CYX: Tensor, cover_YX: Tensor, strikes_K: Sequence[float], num_frames: int, is_ball: bool) -> Tensor:
+    """[C, T, Y, X]: a film in which the covered ball touches the ground, or the covered bell turns, at each strike."""
+    cover_YX = grown(cover_YX, EDGE)
+    place = place_of(cover_YX)
+    if place is None or not strikes_K:
+        return picture_CYX[:, None].expand(-1, num_frames, -1, -1)
+    part_YX = cover_YX if is_ball else cover_YX * _hanging(place, cover_YX)
+    place_CYX = filled(picture_CYX, part_YX)
+    layer = torch.cat([picture_CYX, part_YX[None]])
+    frames = []
+    for frame in range(num_frames):
+        at_s = frame / FPS
+        if is_ball:
+            moved = _lifted(layer, flight(strikes_K, at_s) / BALL * min(place.half_width, place.half_height), place)
+        else:
+            moved = _turned(layer, SWING * swing(strikes_K, at_s), place.x, _pivot(place))
+        frames.append(torch.lerp(place_CYX, moved[:-1], moved[-1:].clamp(0, 1)))
+    return torch.stack(frames, 1)
+
+
+def flight(strikes_K: Sequence[float], at_s: float) -> float:
+    """Height in m above the ground of a ball that touches it at each strike, as a body flies between two of them."""
+    apart = float(np.median(np.diff(strikes_K))) if len(strikes_K) > 1 else 0.8
+    times: list[float] = [strikes_K[0] - apart, *strikes_K, strikes_K[-1] + apart]
+    later = min(int(np.searchsorted(times, at_s, side="right")), len(times) - 1)
+    before, after = times[later - 1], times[later]
+    return max(0.0, 0.5 * GRAVITY * (at_s - before) * (after - at_s))
+
+
+def swing(strikes_K: Sequence[float], at_s: float) -> float:
+    """From -1 to 1: a bell that turns at each strike."""
+    apart = float(np.median(np.diff(strikes_K))) if len(strikes_K) > 1 else 1.0
+    count = int(np.searchsorted(strikes_K, at_s, side="right"))
+    before = strikes_K[count - 1] if count else strikes_K[0] - apart
+    after = strikes_K[count] if count < len(strikes_K) else before + apart
+    return (1 - 2 * (count % 2)) * math.cos(math.pi * (at_s - before) / (after - before))
+
+
+def grown(cover_YX: Tensor, far: float) -> Tensor:
+    """A cover that reaches `far` further, in the picture's heights."""
+    reach = max(1, round(far * cover_YX.shape[0]))
+    return nnf.max_pool2d(cover_YX[None], 2 * reach + 1, 1, reach)[0]
+
+
+def _lifted(layer_CYX: Tensor, pixels: float, place: Place) -> Tensor:
+    """A layer higher by so many pixels, no higher than the picture's edge."""
+    room = max(place.y - place.half_height - HIGHEST * layer_CYX.shape[1], 0.0)
+    return _sampled(layer_CYX, torch.eye(2), (0.0, min(pixels, room)))
+
+
+def _turned(layer_CYX: Tensor, angle: float, x: float, y: float) -> Tensor:
+    """A layer turned about a pixel."""
+    cos, sin = math.cos(angle), math.sin(angle)
+    turn = torch.tensor([[cos, sin], [-sin, cos]])
+    middle = torch.tensor([x, y])
+    moved = middle - turn @ middle
+    return _sampled(layer_CYX, turn, (float(moved[0]), float(moved[1])))
+
+
+def _sampled(layer_CYX: Tensor, turn: Tensor, from_xy: tuple[float, float]) -> Tensor:
+    """Each pixel from `turn` times its place plus `from_xy`; nothing from outside."""
+    rows, cols = layer_CYX.shape[1:]
+    y, x = torch.meshgrid(torch.arange(rows) + 0.5, torch.arange(cols) + 0.5, indexing="ij")
+    there = torch.stack([x, y], -1) @ turn.T + torch.tensor(from_xy)
+    grid = 2 * there / torch.tensor([cols, rows]) - 1
+    found: Tensor = nnf.grid_sample(layer_CYX[None], grid[None], mode="bilinear", align_corners=False)[0]
+    return found
+
+
+def _pivot(place: Place) -> float:
+    return place.y - place.half_height + 2 * PIVOT * place.half_height
+
+
+def _hanging(place: Place, cover_YX: Tensor) -> Tensor:
+    """[Y, X] in 0..1: where a bell hangs in its frame."""
+    rows, cols = cover_YX.shape
+    rim = place.y - place.half_height + 2 * RIM * place.half_height
+    middle, half = (_pivot(place) + rim) / 2, (rim - _pivot(place)) / 2
+    y_Y, x_X = torch.arange(rows) + 0.5, torch.arange(cols) + 0.5
+    down_Y = ((y_Y - middle) / half).abs()
+    across_X = ((x_X - place.x) / (BELL_WIDE * place.half_width)).abs()
+    soft = 0.15
+    inside: list[Tensor] = [((1 + soft - far) / soft).clamp(0, 1) for far in (down_Y, across_X)]
+    return inside[0][:, None] * inside[1][None]

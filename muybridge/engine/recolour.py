@@ -1,0 +1,82 @@
+"""Another colour for hair or clothes in a picture: the light that falls on them falls on another dye.
+
+The world knows the colours that dyes have in white light (world/characters.py). What a picture shows is such a colour
+times the light: the named colour that leaves the most likely light is taken for the old one, and the new one is lit by
+the same light, with the shades that were there. Edits ask for it (left_alone.py), and drawn pictures (film.py): a draft
+often gives a person another colour than its words do.
+
+Letters: C red, green and blue, Y X rows and columns.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from muybridge.engine.components import Finds
+from muybridge.world.characters import CLOTHES_COLORS, HAIR_COLORS
+
+RGB = tuple[float, float, float]
+TABLES: dict[str, Mapping[str, RGB]] = {"hair": HAIR_COLORS, "clothes": CLOTHES_COLORS}
+LUMINANCE = torch.tensor([0.2126, 0.7152, 0.0722])  # of linear light (ITU-R BT.709)
+MIDDLE = 0.18  # what a usual picture reflects of its light
+TINT = 4.0  # how much less likely a coloured light is than a strange brightness
+LIFT, FLATTER = 3.0, 0.35  # from how much brighter a dye on its shades are made flatter, and how fast
+UNSURE = 0.25  # of a cover: less is nothing, and as much less than all is all
+SHADES = (0.15, 3.0)  # of the mean, between which shades stay
+
+
+def dyed(finder: Finds, picture_CYX: Tensor, dyes: Mapping[str, str]) -> Tensor:
+    """[C, Y, X]: a picture in 0..1 with hair and clothes, as they are found, in the named colours."""
+    covers = finder.covers(2 * picture_CYX - 1) if dyes else {}
+    for part, name in dyes.items():
+        cover_YX = covers["hair"] if part == "hair" else (covers["person"] - covers["head"]).clamp(min=0)
+        picture_CYX = recoloured(picture_CYX, ((cover_YX - UNSURE) / (1 - 2 * UNSURE)).clamp(0, 1), part, name)
+    return picture_CYX
+
+
+def recoloured(picture_CYX: Tensor, cover_YX: Tensor, part: str, name: str) -> Tensor:
+    """[C, Y, X] in 0..1: a picture in 0..1 whose covered hair or clothes have the named colour.
+
+    A colour that the part's table does not have is taken from the other one.
+    """
+    if float(cover_YX.sum()) < 1:
+        return picture_CYX
+    table = TABLES[part]
+    wanted_C = torch.tensor(table[name] if name in table else {**CLOTHES_COLORS, **HAIR_COLORS}[name])
+    linear_CYX = to_linear(picture_CYX)
+    mean_C = (linear_CYX * cover_YX).sum((1, 2)) / cover_YX.sum()
+    light_C = _light(mean_C, torch.tensor(list(table.values())), float(_luminance(linear_CYX).mean()) / MIDDLE)
+    old_C = mean_C / light_C
+    rise = float((wanted_C @ LUMINANCE) / (old_C @ LUMINANCE).clamp(min=1e-4))
+    flat = min(1.0, (LIFT / rise) ** FLATTER)
+    shade_YX = (_luminance(linear_CYX) / _luminance(mean_C[:, None, None]).clamp(min=1e-5)).clamp(*SHADES) ** flat
+    new_CYX = (wanted_C * light_C)[:, None, None] * shade_YX
+    return torch.lerp(picture_CYX, to_srgb(new_CYX.clamp(0, 1)), cover_YX)
+
+
+def _light(mean_C: Tensor, dyes_NC: Tensor, usual: float) -> Tensor:
+    """The light that is most likely where a mean of it comes from one of these dyes."""
+    log_NC = (mean_C.clamp(min=1e-4) / dyes_NC).log()
+    level_N1 = log_NC.mean(1, keepdim=True)
+    apart_N = level_N1[:, 0] - math.log(max(usual, 1e-3))
+    strange_N = TINT * (log_NC - level_N1).square().mean(1) + apart_N.square()
+    light_C: Tensor = log_NC[int(strange_N.argmin())].exp()
+    return light_C
+
+
+def _luminance(linear_CYX: Tensor) -> Tensor:
+    return torch.einsum("c,cyx->yx", LUMINANCE, linear_CYX)
+
+
+def to_linear(srgb: Tensor) -> Tensor:
+    """sRGB in 0..1 to linear light (IEC 61966-2-1)."""
+    return torch.where(srgb <= 0.04045, srgb / 12.92, ((srgb.clamp(min=0) + 0.055) / 1.055) ** 2.4)
+
+
+def to_srgb(linear: Tensor) -> Tensor:
+    """Linear light in 0..1 to sRGB (as above)."""
+    return torch.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear.clamp(min=1e-8) ** (1 / 2.4) - 0.055)

@@ -1,0 +1,48 @@
+"""The colours of hair and clothes that a prompt gives its one person, in seven languages."""
+
+from __future__ import annotations
+
+import re
+
+from muybridge.speech.edits import COLOURS
+from muybridge.speech.script import without_quotes
+
+_COLOUR = "(?P<colour>" + "|".join(f"(?:{words})" for words in COLOURS.values()) + ")"
+_NAMES = [(name, re.compile(words, re.IGNORECASE)) for name, words in COLOURS.items()]
+_BETWEEN = r"(?:[ -](?!and\b|with\b|in\b|eyes\b|und\b|mit\b)[\w-]+){0,3}[ -]"
+_HAIR = r"(?:hair\w*|curls|afro|bob|buns?|ponytail|fringe|braids?|waves|buzz cut|crop|haar\w*|locken)\b"
+_CLOTHES = (
+    r"(?:t-?shirts?|shirts?|v-necks?|sweaters?|jumpers?|pullovers?|turtlenecks?|hoodies?|jackets?|coats?|suits?"
+    r"|tank tops?|dress(?:es)?|blouses?|cardigans?|clothes|clothing|outfits?"
+    r"|kleid\w*|hemd\w*|jacke\w*|mantel\w*|anzug\w*)\b"
+)
+_FRENCH = r"(?:[ ,](?!et\b|aux\b|en\b)[\w'-]+){0,2} "
+# Colours stand before what they are of, in French after it; in the East next to it.
+WORDS: dict[str, tuple[str, ...]] = {
+    "hair": (
+        rf"{_COLOUR}\w*{_BETWEEN}{_HAIR}",
+        rf"\b(?:cheveux|chevelure){_FRENCH}{_COLOUR}",
+        rf"{_COLOUR}[色い的嘅の]{{0,2}}(?:头发|頭髮|髪)",
+        rf"{_COLOUR} ?색? ?머리",
+        r"(?P<colour>金[发髮]|金髪|금발)",
+    ),
+    "clothes": (
+        rf"{_COLOUR}\w*{_BETWEEN}{_CLOTHES}",
+        rf"\b(?:vêtements?|chemis\w*|pull|veste|manteau|costume|robe|sweat\w*){_FRENCH}{_COLOUR}",
+        rf"{_COLOUR}[色い的嘅の]{{0,2}}(?:衣|衫|服|毛衣|外套)",
+        rf"{_COLOUR} ?색? ?(?:옷|셔츠|스웨터|재킷|외투|코트|드레스|원피스|정장)",
+    ),
+}
+_FOUND = {part: [re.compile(words, re.IGNORECASE) for words in many] for part, many in WORDS.items()}
+
+
+def colours_of(scene: str) -> dict[str, str]:
+    """The names (speech/edits.py) of the colours of "hair" and "clothes", where the scene tells them."""
+    text = without_quotes(scene)
+    found: dict[str, str] = {}
+    for part, patterns in _FOUND.items():
+        hits = [hit for words in patterns for hit in words.finditer(text)]
+        if hits:
+            told = min(hits, key=lambda hit: hit.start())["colour"]
+            found[part] = next(name for name, words in _NAMES if words.fullmatch(told))
+    return found

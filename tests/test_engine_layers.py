@@ -1,0 +1,87 @@
+"""A covered thing is taken off its place and moves with its strikes; what is behind it goes on from its edges."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from muybridge.engine import layers
+from muybridge.shapes import FPS
+
+ROWS, COLS = 64, 112
+STRIKES = (0.4, 1.0, 1.6)
+
+
+def ball(y: float = 48, x: float = 50, radius: float = 8) -> torch.Tensor:
+    down, right = torch.meshgrid(torch.arange(ROWS) + 0.5, torch.arange(COLS) + 0.5, indexing="ij")
+    return (torch.hypot(down - y, right - x) < radius).float()
+
+
+def test_a_plain_place_goes_on_behind_what_is_taken_off() -> None:
+    place = torch.full((3, ROWS, COLS), 0.25)
+    cover = ball()
+    seen = torch.where(cover > 0, torch.tensor(-1.0), place)
+    assert torch.allclose(layers.filled(seen, cover), place, atol=1e-5)
+
+
+def test_what_is_not_covered_stays() -> None:
+    picture, cover = torch.rand(3, ROWS, COLS), ball()
+    assert torch.equal(layers.filled(picture, cover)[:, cover == 0], picture[:, cover == 0])
+
+
+@pytest.mark.parametrize("at_s", STRIKES)
+def test_a_ball_is_on_the_ground_when_it_strikes(at_s: float) -> None:
+    assert layers.flight(STRIKES, at_s) == pytest.approx(0, abs=1e-9)
+    assert layers.flight(STRIKES, at_s + 0.3) == pytest.approx(9.81 / 8 * 0.6**2)  # half way of 0.6 s: g t^2 / 8
+
+
+@pytest.mark.parametrize("at_s", STRIKES)
+def test_a_bell_turns_when_it_is_struck(at_s: float) -> None:
+    assert abs(layers.swing(STRIKES, at_s)) == pytest.approx(1)
+    assert layers.swing(STRIKES, at_s - 1e-4) == pytest.approx(layers.swing(STRIKES, at_s + 1e-4), abs=1e-3)
+    assert layers.swing(STRIKES, at_s + 0.3) == pytest.approx(0, abs=1e-9)
+
+
+def test_a_ball_is_lowest_in_the_frames_of_its_strikes() -> None:
+    picture = torch.where(ball() > 0, torch.tensor(1.0), torch.tensor(-0.5)).expand(3, -1, -1)
+    film = layers.struck(picture, ball(), STRIKES, 50, is_ball=True)
+    assert film.shape == (3, 50, ROWS, COLS)
+    bright = (film[0] > 0.5).float()
+    rows = (bright.sum(2) @ (torch.arange(ROWS) + 0.5)) / bright.sum((1, 2))
+    assert float(rows.max()) == pytest.approx(48, abs=0.6)
+    for at_s in STRIKES:
+        frame = round(at_s * FPS)
+        assert float(rows[frame]) == pytest.approx(float(rows[max(0, frame - 4) : frame + 5].max()), abs=0.3)
+    assert float(rows.min()) < 40
+    assert float(rows.min()) > 8 + layers.HIGHEST * ROWS - 1  # inside of the picture
+
+
+def test_only_the_bell_swings_in_its_frame() -> None:
+    picture = torch.rand(3, ROWS, COLS)
+    cover = torch.zeros(ROWS, COLS)
+    cover[4:60, 26:86] = 1.0
+    film = layers.struck(picture, cover, STRIKES, 40, is_ball=False)
+    moved = (film - picture[:, None]).abs().amax((0, 1))
+    assert float(moved[12:30, 45:67].min()) > 0  # where it hangs
+    assert not moved[45:].any() and not moved[:, :20].any() and not moved[:, 92:].any()
+
+
+def test_where_there_is_next_to_nothing_nothing_moves() -> None:
+    picture = torch.rand(3, ROWS, COLS)
+    film = layers.struck(picture, torch.zeros(ROWS, COLS), STRIKES, 5, is_ball=True)
+    assert torch.equal(film, picture[:, None].expand(-1, 5, -1, -1))
+
+
+def test_the_box_around_most_of_a_cover() -> None:
+    place = layers.place_of(ball(y=30, x=70, radius=10))
+    assert place is not None
+    assert (place.x, place.y) == (pytest.approx(70, abs=1), pytest.approx(30, abs=1))
+    assert place.half_width == pytest.approx(10, abs=1.5) and place.half_height == pytest.approx(10, abs=1.5)
+    assert layers.place_of(torch.zeros(ROWS, COLS)) is None
+
+
+def test_one_strike_is_enough() -> None:
+    assert layers.flight((1.0,), 1.0) == pytest.approx(0) and layers.flight((1.0,), 1.2) > 0
+    assert math.isclose(abs(layers.swing((1.0,), 1.0)), 1)

@@ -1,0 +1,71 @@
+"""Dyed hair and clothes have the named colour in the light that was there; the rest of a picture stays."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from muybridge.engine.recolour import dyed, recoloured, to_linear, to_srgb
+from muybridge.model.finder import KINDS, Face
+from muybridge.world.characters import CLOTHES_COLORS, HAIR_COLORS
+
+ROWS, COLS = 32, 48
+
+
+def lit(colour: tuple[float, float, float], light: float, seed: int = 0) -> Tensor:
+    """Cloth of a dye with folds, before a wall that reflects as much as usual, in some light."""
+    folds = 0.8 + 0.4 * torch.rand(ROWS, COLS, generator=torch.Generator().manual_seed(seed))
+    cloth = torch.tensor(colour)[:, None, None] * folds
+    wall = torch.full((3, ROWS, COLS), 0.18)
+    return to_srgb((light * torch.where(cover() > 0, cloth, wall)).clamp(0, 1))
+
+
+def cover() -> Tensor:
+    where = torch.zeros(ROWS, COLS)
+    where[20:, 10:40] = 1.0
+    return where
+
+
+def test_light_and_srgb_are_each_others_inverse() -> None:
+    values = torch.linspace(0, 1, 101)
+    assert torch.allclose(to_srgb(to_linear(values)), values, atol=1e-5)
+
+
+@pytest.mark.parametrize("light", [0.3, 1.0])
+@pytest.mark.parametrize("new", ["red", "navy", "beige", "green"])
+@pytest.mark.parametrize("old", ["blue", "orange", "purple"])
+def test_cloth_of_one_dye_becomes_cloth_of_another(old: str, new: str, light: float) -> None:
+    before, wanted = (lit(CLOTHES_COLORS[name], light) for name in (old, new))
+    found = recoloured(before, cover(), "clothes", new)
+    inside = cover() > 0
+    assert float((found - wanted)[:, inside].abs().mean()) < 0.12
+    assert float((found - before)[:, ~inside].abs().max()) < 1e-5
+    spread = [float(x.mean(0)[inside].std()) for x in (found, wanted)]
+    assert spread[0] > 0.4 * spread[1]  # its folds are there
+
+
+def test_a_colour_of_the_other_table_will_do() -> None:
+    found = recoloured(lit(HAIR_COLORS["black"], 1.0), cover(), "hair", "green")[:, cover() > 0].mean(1)
+    assert found[1] > found[0] and found[1] > found[2]
+
+
+class Finder:
+    """Hair above, clothes below, in every picture."""
+
+    def faces(self, picture_CYX: Tensor) -> list[Face]:
+        assert picture_CYX.shape[0] == 3
+        return []
+
+    def covers(self, picture_CYX: Tensor) -> dict[str, Tensor]:
+        found = {kind: torch.zeros(picture_CYX.shape[1:]) for kind in KINDS}
+        found["hair"][:8], found["head"][:12], found["person"][:] = 1.0, 1.0, 1.0
+        return found
+
+
+def test_hair_and_clothes_are_dyed_where_they_are_found() -> None:
+    picture = torch.full((3, ROWS, COLS), 0.5)
+    found = dyed(Finder(), picture, {"hair": "red", "clothes": "blue"})
+    assert torch.equal(found[:, 8:12], picture[:, 8:12])  # the face
+    assert found[0, :8].mean() > found[2, :8].mean() + 0.2 and found[2, 12:].mean() > found[0, 12:].mean() + 0.2
+    assert torch.equal(dyed(Finder(), picture, {}), picture)

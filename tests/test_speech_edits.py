@@ -1,0 +1,42 @@
+"""What an instruction is about is found in its words: only where nothing else may change."""
+
+from __future__ import annotations
+
+import pytest
+
+from muybridge.speech.edits import asked
+from muybridge.world import edits
+
+
+@pytest.mark.parametrize(
+    ("instruction", "parts"),
+    [
+        ("Dye the person's hair red.", {"hair"}),
+        ("Make the hair red and the sweater blue.", {"hair", "clothes"}),
+        ("Put her in a green dress.", {"clothes"}),
+        ("Replace the background with a beach at night.", {"place"}),
+        ("Make the man look angry.", {"mood"}),
+        ("把头发染成红色", {"hair"}),
+        ("将背景换成海滩", {"place"}),
+        ("髪を赤くして", {"hair"}),
+        ("머리를 빨간색으로 바꿔 주세요", {"hair"}),
+        ("Färbe die Haare rot.", {"hair"}),
+        ("Change la couleur de la chemise.", {"clothes"}),
+        ("Make it night instead.", set()),
+        ("Let it snow and dye the hair red.", set()),
+        ("Put glasses on the person.", set()),
+        ("Turn it into a painting.", set()),
+        ('Change the sign to "red hair".', set()),
+    ],
+)
+def test_parts_are_found_in_words(instruction: str, parts: set[str]) -> None:
+    assert asked(instruction) == parts
+
+
+@pytest.mark.parametrize(
+    ("factor", "part"),
+    [("hair colour", "hair"), ("clothes colour", "clothes"), ("place", "place"), ("hour", ""), ("weather", "")],
+)
+def test_the_world_s_own_instructions_are_understood(factor: str, part: str) -> None:
+    for seed in range(12):
+        assert asked(edits.edit_pair(seed, "test", factor, 3.0).instruction) == ({part} if part else set())

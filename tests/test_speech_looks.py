@@ -1,0 +1,41 @@
+"""The colours of a person's hair and clothes are found in words, in seven languages, and nobody else's."""
+
+from __future__ import annotations
+
+import pytest
+
+from muybridge.speech.looks import colours_of
+from muybridge.world import talking
+from muybridge.world.grammar import sample_scene
+
+
+@pytest.mark.parametrize(
+    ("scene", "hair", "clothes"),
+    [
+        ("A woman with long straight black hair and glasses in a brown dress.", "black", "brown"),
+        ("A man with a big red afro, in a teal striped turtleneck and a grey beanie.", "red", "teal"),
+        ("A woman with dark brown hair and blue eyes in a garden.", "dark brown", None),
+        ("A man in a red car.", None, None),
+        ("白天，一位黑色头发、穿深蓝色衣服的女人", "black", "navy"),
+        ("喺天台上面，一個深啡色頭髮、着粉紅色衫嘅男人", "dark brown", "pink"),
+        ("夜の山、黒い髪で青緑の服を着た男性", "black", "teal"),
+        ("낮, 금발 머리에 노란 옷을 입은 여자", "blond", "yellow"),
+        ("eine Frau mit schwarzen Haaren in türkiser Kleidung", "black", "teal"),
+        ("une femme aux cheveux roux, en vêtements bleu marine", "red", "navy"),
+        ('A man says: "I like black hair and red shirts."', None, None),
+    ],
+)
+def test_colours_are_found(scene: str, hair: str | None, clothes: str | None) -> None:
+    wanted = {"hair": hair, "clothes": clothes}
+    assert colours_of(scene) == {part: name for part, name in wanted.items() if name}
+
+
+def test_no_caption_of_the_world_is_misread() -> None:
+    for seed in range(60):
+        scene = sample_scene(seed, "test", 3.0, cast="person")
+        look = scene.people[0].look
+        for text in (caption := talking.words(talking.Plan(scene, (), ()), "test"))[1].values():
+            found = colours_of(text)
+            assert found.get("hair", look.hair_color) == look.hair_color
+            assert found.get("clothes", look.color) == look.color
+        assert colours_of(caption[0]).get("clothes", look.color) == look.color
