@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from muybridge.engine.recolour import dyed, recoloured, to_linear, to_srgb
+from muybridge.engine.recolour import CELLS, dyed, gains, recoloured, relit, to_linear, to_srgb
 from muybridge.model.finder import KINDS, Face
 from muybridge.world.characters import CLOTHES_COLORS, HAIR_COLORS
 
@@ -69,3 +69,13 @@ def test_hair_and_clothes_are_dyed_where_they_are_found() -> None:
     assert torch.equal(found[:, 8:12], picture[:, 8:12])  # the face
     assert found[0, :8].mean() > found[2, :8].mean() + 0.2 and found[2, 12:].mean() > found[0, 12:].mean() + 0.2
     assert torch.equal(dyed(Finder(), picture, {}), picture)
+
+
+@pytest.mark.parametrize("light", [0.1, 0.5, 3.0])
+def test_another_light_falls_on_the_same_detail(light: float) -> None:
+    source = lit(CLOTHES_COLORS["blue"], 0.3)
+    made = to_srgb((to_linear(source) * light).clamp(0, 1))
+    found = gains(made, source)
+    assert found.shape == (3, *CELLS)
+    assert float((relit(source, found) - made).abs().mean()) < 0.03
+    assert torch.allclose(relit(source, torch.ones(3, *CELLS)), source, atol=1e-4)

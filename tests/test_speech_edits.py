@@ -22,7 +22,8 @@ from muybridge.world import edits
         ("머리를 빨간색으로 바꿔 주세요", {"hair"}),
         ("Färbe die Haare rot.", {"hair"}),
         ("Change la couleur de la chemise.", {"clothes"}),
-        ("Make it night instead.", set()),
+        ("Make it night instead.", {"light"}),
+        ("Make it night and dye the hair red.", set()),
         ("Let it snow and dye the hair red.", set()),
         ("Put glasses on the person.", set()),
         ("Turn it into a painting.", set()),
@@ -35,7 +36,7 @@ def test_parts_are_found_in_words(instruction: str, parts: set[str]) -> None:
 
 @pytest.mark.parametrize(
     ("factor", "part"),
-    [("hair colour", "hair"), ("clothes colour", "clothes"), ("place", "place"), ("hour", ""), ("weather", "")],
+    [("hair colour", "hair"), ("clothes colour", "clothes"), ("place", "place"), ("hour", "light"), ("weather", "")],
 )
 def test_the_world_s_own_instructions_are_understood(factor: str, part: str) -> None:
     for seed in range(12):

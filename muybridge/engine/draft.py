@@ -22,6 +22,7 @@ from muybridge.engine.components import Components, Denoiser
 from muybridge.engine.conditions import spoken
 from muybridge.engine.film import Wishes, filmed_on, known, scene_of, wished
 from muybridge.engine.left_alone import asked, is_edit, is_source_s_own, may_change, only_changes, units_beyond
+from muybridge.engine.recolour import gains
 from muybridge.engine.state import Conditions, Film, GenerationState
 from muybridge.flow.noise import noise
 from muybridge.request import Request
@@ -61,7 +62,7 @@ def begun(
         if parts.draft is None or not is_edit(state):
             return state
         assert told.source_BCTYX is not None  # it is an edit
-        told = replace(told, frames={0: _edited(parts, parts.draft, state, frame)})
+        told = _edited(parts, parts.draft, state, frame)
     elif request.image is not None or (parts.draft is not None and not is_left_to_base(parts, state)):
         told = _first(parts, state, frame, wished(parts, state, plan, is_alone))
     return pipeline.begin(parts, replace(state, conditions=told))
@@ -110,18 +111,25 @@ def _with_all(parts: Components, draft: Denoiser, state: GenerationState, size: 
     return best
 
 
-def _edited(parts: Components, draft: Denoiser, state: GenerationState, frame: PixelSize) -> Tensor:
-    """[1, C, 1, Y, X]: what an edit makes of its source's first picture."""
-    assert state.conditions.source_BCTYX is not None  # the caller has seen to it
-    source_BCTYX, about = state.conditions.source_BCTYX[:, :, :1], asked(parts, state)
+def _edited(parts: Components, draft: Denoiser, state: GenerationState, frame: PixelSize) -> Conditions:
+    """The conditions with what an edit makes of its source's first picture, or of the light on it."""
+    told = state.conditions
+    assert told.source_BCTYX is not None  # the caller has seen to it
+    source_BCTYX, about = told.source_BCTYX[:, :, :1], asked(parts, state)
     if is_source_s_own(about, state):
-        return source_BCTYX
+        return replace(told, frames={0: source_BCTYX})
     made_BCTYX = first_picture(parts, draft, state, frame).cpu()
     if not about:
-        return only_changes(made_BCTYX, source_BCTYX)
+        return replace(told, frames={0: only_changes(made_BCTYX, source_BCTYX)})
+    source_CYX, made_CYX = (
+        parts.video_codec.decode(x.to(parts.device))[0, :, 0].float().cpu().clamp(-1, 1)
+        for x in (source_BCTYX, made_BCTYX)
+    )
+    if about == {"light"}:
+        return replace(told, frames={0: source_BCTYX}, gains_CYX=gains((made_CYX + 1) / 2, (source_CYX + 1) / 2))
     assert parts.finder is not None  # or it would be about anything
-    picture_CYX = parts.video_codec.decode(source_BCTYX.to(parts.device))[0, :, 0].float().cpu()
-    return only_changes(made_BCTYX, source_BCTYX, may_change(parts.finder, picture_CYX, about)[0])
+    may_YX = may_change(parts.finder, source_CYX, about)[0]
+    return replace(told, frames={0: only_changes(made_BCTYX, source_BCTYX, may_YX)})
 
 
 def is_left_to_base(parts: Components, state: GenerationState) -> bool:

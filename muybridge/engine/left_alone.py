@@ -6,9 +6,9 @@ that, what the base changes is pushed on at every step, cell by cell, the more t
 
 An instruction that names what it is about (speech/edits.py) changes nothing else: hair, clothes or the place, as they
 are found in each frame of the source, at the frame's own size. Hair and clothes of which another colour is asked are
-dyed (recolour.py); of which another shape, they keep the source's detail. A mood is drawn on the source's own faces
-(faces.py), and so are the lips of a source that says something else: what the new words ask of them beyond what they do
-for the old ones, which are heard in its sound.
+dyed (recolour.py); of which another shape, they keep the source's detail. Another light falls on the source's own
+frames. A mood is drawn on the source's own faces (faces.py), and so are the lips of a source that says something else:
+what the new words ask of them beyond what they do for the old ones, which are heard in its sound.
 
 At the end of the base stage the made latents are compared with the source's, cell by cell. Cells that differ by no more
 than the model's own softness count as left alone, less a margin of one cell and one latent around every change. Where
@@ -31,7 +31,7 @@ from muybridge.engine import faces
 from muybridge.engine.components import Components, Finds
 from muybridge.engine.conditions import Said, heard
 from muybridge.engine.layers import grown
-from muybridge.engine.recolour import dyed
+from muybridge.engine.recolour import dyed, relit
 from muybridge.engine.state import GenerationState
 from muybridge.media import ClipReader
 from muybridge.model.face_painter import WORDS
@@ -75,8 +75,9 @@ def asked(parts: Components, state: GenerationState) -> frozenset[str]:
 
 
 def is_source_s_own(about: frozenset[str], state: GenerationState) -> bool:
-    """Whether an edit is made of the source's frames alone: faces that are drawn, hair and clothes that are dyed."""
-    return bool(about) and (about <= DRAWN or bool(edits.new_colours(state.request.prompt)))
+    """Whether an edit is made of the source's frames alone: faces are drawn, hair and clothes dyed, or it is lit."""
+    is_lit = about == {"light"} and state.conditions.gains_CYX is not None
+    return is_lit or (bool(about) and (about <= DRAWN or bool(edits.new_colours(state.request.prompt))))
 
 
 def units_beyond(parts: Components, state: GenerationState, said: Sequence[Said]) -> Tensor | None:
@@ -148,7 +149,8 @@ def unchanged(made_BCTYX: Tensor, source_BCTYX: Tensor) -> Tensor:
 
 def put_back(parts: Components, frames_TYXC: NDArray[np.uint8], state: GenerationState) -> None:
     """Write the source's pixels over the delivered frames, in place, softly at the edges; draw moods on its faces."""
-    alone_TYX, about = state.conditions.left_alone_TYX, asked(parts, state)
+    known, about = state.conditions, asked(parts, state)
+    alone_TYX = known.left_alone_TYX
     assert state.request.video is not None and alone_TYX is not None  # else nothing was left alone
     dyes = edits.new_colours(state.request.prompt) if about else {}
     count, high, wide, _ = frames_TYXC.shape
@@ -165,6 +167,8 @@ def put_back(parts: Components, frames_TYXC: NDArray[np.uint8], state: Generatio
             if dyes:
                 assert parts.finder is not None  # or it would be about anything
                 true_CYX = 255 * dyed(parts.finder, true_CYX / 255, dyes)
+            elif known.gains_CYX is not None:
+                true_CYX = 255 * relit(true_CYX / 255, known.gains_CYX)
             elif about:
                 assert parts.finder is not None  # as above
                 may_YX, detailed_YX = may_change(parts.finder, true_CYX / 127.5 - 1, about)
@@ -174,8 +178,8 @@ def put_back(parts: Components, frames_TYXC: NDArray[np.uint8], state: Generatio
             frames_TYXC[number] = mixed_CYX.to(torch.uint8).permute(1, 2, 0).numpy()
     finally:
         reader.close()
-    if state.conditions.units_TU is not None:
-        _drawn(parts, frames_TYXC, state.conditions.units_TU)
+    if known.units_TU is not None:
+        _drawn(parts, frames_TYXC, known.units_TU)
 
 
 def _softened(picture_CYX: Tensor) -> Tensor:

@@ -1,9 +1,10 @@
-"""Another colour for hair or clothes in a picture: the light that falls on them falls on another dye.
+"""Another colour for hair or clothes in a picture, for which its light falls on another dye; and another light.
 
 The world knows the colours that dyes have in white light (world/characters.py). What a picture shows is such a colour
 times the light: the named colour that leaves the most likely light is taken for the old one, and the new one is lit by
 the same light, with the shades that were there. Edits ask for it (left_alone.py), and drawn pictures (film.py): a draft
-often gives a person another colour than its words do.
+often gives a person another colour than its words do. Another light is what the draft makes of the whole picture, as
+coarse as no face is, over the source's own detail.
 
 Letters: C red, green and blue, Y X rows and columns.
 """
@@ -15,6 +16,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor
+from torch.nn import functional as nnf
 
 from muybridge.engine.components import Finds
 from muybridge.world.characters import CLOTHES_COLORS, HAIR_COLORS
@@ -25,6 +27,7 @@ LUMINANCE = torch.tensor([0.2126, 0.7152, 0.0722])  # of linear light (ITU-R BT.
 MIDDLE = 0.18  # what a usual picture reflects of its light
 TINT = 4.0  # how much less likely a coloured light is than a strange brightness
 LIFT, FLATTER = 3.0, 0.35  # from how much brighter a dye on its shades are made flatter, and how fast
+CELLS, GAIN, DARK = (4, 7), (0.02, 12.0), 2e-3  # of a change of light: its cells, its limits, and what no light is
 UNSURE = 0.25  # of a cover: less is nothing, and as much less than all is all
 SHADES = (0.15, 3.0)  # of the mean, between which shades stay
 
@@ -66,6 +69,19 @@ def _light(mean_C: Tensor, dyes_NC: Tensor, usual: float) -> Tensor:
     strange_N = TINT * (log_NC - level_N1).square().mean(1) + apart_N.square()
     light_C: Tensor = log_NC[int(strange_N.argmin())].exp()
     return light_C
+
+
+def gains(made_CYX: Tensor, source_CYX: Tensor) -> Tensor:
+    """[C, CELLS]: how much more light a drawn picture has than its source, both in 0..1, over coarse cells."""
+    made, source = (nnf.interpolate(to_linear(x)[None], CELLS, mode="area")[0] for x in (made_CYX, source_CYX))
+    return ((made + DARK) / (source + DARK)).clamp(*GAIN)
+
+
+def relit(picture_CYX: Tensor, gains_CYX: Tensor) -> Tensor:
+    """[C, Y, X] in 0..1: a picture with so much more light, softly from cell to cell."""
+    size = picture_CYX.shape[1:]
+    smooth_CYX = nnf.interpolate(gains_CYX.log()[None], size, mode="bicubic", align_corners=False)[0].exp()
+    return to_srgb((to_linear(picture_CYX) * smooth_CYX).clamp(0, 1))
 
 
 def _luminance(linear_CYX: Tensor) -> Tensor:

@@ -1,4 +1,5 @@
-"""What of a clip an instruction asks to change, in seven languages: hair, clothes, the place, a mood; or anything.
+"""What of a clip an instruction asks to change, in seven languages: hair, clothes, the place, a mood, the
+light; or anything.
 
 Where it gives hair or clothes another colour and nothing else, also which.
 """
@@ -69,20 +70,26 @@ _SHAPE = re.compile(
     re.IGNORECASE,
 )
 _CLAUSES = re.compile(r"[,;，、；]|\band\b|\bund\b|\bet\b|[和與与]|그리고", re.IGNORECASE)
-# These touch everything that is seen.
+# The light falls on everything; what else is here may change anything.
+LIGHT = (
+    r"\b(?:relight|light(?:s|ing)?|night|day|daytime|sunset|sunrise|dawn|dusk|evening|morning|noon)\b",
+    r"光|夜|白天|日[落出]|黄昏|傍晚",
+    r"光|夜|昼|夕|朝",
+    r"조명|밤|낮|저녁|노을|아침",
+    r"\blicht|\bnacht|\btag(?:es)?\b|sonnenunter|\babend|\bmorgen",
+    r"\blumière|\bnuit|\bjour\b|\bsoir|\bmatin|\bcoucher",
+)
 ALL = (
-    r"\b(?:relight|light(?:s|ing)?|night|day|daytime|sunset|sunrise|dawn|dusk|evening|morning|noon|weather|rain(?:y|ing)?"
-    r"|snow(?:y|ing|s)?|fog(?:gy)?|mist|style|camera|black and white|glasses|hat|beard|moustache)\b",
-    r"光|夜|白天|日[落出]|黄昏|[天][气氣]|雨|雪|[雾霧]|[风風]格|眼[镜鏡]|帽|[胡鬍]",
-    r"光|夜|昼|夕|朝|天気|雨|雪|霧|眼鏡|メガネ|帽子|ひげ",
-    r"조명|밤|낮|저녁|노을|아침|날씨|비가|비를|눈이|눈을 내|안개|안경|모자|수염",
-    r"\blicht|\bnacht|\btag(?:es)?\b|sonnenunter|\babend|\bmorgen"
-    r"|\bwetter|\bregen|\bschnee|\bnebel|\bstil\b|brille|\bhut\b|\bbart",
-    r"\blumière|\bnuit|\bjour\b|\bsoir|\bmatin|\bcoucher|\bmétéo"
-    r"|\bpluie|\bneige|\bbrouillard|\bstyle|\blunettes|\bchapeau|\bbarbe",
+    r"\b(?:weather|rain(?:y|ing)?|snow(?:y|ing|s)?|fog(?:gy)?|mist|style|camera|black and white)\b"
+    r"|\b(?:glasses|hat|beard|moustache)\b",
+    r"[天][气氣]|雨|雪|[雾霧]|[风風]格|眼[镜鏡]|帽|[胡鬍]",
+    r"天気|雨|雪|霧|眼鏡|メガネ|帽子|ひげ",
+    r"날씨|비가|비를|눈이|눈을 내|안개|안경|모자|수염",
+    r"\bwetter|\bregen|\bschnee|\bnebel|\bstil\b|brille|\bhut\b|\bbart",
+    r"\bmétéo|\bpluie|\bneige|\bbrouillard|\bstyle|\blunettes|\bchapeau|\bbarbe",
 )
 _FOUND = {part: re.compile("|".join(words), re.IGNORECASE) for part, words in PARTS.items()}
-_ALL = re.compile("|".join(ALL), re.IGNORECASE)
+_ALL, _LIGHT = (re.compile("|".join(words), re.IGNORECASE) for words in (ALL, LIGHT))
 _BEHIND = re.compile(r"\bbackground|\bbackdrop|\bscene\b", re.IGNORECASE)
 
 
@@ -95,16 +102,20 @@ _CHANGE = re.compile(
 
 
 def asked(instruction: str) -> frozenset[str]:
-    """Which of "hair", "clothes", "place" and "mood" an instruction is about; empty where it may be anything."""
+    """Which of "hair", "clothes", "place", "mood" and "light" it is about; empty where it may be anything.
+
+    Light comes alone: with something else it may be anything.
+    """
     text = without_quotes(instruction)
     found = {part for part, words in _FOUND.items() if words.search(text)}
     if "clothes" in found and not _BEHIND.search(text):
         found.discard("place")  # "put her in a dress"
     if found == {"place"}:
         return frozenset(found)  # "a beach at night" is a place
-    if _ALL.search(text):
+    found |= {"mood"} if moods.named(text) else set()
+    if _ALL.search(text) or (_LIGHT.search(text) and found):
         return frozenset()
-    return frozenset(found | ({"mood"} if moods.named(text) else set()))
+    return frozenset({"light"} if _LIGHT.search(text) else found)
 
 
 def new_colours(instruction: str) -> dict[str, str]:
