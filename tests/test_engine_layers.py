@@ -74,6 +74,13 @@ def test_where_there_is_next_to_nothing_nothing_moves() -> None:
     assert torch.equal(film, picture[:, None].expand(-1, 5, -1, -1))
 
 
+def test_a_thing_is_what_hangs_together_around_its_surest_pixel() -> None:
+    cover = 0.9 * ball(y=40, x=30) + 0.7 * ball(y=20, x=90, radius=6) + 0.2
+    found = layers.one(cover)
+    assert float(found[40, 30]) == 1.0 and not found[:, 60:].any() and not found[:28].any()
+    assert not layers.one(0.5 * ball()).any()
+
+
 def test_the_box_around_most_of_a_cover() -> None:
     place = layers.place_of(ball(y=30, x=70, radius=10))
     assert place is not None

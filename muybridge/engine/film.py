@@ -288,7 +288,7 @@ def film_of(parts: Components, state: GenerationState, first: First, wish: Wishe
 
 def _with_strikes(parts: Components, film: Film, sound: Sound, seed: int) -> Film:
     """The film with a ball or a bell that is struck when it sounds; as it was where none is found."""
-    cover_YX = None if parts.finder is None else parts.finder.covers(film.picture_CYX)["thing"]
+    cover_YX = None if parts.finder is None else layers.one(parts.finder.covers(film.picture_CYX)["thing"])
     if cover_YX is None or layers.place_of(cover_YX) is None:
         return film
     strikes_K = torch.tensor(foley.strikes(sound, seed), dtype=torch.float64)

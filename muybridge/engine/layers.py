@@ -21,6 +21,7 @@ from torch.nn import functional as nnf
 from muybridge.shapes import FPS
 
 LEAST = 0.002  # of a picture: a smaller thing is not taken off
+SURE, UNSURE, REACH = 0.6, 0.3, 4  # of a cover: what tells of a thing, what is none; pixels between its parts
 EDGE = 0.006  # of the picture's height: how far beyond what was found a thing is taken off
 GRAVITY = 9.81  # m/s^2
 BALL = 0.125  # m, its radius
@@ -37,6 +38,21 @@ class Place(NamedTuple):
     y: float
     half_width: float
     half_height: float
+
+
+def one(cover_YX: Tensor) -> Tensor:
+    """[Y, X]: of a cover, the part around its surest pixel that hangs together; nothing where nothing is sure."""
+    left_YX = ((cover_YX - UNSURE) / (1 - 2 * UNSURE)).clamp(0, 1)
+    part_YX = torch.zeros_like(left_YX, dtype=torch.bool)
+    if float(cover_YX.max()) < SURE:
+        return torch.zeros_like(left_YX)
+    part_YX.view(-1)[cover_YX.argmax()] = True
+    count = 0
+    while count != int(part_YX.sum()):
+        count = int(part_YX.sum())
+        near_YX = nnf.max_pool2d(part_YX[None].float(), 2 * REACH + 1, 1, REACH)[0] > 0
+        part_YX = near_YX & (left_YX > 0)
+    return torch.where(part_YX, left_YX, 0.0)
 
 
 def place_of(cover_YX: Tensor) -> Place | None:
