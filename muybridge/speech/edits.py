@@ -11,6 +11,10 @@ import re
 from muybridge.speech import moods
 from muybridge.speech.script import parse_script, without_quotes
 
+GARMENTS = (
+    r"t-?shirts?|shirts?|v-necks?|sweaters?|jumpers?|pullovers?|turtlenecks?|hoodies?|jackets?|coats?|suits?"
+    r"|tank tops?|dress(?:es)?|blouses?|cardigans?|clothes|clothing|outfits?|garments?"
+)
 # English, then Chinese and Cantonese, Japanese, Korean, German, French.
 PARTS: dict[str, tuple[str, ...]] = {
     "hair": (
@@ -22,8 +26,7 @@ PARTS: dict[str, tuple[str, ...]] = {
         r"\bcheveux|\bcoiffure|\bchevelure",
     ),
     "clothes": (
-        r"\b(?:t-?shirts?|shirts?|v-necks?|sweaters?|jumpers?|pullovers?|turtlenecks?|hoodies?|jackets?|coats?|suits?"
-        r"|tank tops?|dress(?:es)?|blouses?|cardigans?|clothes|clothing|outfits?|garments?)\b",
+        rf"\b(?:{GARMENTS})\b",
         r"衣|[毛外][衣套]|[衬襯]衫|恤|[连連]身?裙|西[装裝]|[帽]衫",
         r"服|シャツ|セーター|ジャケット|上着|コート|ワンピース|パーカー|スーツ",
         r"옷|셔츠|스웨터|재킷|외투|코트|드레스|원피스|후드|정장|블라우스",

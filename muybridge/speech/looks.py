@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import re
 
-from muybridge.speech.edits import COLOURS
+from muybridge.speech.edits import COLOURS, GARMENTS
 from muybridge.speech.script import without_quotes
 
 _COLOUR = "(?P<colour>" + "|".join(f"(?:{words})" for words in COLOURS.values()) + ")"
 _NAMES = [(name, re.compile(words, re.IGNORECASE)) for name, words in COLOURS.items()]
 _BETWEEN = r"(?:[ -](?!and\b|with\b|in\b|eyes\b|und\b|mit\b)[\w-]+){0,3}[ -]"
 _HAIR = r"(?:hair\w*|curls|afro|bob|buns?|ponytail|fringe|braids?|waves|buzz cut|crop|haar\w*|locken)\b"
-_CLOTHES = (
-    r"(?:t-?shirts?|shirts?|v-necks?|sweaters?|jumpers?|pullovers?|turtlenecks?|hoodies?|jackets?|coats?|suits?"
-    r"|tank tops?|dress(?:es)?|blouses?|cardigans?|clothes|clothing|outfits?"
-    r"|kleid\w*|hemd\w*|jacke\w*|mantel\w*|anzug\w*)\b"
-)
+_CLOTHES = rf"(?:{GARMENTS}|kleid\w*|hemd\w*|jacke\w*|mantel\w*|anzug\w*)\b"
 _FRENCH = r"(?:[ ,](?!et\b|aux\b|en\b)[\w'-]+){0,2} "
 # Colours stand before what they are of, in French after it; in the East next to it.
 WORDS: dict[str, tuple[str, ...]] = {
