@@ -116,7 +116,7 @@ def _edited(parts: Components, draft: Denoiser, state: GenerationState, frame: P
     told = state.conditions
     assert told.source_BCTYX is not None  # the caller has seen to it
     source_BCTYX, about = told.source_BCTYX[:, :, :1], asked(parts, state)
-    if is_source_s_own(about, state):
+    if is_source_s_own(parts, state):
         return replace(told, frames={0: source_BCTYX})
     made_BCTYX = first_picture(parts, draft, state, frame).cpu()
     if not about:

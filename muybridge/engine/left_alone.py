@@ -74,10 +74,12 @@ def asked(parts: Components, state: GenerationState) -> frozenset[str]:
     return found if "mood" not in found or parts.face_painter is not None else frozenset()
 
 
-def is_source_s_own(about: frozenset[str], state: GenerationState) -> bool:
+def is_source_s_own(parts: Components, state: GenerationState) -> bool:
     """Whether an edit is made of the source's frames alone: faces are drawn, hair and clothes dyed, or it is lit."""
-    is_lit = about == {"light"} and state.conditions.gains_CYX is not None
-    return is_lit or (bool(about) and (about <= DRAWN or bool(edits.new_colours(state.request.prompt))))
+    about = asked(parts, state)
+    if about == {"light"}:
+        return state.conditions.gains_CYX is not None
+    return bool(about) and (about <= DRAWN or bool(edits.new_colours(state.request.prompt)))
 
 
 def units_beyond(parts: Components, state: GenerationState, said: Sequence[Said]) -> Tensor | None:
@@ -131,10 +133,10 @@ def edited_cells(first_BCTYX: Tensor, source_BCTYX: Tensor) -> Tensor:
 
 def left_alone(parts: Components, state: GenerationState) -> Tensor | None:
     """[T, Y, X] in 0..1 at the end of the base stage: 1 where the source stays; None where there is nothing to keep."""
-    source_BCTYX, about = state.conditions.source_BCTYX, asked(parts, state)
-    if source_BCTYX is None or not (is_edit(state) or about):
+    source_BCTYX = state.conditions.source_BCTYX
+    if source_BCTYX is None or not (is_edit(state) or asked(parts, state)):
         return None
-    if is_source_s_own(about, state):
+    if is_source_s_own(parts, state):
         return torch.ones(source_BCTYX.shape[2:])
     return unchanged(state.latents["video"].cpu(), source_BCTYX.cpu())
 

@@ -17,6 +17,7 @@ from muybridge.engine import pipeline
 from muybridge.engine.components import Components
 from muybridge.engine.conditions import frames_to_tensor
 from muybridge.engine.film import composed
+from muybridge.engine.left_alone import asked, is_source_s_own, put_back
 from muybridge.engine.state import GenerationState
 from muybridge.request import AudioMode
 from muybridge.shapes import STRIDE_T, Clock, StagePlan, cost, decode_flops
@@ -55,12 +56,13 @@ class Meter:
         if not self.flops:
             wanted = {s.name: s for s in cost(state.request, self.parts.size).stages}
             self.flops = {s.name: wanted[s.name].linear_flops + wanted[s.name].attention_flops for s in stages}
-            if state.conditions.film is not None and len(stages) > 1:
-                self.flops[stages[-1].name] = 0.0  # the upscaler has nothing to draw
+            if pipeline.draws_nothing(self.parts, state) and len(stages) > 1:
+                self.flops[stages[-1].name] = 0.0
             if self.parts.enlarges_pixels:
                 wish = state.request
                 sizes, is_given = (*(s.size for s in stages), wish.pixel_size), state.conditions.voice_CS is not None
-                alike = (sizes, state.window.clock, wish.audio_mode, is_given, state.conditions.film is not None)
+                has_film, about = state.conditions.film is not None, asked(self.parts, state)
+                alike = (sizes, state.window.clock, wish.audio_mode, is_given, has_film, about, wish.video)
                 if alike not in self.timed:
                     self.timed[alike] = seconds_after(self.parts, state, stages)
                 self.after_s = self.timed[alike]
@@ -103,7 +105,8 @@ def seconds_after(parts: Components, state: GenerationState, stages: tuple[Stage
     """Seconds between each stage and what follows it, from a run of the same code on a few latents.
 
     Between stages the picture is decoded, enlarged and encoded; at the end it is decoded, with the sound, and enlarged
-    where more is asked for. A film is put together at the end. The second of two runs counts, but for enlarging.
+    where more is asked for. A film is put together at the end, and a source's pixels are put back. The second of two
+    runs counts, but for enlarging.
     """
     ticks, size = state.window.clock, state.request.pixel_size
     count, total = min(SAMPLE, ticks.num_video_latents), ticks.num_video_latents
@@ -123,6 +126,9 @@ def seconds_after(parts: Components, state: GenerationState, stages: tuple[Stage
     out = {}
     times = ticks.num_decoded_frames / num_frames
     for stage, latent, picture in zip(stages, latents, pictures, strict=True):
+        if is_source_s_own(parts, state):
+            out[stage.name] = 0.0  # nothing is decoded
+            continue
         if state.conditions.film is None:
             decoding = partial(pipeline.decode_frames, codec, latent, stage.size, num_frames)
             out[stage.name] = seconds_of(decoding, reads(total) / reads(count))
@@ -138,6 +144,11 @@ def seconds_after(parts: Components, state: GenerationState, stages: tuple[Stage
         if stage is not stages[-1]:
             frames = frames_to_tensor(pictures[1]).to(parts.device)
             out[stage.name] += seconds_of(partial(codec.encode, frames), total / count)
+    if state.conditions.source_BCTYX is not None:
+        clip = np.zeros((num_frames, size.height, size.width, 3), np.uint8)
+        alone_TYX = torch.ones(count, *latents[0].shape[3:])
+        part = replace(state, conditions=replace(state.conditions, left_alone_TYX=alone_TYX))
+        out[stages[-1].name] += seconds_of(partial(put_back, parts, clip, part), times)
     if state.request.audio_mode is not AudioMode.NONE and state.conditions.voice_CS is None:
         sound = torch.zeros_like(state.latents["audio"][:, :num_frames]).transpose(1, 2).to(parts.device)
         out[stages[-1].name] += seconds_of(partial(parts.audio_codec.decode, sound), total / count)

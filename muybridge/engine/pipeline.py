@@ -21,7 +21,7 @@ from muybridge.engine import foley
 from muybridge.engine.clip import Clip
 from muybridge.engine.components import Components, Denoiser
 from muybridge.engine.conditions import encode_conditions, frames_to_tensor
-from muybridge.engine.left_alone import edited_cells, is_edit, left_alone, pushed, put_back
+from muybridge.engine.left_alone import edited_cells, is_edit, is_source_s_own, left_alone, pushed, put_back
 from muybridge.engine.sampling import Sampling, base_sampling, upscaler_sampling
 from muybridge.engine.state import STREAMS, Conditions, GenerationState
 from muybridge.errors import InvalidRequest
@@ -125,7 +125,7 @@ def upscale(parts: Components, state: GenerationState) -> GenerationState:
     key = f"upscaler@{state.window.start_unit}"
     draw = noise(state.request.seed, key, START, "video", shape)
     if parts.enlarges_pixels:
-        if state.conditions.film is not None:  # it has the detail: there is nothing to draw
+        if draws_nothing(parts, state):
             state = replace(state, stage="upscaler")
             return replace(state, step=num_steps(parts, state))
         enlarged = enlarged_latent(parts.video_codec, base.to(parts.device), stages[1].size)
@@ -135,6 +135,11 @@ def upscale(parts: Components, state: GenerationState) -> GenerationState:
     latents = {"video": start, "audio": state.latents["audio"]}
     state = replace(state, stage="upscaler", step=0, latents=latents, solvers=_solvers())
     return replace(state, latents=_keep_clean(state, latents))
+
+
+def draws_nothing(parts: Components, state: GenerationState) -> bool:
+    """Whether an upscaler has nothing to draw: a film has the detail, and so have a source's own frames."""
+    return state.conditions.film is not None or is_source_s_own(parts, state)
 
 
 @torch.inference_mode()
@@ -164,7 +169,11 @@ def decode(parts: Components, state: GenerationState) -> Clip:
     ticks, size = state.window.clock, state.request.pixel_size
     made = stages_of(parts, state.request)[-1].size
     is_small = made.width < size.width or made.height < size.height
-    if state.conditions.film is None:
+    is_own = is_source_s_own(parts, state)
+    is_small &= not is_own
+    if is_own:
+        frames_TYXC = np.zeros((ticks.num_frames, size.height, size.width, 3), np.uint8)
+    elif state.conditions.film is None:
         latent = state.latents["video"].to(parts.device)
         frames_TYXC = decode_frames(parts.video_codec, latent, made if is_small else size, ticks.num_frames)
     else:
