@@ -34,7 +34,7 @@ from muybridge.speech.acts import Act
 from muybridge.speech.durations import Phone
 from muybridge.speech.looks import colours_of
 from muybridge.speech.moves import Move
-from muybridge.speech.places import NUM_PLACES, is_about_people, places
+from muybridge.speech.places import NUM_PLACES, is_about_people, is_leftward, places
 from muybridge.speech.script import parse_script, without_quotes
 from muybridge.speech.sounds import Sound
 
@@ -277,7 +277,8 @@ def film_of(parts: Components, state: GenerationState, first: First, wish: Wishe
         poses = [acting.pose_at(wish.acts, frame / FPS) for frame in range(num_frames)]
         film = replace(film, poses_T4=torch.tensor(poses), faces_P4=torch.tensor(list(first.people)))
     if struck := [sound for sound in wish.sounds if sound.kind in foley.STRUCK]:
-        film = _with_strikes(parts, film, struck[0], request.seed)
+        heading = -1 if is_leftward(scene_of(request)) else 1
+        film = _with_strikes(parts, film, struck[0], request.seed, heading)
     if wish.moves:
         views = camera.views(wish.moves, num_frames, request.seed, is_given=not first.was_drawn)
         film = replace(film, views_5T=torch.from_numpy(np.stack(views)))
@@ -286,13 +287,13 @@ def film_of(parts: Components, state: GenerationState, first: First, wish: Wishe
     return film
 
 
-def _with_strikes(parts: Components, film: Film, sound: Sound, seed: int) -> Film:
-    """The film with a ball or a bell that is struck when it sounds; as it was where none is found."""
+def _with_strikes(parts: Components, film: Film, sound: Sound, seed: int, heading: int) -> Film:
+    """The film with a ball, a bell or a horse that moves as it sounds; as it was where none is found."""
     cover_YX = None if parts.finder is None else layers.one(parts.finder.covers(film.picture_CYX)["thing"])
     if cover_YX is None or layers.place_of(cover_YX) is None:
         return film
     strikes_K = torch.tensor(foley.strikes(sound, seed), dtype=torch.float64)
-    return replace(film, cover_YX=cover_YX, strikes_K=strikes_K, is_ball=sound.kind == "ball")
+    return replace(film, cover_YX=cover_YX, strikes_K=strikes_K, kind=sound.kind, heading=heading)
 
 
 def _with_sides(film: Film, cover_YX: Tensor, orbit_T: NDArray[np.float64], people: Sequence[Face]) -> Film:
@@ -313,7 +314,8 @@ def play(film: Film, painter: PaintsFaces | None, frame: PixelSize) -> Tensor:
         film_CTYX = faces.painted(painter, film.picture_CYX, drawn, film.words_W, film.is_blank)
     if film.strikes_K.numel():
         cover_YX = _enlarged(film.cover_YX, film.picture_CYX)
-        moved_CTYX = layers.struck(film.picture_CYX, cover_YX, film.strikes_K.tolist(), film.num_frames, film.is_ball)
+        times_K, picture_CYX = film.strikes_K.tolist(), film.picture_CYX
+        moved_CTYX = layers.struck(picture_CYX, cover_YX, times_K, film.num_frames, film.kind, film.heading)
         film_CTYX = film_CTYX + moved_CTYX - film.picture_CYX[:, None]
     if film.poses_T4.numel():
         film_CTYX = acting.acted(film_CTYX.expand(-1, film.num_frames, -1, -1), people[0], film.poses_T4)

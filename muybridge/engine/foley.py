@@ -23,15 +23,17 @@ if TYPE_CHECKING:
     from muybridge.world.scene import Thing
     from muybridge.world.things import Event
 
+HOOFS = 4  # beats of a stride
 LASTING = ("rain", "wind", "fire")  # they sound all the time; a fire snaps besides
 LATEST_S = {"waves": 1.0, "door": 1.2, "car": 0.8}  # when something sounds first, at most; others 0.5
 EARLIEST_S = 0.15
-STRUCK = {"ball": "bounce", "bell": "bell"}  # things that are seen to be struck, and the sound of it
+STRUCK = {"ball": "bounce", "bell": "bell", "horse": "hoof"}  # things that are seen to move, and the sound of it
 
 
 def strikes(sound: Sound, seed: int) -> tuple[float, ...]:
-    """When a ball touches the ground or a bell is struck, in seconds; others are not struck."""
-    return tuple(event.time_s for event in _events(sound, seed) if event.kind == STRUCK.get(sound.kind))
+    """When a ball touches the ground, a bell is struck, a horse begins a stride, in seconds; others do nothing."""
+    times = [event.time_s for event in _events(sound, seed) if event.kind == STRUCK.get(sound.kind)]
+    return tuple(times[:: HOOFS if sound.kind == "horse" else 1])
 
 
 def heard(

@@ -1,8 +1,9 @@
-"""What stands in front of a picture's place, taken off it and put back elsewhere: a ball bounces, a bell swings.
+"""What stands in front of a picture's place, taken off it and put back elsewhere: a ball, a bell, a horse.
 
 Where a thing or a person is says the finder (model/finder.py). Behind it the place goes on softly, from its edges. When
 a thing is struck is planned with its sound (foley.py), and as geometry, like a camera's move, the motion is part of
-the clip's film (film.py): a ball flies as a body does between two contacts, a bell turns where it is struck.
+the clip's film (film.py): a ball flies as a body does between two contacts, a bell turns where it is struck, a horse
+that the camera goes along with rises and dips in its stride, and the place passes behind it.
 
 Letters: T frames, C colours, Y X rows and columns in pixels, K strikes.
 """
@@ -26,6 +27,8 @@ EDGE = 0.006  # of the picture's height: how far beyond what was found a thing i
 GRAVITY = 9.81  # m/s^2
 BALL = 0.125  # m, its radius
 HIGHEST = 0.05  # of the picture's height, which a ball leaves free above it
+KINDS = ("ball", "bell", "horse")
+RISE, DIP, PASSES = 0.09, 0.05, 0.16  # of a horse: half heights, radians; widths of the picture a second that pass it
 SWING = 0.42  # radians to either side
 # A bell hangs in a frame: its pivot and its rim from the frame's top, and its half width, as shares of the frame.
 PIVOT, RIM, BELL_WIDE = 0.1, 0.56, 0.66
@@ -88,23 +91,35 @@ def filled(picture_CYX: Tensor, cover_YX: Tensor) -> Tensor:
     return below
 
 
-def struck(picture_CYX: Tensor, cover_YX: Tensor, strikes_K: Sequence[float], num_frames: int, is_ball: bool) -> Tensor:
-    """[C, T, Y, X]: a film in which the covered ball touches the ground, or the covered bell turns, at each strike."""
+def struck(
+    picture_CYX: Tensor, cover_YX: Tensor, strikes_K: Sequence[float], num_frames: int, kind: str, heading: int = 1
+) -> Tensor:
+    """[C, T, Y, X]: a film in which the covered thing of KINDS moves so that it is struck, or strides, at these times.
+
+    `heading` is 1 for a horse that runs to the viewer's right, else -1.
+    """
     cover_YX = grown(cover_YX, EDGE)
     place = place_of(cover_YX)
     if place is None or not strikes_K:
         return picture_CYX[:, None].expand(-1, num_frames, -1, -1)
-    part_YX = cover_YX if is_ball else cover_YX * _hanging(place, cover_YX)
+    part_YX = cover_YX * _hanging(place, cover_YX) if kind == "bell" else cover_YX
     place_CYX = filled(picture_CYX, part_YX)
     layer = torch.cat([picture_CYX, part_YX[None]])
     frames = []
     for frame in range(num_frames):
-        at_s = frame / FPS
-        if is_ball:
-            moved = _lifted(layer, flight(strikes_K, at_s) / BALL * min(place.half_width, place.half_height), place)
-        else:
-            moved = _turned(layer, SWING * swing(strikes_K, at_s), place.x, _pivot(place))
-        frames.append(torch.lerp(place_CYX, moved[:-1], moved[-1:].clamp(0, 1)))
+        at_s, behind_CYX = frame / FPS, place_CYX
+        match kind:
+            case "ball":
+                up = flight(strikes_K, at_s) / BALL * min(place.half_width, place.half_height)
+                moved = _lifted(layer, up, place)
+            case "bell":
+                moved = _turned(layer, SWING * swing(strikes_K, at_s), place.x, _pivot(place))
+            case _:
+                phase = 2 * math.pi * stride(strikes_K, at_s)
+                moved = _turned(layer, -heading * DIP * math.cos(phase), place.x, place.y)
+                moved = _sampled(moved, torch.eye(2), (0.0, RISE * place.half_height * math.sin(phase)))
+                behind_CYX = _passing(place_CYX, heading * PASSES * at_s * picture_CYX.shape[2])
+        frames.append(torch.lerp(behind_CYX, moved[:-1], moved[-1:].clamp(0, 1)))
     return torch.stack(frames, 1)
 
 
@@ -126,6 +141,12 @@ def swing(strikes_K: Sequence[float], at_s: float) -> float:
     return (1 - 2 * (count % 2)) * math.cos(math.pi * (at_s - before) / (after - before))
 
 
+def stride(strikes_K: Sequence[float], at_s: float) -> float:
+    """How many strides a horse has made since its first; `strikes_K` are the beginnings of its strides."""
+    apart = float(np.median(np.diff(strikes_K))) if len(strikes_K) > 1 else 0.5
+    return (at_s - strikes_K[0]) / apart
+
+
 def grown(cover_YX: Tensor, far: float) -> Tensor:
     """A cover that reaches `far` further, in the picture's heights."""
     reach = max(1, round(far * cover_YX.shape[0]))
@@ -136,6 +157,15 @@ def _lifted(layer_CYX: Tensor, pixels: float, place: Place) -> Tensor:
     """A layer higher by so many pixels, no higher than the picture's edge."""
     room = max(place.y - place.half_height - HIGHEST * layer_CYX.shape[1], 0.0)
     return _sampled(layer_CYX, torch.eye(2), (0.0, min(pixels, room)))
+
+
+def _passing(place_CYX: Tensor, pixels: float) -> Tensor:
+    """A place moved to the left by so many pixels, which goes on as its mirror image."""
+    rows, cols = place_CYX.shape[1:]
+    y, x = torch.meshgrid((torch.arange(rows) + 0.5) / rows, (torch.arange(cols) + 0.5 + pixels) / cols, indexing="ij")
+    grid = torch.stack([2 * x - 1, 2 * y - 1], -1)[None]
+    found: Tensor = nnf.grid_sample(place_CYX[None], grid, padding_mode="reflection", align_corners=False)[0]
+    return found
 
 
 def _turned(layer_CYX: Tensor, angle: float, x: float, y: float) -> Tensor:

@@ -37,7 +37,7 @@ class Film:
 
     `faces` (P people) as the finder tells them, their face units over time, the text features that a blank one is drawn
     with, poses of the only head, views of the camera; `cover` of what stands in front, pixels of any size, and when it
-    is struck, in seconds, if it is a ball or a bell.
+    is struck or strides, in seconds, its kind (layers.py) and where it is heading.
     """
 
     picture_CYX: Tensor
@@ -50,7 +50,8 @@ class Film:
     views_5T: Tensor = _NONE
     cover_YX: Tensor = _NONE
     strikes_K: Tensor = _NONE
-    is_ball: bool = False
+    kind: str = ""
+    heading: int = 1
 
     @property
     def moves(self) -> bool:
@@ -173,8 +174,12 @@ def _flatten(conditions: Conditions) -> dict[str, Tensor]:
         flat |= {f"{name}.{index}": latent for index, latent in getattr(conditions, name).items()}
     rest = [f.name for f in fields(Conditions) if f.name not in (*_TEXTS, *_FRAMES, "film")]
     film = conditions.film
-    flat |= {} if film is None else {f"film.{f.name}": torch.as_tensor(getattr(film, f.name)) for f in fields(Film)}
+    flat |= {} if film is None else {f"film.{f.name}": _tensor(getattr(film, f.name)) for f in fields(Film)}
     return flat | {f"one.{n}": torch.as_tensor(v) for n in rest if (v := getattr(conditions, n)) is not None}
+
+
+def _tensor(value: Tensor | float | str) -> Tensor:
+    return torch.tensor(list(value.encode()), dtype=torch.uint8) if isinstance(value, str) else torch.as_tensor(value)
 
 
 def _unflatten(tensors: Mapping[str, Tensor]) -> Conditions:
@@ -195,9 +200,15 @@ def _unflatten(tensors: Mapping[str, Tensor]) -> Conditions:
 
 
 def _film(flat: dict[str, Tensor]) -> Film:
-    num_frames = int(flat.pop("num_frames"))
-    is_blank, is_ball = (bool(flat.pop(name)) for name in ("is_blank", "is_ball"))
-    return Film(num_frames=num_frames, is_blank=is_blank, is_ball=is_ball, **flat)
+    numbers = {name: int(flat.pop(name)) for name in ("num_frames", "is_blank", "heading")}
+    kind = bytes(flat.pop("kind").tolist()).decode()
+    return Film(
+        num_frames=numbers["num_frames"],
+        is_blank=bool(numbers["is_blank"]),
+        heading=numbers["heading"],
+        kind=kind,
+        **flat,
+    )
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

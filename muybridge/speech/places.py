@@ -43,6 +43,11 @@ def is_about_people(scene: str) -> bool:
     return any(words.search(scene) is not None for words in (MAN, WOMAN, PERSON))
 
 
+def is_leftward(scene: str) -> bool:
+    """Whether a scene speaks of the left and not of the right."""
+    return LEFT.search(scene) is not None and RIGHT.search(scene) is None
+
+
 def how_many(scene: str, num_speakers: int = 0) -> int | None:
     """One or two people, where a scene or its speakers leave no doubt; None where they do, or speak of nobody."""
     if TWO.search(scene) or num_speakers == NUM_PLACES:
