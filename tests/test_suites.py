@@ -310,6 +310,22 @@ def test_a_person_who_turns_into_another_has_a_falling_trend() -> None:
     assert identity.trend(turns[::-1], gallery, 3) > 2
 
 
+def test_who_has_no_face_is_nobody_and_takes_nobody_s_place() -> None:
+    rng = np.random.default_rng(1)
+    gallery = rng.normal(size=(6, 8))
+    nobody = np.full(8, np.nan)
+    assert identity.place(gallery[4] + 0.01, gallery, 4) == 1
+    assert identity.place(gallery[2] + 0.01, gallery, 4) > 1
+    gallery[1] = nobody
+    assert identity.place(gallery[4] + 0.01, gallery, 4) == 1  # one is missing before it
+    assert identity.place(gallery[4], gallery, 1) == 6 and identity.place(nobody, gallery, 4) == 6
+    seen = identity.averaged(np.stack([gallery[0], nobody, gallery[2]]))
+    assert np.allclose(seen, (gallery[0] + gallery[2]) / 2)
+    assert np.isnan(identity.averaged(nobody[None])).all()
+    gaps = np.where(np.arange(15)[:, None] % 3 == 1, nobody, gallery[4] + 0.05 * rng.normal(size=(15, 8)))
+    assert np.isfinite(identity.trend(gaps, gallery, 4)) and np.isnan(identity.trend(gaps, gallery, 1))
+
+
 def test_a_kept_sound_is_told_from_a_late_and_from_none() -> None:
     wave_CS = edit.tones(1.0)
     assert edit.likeness(wave_CS, wave_CS, edit.SAMPLE_RATE) == pytest.approx(1.0)
