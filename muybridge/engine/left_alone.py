@@ -45,6 +45,7 @@ SAME = 0.3  # mean square by which a cell's latent may differ and still be a cop
 AROUND_HEAD, AROUND_PERSON = 0.05, 0.012  # of the picture's height: how far new hair and clothes reach beyond the old
 DETAIL = 8  # pixels: what is finer is kept of hair and clothes
 DRAWN = {"mood", "lips"}  # these are drawn on the source's own faces
+PLAINLY = 1.4  # how much more than in a drawn picture a mood is shown: the source's own is still there
 STEADY = 2  # frames before and after, over which a face's place is a mean
 PUSH, TIMID = 1.2, 0.2  # how much further large changes go; the mean square of a change that goes half as much further
 
@@ -86,7 +87,7 @@ def units_beyond(parts: Components, state: GenerationState, said: Sequence[Said]
     """[T, U]: what a mood or new words ask of the source's face beyond what it does; None where they ask nothing."""
     about, num_frames, known = asked(parts, state), state.window.clock.num_frames, state.conditions
     if "mood" in about:
-        return faces.felt(moods.asked(state.request), num_frames)
+        return PLAINLY * faces.felt(moods.asked(state.request), num_frames)
     if "lips" not in about:
         return None
     before = [] if known.source_audio_BAC is None else heard(parts, known.source_audio_BAC, state.request.language)

