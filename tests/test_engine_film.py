@@ -15,7 +15,7 @@ from torch import Tensor
 from muybridge.engine import Engine, pipeline, random_components
 from muybridge.engine.conditions import Said
 from muybridge.engine.draft import goes_on
-from muybridge.engine.film import composed, in_tone, latent_of, phones_of, play, whose
+from muybridge.engine.film import composed, in_tone, latent_of, phones_of, play, side_by_side, whose
 from muybridge.engine.meter import a_part
 from muybridge.engine.state import Conditions, Film, GenerationState
 from muybridge.flow.continuity import Continuity
@@ -85,6 +85,14 @@ def test_a_face_speaks_when_its_line_is_said(tmp_path: Path) -> None:
     first, last = int(line.start_s * 25 / 4), round(line.end_s * 25 / 4) + 1
     assert float(moved_T[first + 1 : last].max()) > 1e-4
     assert float(moved_T[: max(first - 1, 1)].max()) < 1e-8
+
+
+def test_a_face_in_the_clothes_of_a_drawn_person_is_nobody_s() -> None:
+    one, other = Face(0.5, 0.3, 0.1, 0.13), Face(1.2, 0.36, 0.08, 0.11)
+    chest, speck = Face(0.6, 0.85, 0.06, 0.08), Face(1.0, 0.3, 0.03, 0.04)
+    assert side_by_side([one, other]) == [one, other]
+    assert side_by_side([one, chest, other, speck]) == [one, other]
+    assert side_by_side([]) == []
 
 
 def film_in(state: GenerationState) -> tuple[Film, Tensor]:

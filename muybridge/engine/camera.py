@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from muybridge.engine.layers import filled
+from muybridge.engine.layers import filled, grown
 from muybridge.shapes import FPS, PixelSize
 from muybridge.speech.moves import Move
 
@@ -30,6 +30,7 @@ WIDER = (0.04, 0.16, 0.53)  # a reframing's way to the right, down, and the log 
 HELD, SHAKEN, ROLLED = 0.9, 0.03, 0.01  # size of the view in a hand that shakes; how far, in frames and radians
 # An orbit leaves in its place what is nearer to the middle than the first, and moves all that is beyond the second.
 MIDDLE, BEHIND = 0.1, 0.42
+RIM = 0.03  # of the picture's height: how far beyond a person the place behind is made up
 
 
 class Views(NamedTuple):
@@ -109,7 +110,7 @@ def filmed(pictures_CTYX: Tensor, seen: Views, frame: PixelSize, near_YX: Tensor
         picture_CYX = pictures_CTYX[:, min(number, last)].float()
         if near_YX is not None and orbit:
             near = torch.cat([picture_CYX, near_YX[None]])
-            far_CYX = _looked(filled(picture_CYX, near_YX), wide * (at_x + orbit), high * at_y)
+            far_CYX = _looked(filled(picture_CYX, grown(near_YX, RIM)), wide * (at_x + orbit), high * at_y)
             near_CYX = _looked(near, wide * at_x, high * at_y)
             frames.append(torch.lerp(far_CYX, near_CYX[:-1], near_CYX[-1:].clamp(0, 1)))
             continue

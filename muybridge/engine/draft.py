@@ -20,7 +20,7 @@ from torch import Tensor
 from muybridge.engine import camera, pipeline
 from muybridge.engine.components import Components, Denoiser
 from muybridge.engine.conditions import spoken
-from muybridge.engine.film import Wishes, filmed_on, known, scene_of, wished
+from muybridge.engine.film import Wishes, filmed_on, known, scene_of, side_by_side, wished
 from muybridge.engine.left_alone import asked, is_edit, is_source_s_own, may_change, only_changes, units_beyond
 from muybridge.engine.recolour import gains
 from muybridge.engine.state import Conditions, Film, GenerationState
@@ -102,7 +102,7 @@ def _with_all(parts: Components, draft: Denoiser, state: GenerationState, size: 
     off: list[int] = []
     for turn in range(1, TRIES + 1):
         picture_CYX = parts.video_codec.decode(first.to(parts.device))[0, :, 0].float().cpu()
-        off.append(abs(len(parts.finder.faces(picture_CYX)) - wanted))
+        off.append(abs(len(side_by_side(parts.finder.faces(picture_CYX))) - wanted))
         best = first if off[-1] == min(off) and off.index(off[-1]) == turn - 1 else best
         if off[-1] == 0 or turn == TRIES:
             return best

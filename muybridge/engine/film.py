@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 PALER = (0.8, 1.5)  # how much of a channel's contrast may be taken or given back
 UNLIKE = 0.5  # how far the base is from its film, in mean squares of the film's latents, where detail counts 1/e
 FILMED = 0.75  # of a picture over which the camera moves
+BESIDE = 2.2  # half heights between faces of people who are drawn together, and times that one is larger
 SIDES = 0.5  # radians: how far a whole orbit turns a head
 TOGETHER = 16  # frames that are put together at a time
 
@@ -88,7 +89,8 @@ def known(parts: Components, state: GenerationState, first_BCTYX: Tensor, wish: 
         return replace(conditions, frames={0: first_BCTYX}) if was_drawn else conditions
     picture_CYX = _decoded(parts, first_BCTYX)
     somebody = not was_drawn or wish.said or is_about_people(state.request.prompt)
-    small = First(picture_CYX, whose(parts, picture_CYX) if somebody else [], was_drawn, was_drawn)
+    found = whose(parts, picture_CYX) if somebody else []
+    small = First(picture_CYX, side_by_side(found) if was_drawn else found, was_drawn, was_drawn)
     lent = lender(parts, state.request) if was_drawn and len(small.people) == 1 else None
     dyes = colours_of(scene_of(state.request)) if was_drawn and len(small.people) == 1 else {}
     small = _as_told(parts, small, dyes, lent)
@@ -346,6 +348,15 @@ def whose(parts: Components, picture_CYX: Tensor) -> list[Face]:
     """The faces of a picture from the left, of which there are two at most; none where there are more."""
     found = [] if parts.finder is None else parts.finder.faces(picture_CYX)
     return sorted(found, key=lambda face: face.x) if len(found) <= NUM_PLACES else []
+
+
+def side_by_side(people: Sequence[Face]) -> list[Face]:
+    """Those of a drawn picture that stand beside its largest face: one in its clothes is nobody's."""
+    largest = max(people, key=lambda face: face.half_height, default=None)
+    if largest is None:
+        return []
+    near = BESIDE * largest.half_height
+    return [f for f in people if abs(f.y - largest.y) <= near and f.half_height >= largest.half_height / BESIDE]
 
 
 def scene_of(request: Request) -> str:
