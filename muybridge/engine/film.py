@@ -141,7 +141,7 @@ def _decoded(parts: Components, latent_BCTYX: Tensor) -> Tensor:
 
 
 def lender(parts: Components, request: Request) -> First | None:
-    """The reference that shows the largest face, as it was given; None where none shows one."""
+    """The reference that shows the widest face, large and from in front, as it was given; None where none shows one."""
     found: list[First] = []
     if parts.finder is None:
         return None
@@ -149,7 +149,7 @@ def lender(parts: Components, request: Request) -> First | None:
         picture_CYX = frames_to_tensor(media.read_image(reference.image)[None])[0, :, 0]
         people = parts.finder.faces(picture_CYX)[:1]
         found += [First(picture_CYX, people, was_drawn=False, is_blank=False)] if people else []
-    return max(found, key=lambda first: first.people[0].half_height * first.picture_CYX.shape[1], default=None)
+    return max(found, key=lambda first: first.people[0].half_width * first.picture_CYX.shape[1], default=None)
 
 
 def _as_told(parts: Components, first: First, dyes: Mapping[str, str], lent: First | None) -> First:

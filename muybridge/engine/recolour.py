@@ -26,7 +26,7 @@ TABLES: dict[str, Mapping[str, RGB]] = {"hair": HAIR_COLORS, "clothes": CLOTHES_
 LUMINANCE = torch.tensor([0.2126, 0.7152, 0.0722])  # of linear light (ITU-R BT.709)
 MIDDLE = 0.18  # what a usual picture reflects of its light
 TINT = 4.0  # how much less likely a coloured light is than a strange brightness
-TINTED = 0.2  # of a light's tint that is believed: of dark hair it is mostly the noise
+TINTED = {"hair": 0.2, "clothes": 0.6}  # of a light's tint that is believed: dark hair tells little of it
 LIFT, FLATTER = 3.0, 0.35  # from how much brighter a dye on its shades are made flatter, and how fast
 CELLS, GAIN, DARK = (4, 7), (0.02, 12.0), 2e-3  # of a change of light: its cells, its limits, and what no light is
 OWN = 0.7  # of a cell's gain that is its own, and not the picture's
@@ -54,7 +54,8 @@ def recoloured(picture_CYX: Tensor, cover_YX: Tensor, part: str, name: str) -> T
     wanted_C = torch.tensor(table[name] if name in table else {**CLOTHES_COLORS, **HAIR_COLORS}[name])
     linear_CYX = to_linear(picture_CYX)
     mean_C = (linear_CYX * cover_YX).sum((1, 2)) / cover_YX.sum()
-    light_C = _light(mean_C, torch.tensor(list(table.values())), float(_luminance(linear_CYX).mean()) / MIDDLE)
+    usual = float(_luminance(linear_CYX).mean()) / MIDDLE
+    light_C = _light(mean_C, torch.tensor(list(table.values())), usual, TINTED[part])
     old_C = mean_C / light_C
     rise = float((wanted_C @ LUMINANCE) / (old_C @ LUMINANCE).clamp(min=1e-4))
     flat = min(1.0, (LIFT / rise) ** FLATTER)
@@ -63,14 +64,14 @@ def recoloured(picture_CYX: Tensor, cover_YX: Tensor, part: str, name: str) -> T
     return torch.lerp(picture_CYX, to_srgb(new_CYX.clamp(0, 1)), cover_YX)
 
 
-def _light(mean_C: Tensor, dyes_NC: Tensor, usual: float) -> Tensor:
+def _light(mean_C: Tensor, dyes_NC: Tensor, usual: float, tinted: float) -> Tensor:
     """The light that is most likely where a mean of it comes from one of these dyes."""
     log_NC = (mean_C.clamp(min=1e-4) / dyes_NC).log()
     level_N1 = log_NC.mean(1, keepdim=True)
     apart_N = level_N1[:, 0] - math.log(max(usual, 1e-3))
     strange_N = TINT * (log_NC - level_N1).square().mean(1) + apart_N.square()
     best = int(strange_N.argmin())
-    light_C: Tensor = torch.lerp(level_N1[best].expand(3), log_NC[best], TINTED).exp()
+    light_C: Tensor = torch.lerp(level_N1[best].expand(3), log_NC[best], tinted).exp()
     return light_C
 
 
