@@ -93,6 +93,8 @@ def test_a_face_in_the_clothes_of_a_drawn_person_is_nobody_s() -> None:
     assert side_by_side([one, other]) == [one, other]
     assert side_by_side([one, chest, other, speck]) == [one, other]
     assert side_by_side([]) == []
+    (short,) = side_by_side([Face(0.5, 0.4, 0.1, 0.3)])
+    assert short.half_height == pytest.approx(0.16) and short.y - short.half_height == pytest.approx(0.1)
 
 
 def film_in(state: GenerationState) -> tuple[Film, Tensor]:

@@ -46,6 +46,7 @@ PALER = (0.8, 1.5)  # how much of a channel's contrast may be taken or given bac
 UNLIKE = 0.5  # how far the base is from its film, in mean squares of the film's latents, where detail counts 1/e
 FILMED = 0.75  # of a picture over which the camera moves
 BESIDE = 2.2  # half heights between faces of people who are drawn together, and times that one is larger
+LONGEST = 1.6  # half widths to the half height of a drawn face
 SIDES = 0.5  # radians: how far a whole orbit turns a head
 TOGETHER = 16  # frames that are put together at a time
 
@@ -350,8 +351,15 @@ def whose(parts: Components, picture_CYX: Tensor) -> list[Face]:
     return sorted(found, key=lambda face: face.x) if len(found) <= NUM_PLACES else []
 
 
-def side_by_side(people: Sequence[Face]) -> list[Face]:
-    """Those of a drawn picture that stand beside its largest face: one in its clothes is nobody's."""
+def side_by_side(found: Sequence[Face]) -> list[Face]:
+    """Those of a drawn picture that stand beside its largest face: one in its clothes is nobody's.
+
+    A blank that is longer than faces are goes on as a neck: its face is above.
+    """
+    people = []
+    for face in found:
+        half = min(face.half_height, LONGEST * face.half_width)
+        people.append(face._replace(y=face.y - face.half_height + half, half_height=half))
     largest = max(people, key=lambda face: face.half_height, default=None)
     if largest is None:
         return []
