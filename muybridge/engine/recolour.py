@@ -24,7 +24,8 @@ from muybridge.world.characters import CLOTHES_COLORS, HAIR_COLORS
 RGB = tuple[float, float, float]
 TABLES: dict[str, Mapping[str, RGB]] = {"hair": HAIR_COLORS, "clothes": CLOTHES_COLORS}
 LUMINANCE = torch.tensor([0.2126, 0.7152, 0.0722])  # of linear light (ITU-R BT.709)
-MIDDLE = 0.18  # what a usual picture reflects of its light
+MIDDLE, SKIN = 0.18, 0.25  # what a usual picture reflects of its light, and a face
+LEAST_FACE = 20.0  # pixels of a face that tell of the light
 TINT = 4.0  # how much less likely a coloured light is than a strange brightness
 TINTED = {"hair": 0.2, "clothes": 0.6}  # of a light's tint that is believed: dark hair tells little of it
 LIFT, FLATTER = 3.0, 0.35  # from how much brighter a dye on its shades are made flatter, and how fast
@@ -37,15 +38,20 @@ SHADES = (0.15, 3.0)  # of the mean, between which shades stay
 def dyed(finder: Finds, picture_CYX: Tensor, dyes: Mapping[str, str]) -> Tensor:
     """[C, Y, X]: a picture in 0..1 with hair and clothes, as they are found, in the named colours."""
     covers = finder.covers(2 * picture_CYX - 1) if dyes else {}
+    face_YX = covers["face"] if dyes else torch.zeros(0)
+    usual = None  # the light, where a face tells it better than the picture
+    if dyes and float(face_YX.sum()) >= LEAST_FACE:
+        usual = float((_luminance(to_linear(picture_CYX)) * face_YX).sum() / face_YX.sum()) / SKIN
     for part, name in dyes.items():
         cover_YX = covers["hair"] if part == "hair" else (covers["person"] - covers["head"]).clamp(min=0)
-        picture_CYX = recoloured(picture_CYX, ((cover_YX - UNSURE) / (1 - 2 * UNSURE)).clamp(0, 1), part, name)
+        picture_CYX = recoloured(picture_CYX, ((cover_YX - UNSURE) / (1 - 2 * UNSURE)).clamp(0, 1), part, name, usual)
     return picture_CYX
 
 
-def recoloured(picture_CYX: Tensor, cover_YX: Tensor, part: str, name: str) -> Tensor:
+def recoloured(picture_CYX: Tensor, cover_YX: Tensor, part: str, name: str, usual: float | None = None) -> Tensor:
     """[C, Y, X] in 0..1: a picture in 0..1 whose covered hair or clothes have the named colour.
 
+    `usual` is how much light there is, as a face tells it; without one the whole picture does.
     A colour that the part's table does not have is taken from the other one.
     """
     if float(cover_YX.sum()) < 1:
@@ -54,10 +60,12 @@ def recoloured(picture_CYX: Tensor, cover_YX: Tensor, part: str, name: str) -> T
     wanted_C = torch.tensor(table[name] if name in table else {**CLOTHES_COLORS, **HAIR_COLORS}[name])
     linear_CYX = to_linear(picture_CYX)
     mean_C = (linear_CYX * cover_YX).sum((1, 2)) / cover_YX.sum()
-    usual = float(_luminance(linear_CYX).mean()) / MIDDLE
+    usual = float(_luminance(linear_CYX).mean()) / MIDDLE if usual is None else usual
     light_C = _light(mean_C, torch.tensor(list(table.values())), usual, TINTED[part])
     old_C = mean_C / light_C
     rise = float((wanted_C @ LUMINANCE) / (old_C @ LUMINANCE).clamp(min=1e-4))
+    if rise > LIFT:  # what is dark tells little of its light
+        light_C = light_C * max(1.0, usual / float(light_C.mean())) ** 0.5
     flat = min(1.0, (LIFT / rise) ** FLATTER)
     shade_YX = (_luminance(linear_CYX) / _luminance(mean_C[:, None, None]).clamp(min=1e-5)).clamp(*SHADES) ** flat
     new_CYX = (wanted_C * light_C)[:, None, None] * shade_YX
