@@ -95,20 +95,18 @@ def _first(parts: Components, state: GenerationState, frame: PixelSize, wish: Wi
 
 def _with_all(parts: Components, draft: Denoiser, state: GenerationState, size: PixelSize, speakers: int) -> Tensor:
     """A first picture with as many faces as the words have people: drawn again, within limits, until it has."""
-    wanted = how_many(scene_of(state.request), speakers)
-    first = best = first_picture(parts, draft, state, size)
-    if parts.finder is None or wanted is None:
-        return first
-    off: list[int] = []
-    for turn in range(1, TRIES + 1):
+    wanted, tried = how_many(scene_of(state.request), speakers), []
+    for turn in range(TRIES):
+        request = state.request.replace(seed=state.request.seed + turn * ANOTHER)
+        first = first_picture(parts, draft, replace(state, request=request), size)
+        if parts.finder is None or wanted is None:
+            return first
         picture_CYX = parts.video_codec.decode(first.to(parts.device))[0, :, 0].float().cpu()
-        off.append(abs(len(side_by_side(parts.finder.faces(picture_CYX))) - wanted))
-        best = first if off[-1] == min(off) and off.index(off[-1]) == turn - 1 else best
-        if off[-1] == 0 or turn == TRIES:
-            return best
-        seed = state.request.seed + turn * ANOTHER
-        first = first_picture(parts, draft, replace(state, request=state.request.replace(seed=seed)), size)
-    return best
+        off = abs(len(side_by_side(parts.finder.faces(picture_CYX))) - wanted)
+        if off == 0:
+            return first
+        tried.append((off, turn, first))
+    return min(tried, key=lambda one: one[:2])[2]
 
 
 def _edited(parts: Components, draft: Denoiser, state: GenerationState, frame: PixelSize) -> Conditions:

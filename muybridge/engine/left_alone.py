@@ -29,7 +29,7 @@ from torch.nn import functional as nnf
 
 from muybridge.engine import faces
 from muybridge.engine.components import Components, Finds
-from muybridge.engine.conditions import Said, heard
+from muybridge.engine.conditions import Said, frames_to_tensor, heard
 from muybridge.engine.layers import grown
 from muybridge.engine.recolour import dyed, relit
 from muybridge.engine.state import GenerationState
@@ -172,7 +172,7 @@ def put_back(parts: Components, frames_TYXC: NDArray[np.uint8], state: Generatio
                 true_CYX = 255 * dyed(parts.finder, true_CYX / 255, dyes)
             elif known.gains_CYX is not None:
                 true_CYX = 255 * relit(true_CYX / 255, known.gains_CYX)
-            elif about:
+            elif about - DRAWN:
                 assert parts.finder is not None  # as above
                 may_YX, detailed_YX = may_change(parts.finder, true_CYX / 127.5 - 1, about)
                 share_YX = torch.maximum(share_YX, 1 - may_YX)
@@ -196,11 +196,11 @@ def _drawn(parts: Components, frames_TYXC: NDArray[np.uint8], units_TU: Tensor) 
     assert parts.finder is not None and parts.face_painter is not None  # or nothing would be asked of it
     found: list[Face | None] = []
     for frame_YXC in frames_TYXC:
-        people = parts.finder.faces(torch.from_numpy(frame_YXC).permute(2, 0, 1).float() / 127.5 - 1)
+        people = parts.finder.faces(frames_to_tensor(frame_YXC[None])[0, :, 0])
         found.append(people[0] if people else None)
     for number, face in enumerate(steadied(found)):
         if face is not None:
-            picture_CYX = torch.from_numpy(frames_TYXC[number]).permute(2, 0, 1).float() / 127.5 - 1
+            picture_CYX = frames_to_tensor(frames_TYXC[number : number + 1])[0, :, 0]
             who = [(face, units_TU[number : number + 1])]
             drawn = faces.painted(parts.face_painter, picture_CYX, who, torch.zeros(WORDS), was_drawn=False)
             frames_TYXC[number] = drawn[:, 0].add(1).mul(127.5).round().to(torch.uint8).permute(1, 2, 0).numpy()

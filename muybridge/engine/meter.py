@@ -124,9 +124,9 @@ def seconds_after(parts: Components, state: GenerationState, stages: tuple[Stage
         return repeats * (time.perf_counter() - started)
 
     out = {}
-    times = ticks.num_decoded_frames / num_frames
+    times, is_own = ticks.num_decoded_frames / num_frames, is_source_s_own(parts, state)
     for stage, latent, picture in zip(stages, latents, pictures, strict=True):
-        if is_source_s_own(parts, state):
+        if is_own:
             out[stage.name] = 0.0  # nothing is decoded
             continue
         if state.conditions.film is None:
