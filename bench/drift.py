@@ -1,6 +1,6 @@
 """Prints what the zero-drift test says of true lips and real voices, clean and with drift put in.
 
-    python bench/drift.py [--languages en zh] [--seconds 60] [--scripts 5]
+    python bench/drift.py [--languages en zh] [--seconds 60] [--scripts 5] [--hear loudness]
 
 Talks of the test split's sentences, said by the neural voices (muybridge[world]); the mouth is the renderer's own jaw
 track, frame by frame. Nothing generated is in it: this is the measure's floor. Sound is then shifted (ms), stretched
@@ -16,9 +16,10 @@ import argparse
 import numpy as np
 from numpy.typing import NDArray
 
-from muybridge.evaluate.drift_report import Report, judge
+from muybridge.evaluate.drift_report import Hears, Report, judge
 from muybridge.evaluate.pooled import pool
 from muybridge.request import LANGUAGES
+from muybridge.suites import ear
 from muybridge.world.soundtrack import EFFORT
 from muybridge.world.utterances import utterance
 from muybridge.world.visemes import viseme_tracks
@@ -67,17 +68,19 @@ def main() -> None:
     parser.add_argument("--languages", nargs="+", default=list(LANGUAGES), help="of the seven")
     parser.add_argument("--seconds", type=float, default=60.0, help="length of each talk")
     parser.add_argument("--scripts", type=int, default=5, help="talks in each language")
+    parser.add_argument("--hear", choices=("phones", "loudness"), default="phones", help="what tells of the sound")
     options = parser.parse_args()
+    heard = ear.opening if options.hear == "phones" else None
     print("lang case         alone   valid  worst   step   +-alone   together: slope x length, 90 % interval, offset")
     for language in options.languages:
         talks = [talk(language, options.seconds, 1000 * k) for k in range(options.scripts)]
         for name, *wrong in CASES:
-            row(language, name, [judged(o, late(w, *wrong), k) for k, (o, w) in enumerate(talks)])
+            row(language, name, [judged(o, late(w, *wrong), k, heard) for k, (o, w) in enumerate(talks)])
 
 
-def judged(opening_T: Floats, waveform_S: Floats, number: int) -> Report:
+def judged(opening_T: Floats, waveform_S: Floats, number: int, heard: Hears | None) -> Report:
     """One talk by itself, a seam in its middle."""
-    return judge(f"script {number}", opening_T, waveform_S, SAMPLE_RATE, (len(opening_T) / 50,))
+    return judge(f"script {number}", opening_T, waveform_S, SAMPLE_RATE, (len(opening_T) / 50,), heard=heard)
 
 
 def row(language: str, name: str, reports: list[Report]) -> None:

@@ -74,6 +74,17 @@ def test_unrelated_sound_is_no_sync_and_silence_too() -> None:
     assert sync.drift(sync.windows(frames, np.zeros(20 * RATE), RATE), 20.0).verdict == "no sync"
 
 
+def test_what_is_heard_tells_where_loudness_does_not() -> None:
+    """A voice whose loudness says nothing of the mouth, but whose phones are known: the lag is theirs."""
+    frames, _ = clip(20.0, 0.0, seed=8)
+    t, opening = talk(20.0, 8)
+    _, other = clip(20.0, 0.0, seed=9)
+    heard_R = np.interp(np.arange(20 * sync.RATE) / sync.RATE - 0.06, t, opening)
+    assert sync.drift(sync.windows(frames, other, RATE), 20.0).verdict != "in sync"
+    found = sync.drift(sync.windows(frames, other, RATE, heard_R=heard_R), 20.0)
+    assert found.offset_ms == pytest.approx(60, abs=10) and found.valid_share > 0.9
+
+
 def test_a_short_clip_cannot_prove_anything() -> None:
     frames, waveform = clip(6.0, 0.0, seed=5)
     assert sync.drift(sync.windows(frames, waveform, RATE), 6.0).verdict in ("unsure", "offset")

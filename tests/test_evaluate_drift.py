@@ -178,6 +178,7 @@ def test_the_verb_asks_the_witness_where_no_truth_lies_beside_the_clip(
     both = json.loads(run.stdout)
     (printed,) = both["clips"]
     assert both["pooled"] is None  # one clip
+    assert printed["sound_from"] == "loudness"  # noise without a phone in it
     assert printed["opening_from"] == "witness" and printed["passes"], printed["faults"]
     assert {s["kind"] for s in printed["seams"]} == {"sync", "click", "colour", "identity"}
 
@@ -200,7 +201,7 @@ def test_clips_prove_together_what_one_minute_cannot(slopes: tuple[float, ...], 
         noise = np.convolve(rng.normal(size=len(at) + 3), np.ones(4) / 2, "valid") * 9  # as windows that overlap
         lag_ms = noise - np.median(noise) + slope * (at - 30) + (step_ms if k == 2 else 0.0) * (at > 30)
         found = sync.Windows(at, lag_ms, np.full(len(at), 0.7), 1.0)
-        report = drift_report.Report(f"clip {k}", 60.0, "truth", found, sync.drift(found, 60.0), (), None)
+        report = drift_report.Report(f"clip {k}", 60.0, "truth", "loudness", found, sync.drift(found, 60.0), (), None)
         assert not (report.passes and step_ms and k == 2)
         reports.append(report)
     together = pool(reports)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,13 @@ import typer
 
 if TYPE_CHECKING:
     from muybridge.suites.run import Run
+
+
+class Sound(StrEnum):
+    """What of the sound is held against the lips."""
+
+    PHONES = "phones"
+    LOUDNESS = "loudness"
 
 
 def register(app: typer.Typer) -> None:
@@ -24,6 +32,9 @@ def drift(
     seams: Annotated[
         str | None, typer.Option(help="Seconds where windows meet, by comma; else as the file itself says.")
     ] = None,
+    hear: Annotated[
+        Sound, typer.Option(help="What tells of the sound. Lips that a given voice drove: loudness.")
+    ] = Sound.PHONES,
     evaluators: Annotated[
         str | None, typer.Option(envvar="MUYBRIDGE_EVALUATORS", help="Python with MediaPipe, if not this one.")
     ] = None,
@@ -38,8 +49,10 @@ def drift(
     """
     from muybridge.evaluate.drift_report import draw, judge_clip, page_lines, plain, seams_from, truth_path
     from muybridge.evaluate.pooled import pool
+    from muybridge.suites import ear
     from muybridge.suites.run import Run
 
+    heard = ear.opening if hear is Sound.PHONES else None
     given = None if seams is None else seams_from(seams)
     reports, printed = [], []
     run = Run(None, quiet=as_json, evaluators=evaluators)
@@ -47,7 +60,7 @@ def drift(
         opening = person = None
         if not truth_path(clip).is_file():
             opening, person = _witness(run)
-        report = judge_clip(clip, opening, person, given)
+        report = judge_clip(clip, opening, person, given, heard)
         pages = [str(draw(report, out / f"{clip.stem}.drift{ending}")) for ending in (".png", ".pdf")]
         reports.append(report)
         printed.append(report.to_dict() | {"pages": pages})

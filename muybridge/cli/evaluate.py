@@ -40,7 +40,7 @@ def evaluate(
     if long:
         from muybridge.cli.drift import drift
 
-        drift(long, out, None, evaluators, as_json)
+        drift(long, out, evaluators=evaluators, as_json=as_json)
         return
     from muybridge import suites
     from muybridge.suites.table import show, to_dict

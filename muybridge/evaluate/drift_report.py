@@ -26,6 +26,9 @@ from muybridge.evaluate.seams import LEAST_COLOUR, Seam, clicks, colour_TD, jump
 Floats = NDArray[np.float64]
 Sees = Callable[[NDArray[np.uint8]], NDArray[np.floating]]  # frames of some seconds -> a number or numbers a frame
 
+# Mono sound and its rate -> the opening that it tells, at sync.RATE; None where it tells of none.
+Hears = Callable[[NDArray[np.floating], int], Floats | None]
+
 SMALL = (128, 224)  # rows and columns that pictures are read at; faces are measured relative to themselves
 CHUNK = 250  # frames read at a time: memory does not grow with the clip
 SEAMS_TAG = "seams"  # in the file's metadata: seconds, by comma
@@ -38,6 +41,7 @@ class Report:
     name: str
     seconds: float
     opening_from: str
+    sound_from: str
     windows: sync.Windows
     drift: sync.Drift
     seams: tuple[Seam, ...]
@@ -65,6 +69,7 @@ class Report:
             "clip": self.name,
             "seconds": self.seconds,
             "opening_from": self.opening_from,
+            "sound_from": self.sound_from,
             "passes": self.passes,
             "faults": list(self.faults),
             "drift": drift,
@@ -86,21 +91,31 @@ def judge(
     colours_TD: Floats | None = None,
     person_TD: Floats | None = None,
     container: ContainerTimes | None = None,
+    heard: Hears | None = None,
 ) -> Report:
-    """The report of signals in memory: mouth opening a frame, mono sound, seams in seconds from the start."""
+    """The report of signals in memory: mouth opening a frame, mono sound, seams in seconds from the start.
+
+    `heard` tells the opening from the sound; without it, how loud the voice is does.
+    """
     seconds = len(opening_T) / fps
-    windows = sync.windows(opening_T, waveform_S, sample_rate, fps)
+    told_R = None if heard is None else heard(waveform_S, sample_rate)
+    windows = sync.windows(opening_T, waveform_S, sample_rate, fps, told_R)
     seams = [*sync_steps(windows, seams_s), *clicks(waveform_S, sample_rate, seams_s)] if seams_s else []
     if colours_TD is not None and seams_s:
         seams += jumps("colour", colours_TD, seams_s, fps, LEAST_COLOUR)
     if person_TD is not None and seams_s:
         seams += jumps("identity", person_TD, seams_s, fps)
     drift = sync.drift(windows, seconds)
-    return Report(name, seconds, opening_from, windows, drift, tuple(seams), container)
+    sound_from = "loudness" if told_R is None else "loudness and phones"
+    return Report(name, seconds, opening_from, sound_from, windows, drift, tuple(seams), container)
 
 
 def judge_clip(
-    clip: Path, opening: Sees | None = None, person: Sees | None = None, seams_s: Sequence[float] | None = None
+    clip: Path,
+    opening: Sees | None = None,
+    person: Sees | None = None,
+    seams_s: Sequence[float] | None = None,
+    heard: Hears | None = None,
 ) -> Report:
     """The report of a file. Seams are those its metadata name; openings those of `<clip>.truth.npz`, else `opening`'s.
 
@@ -147,6 +162,7 @@ def judge_clip(
         colours_TD=np.concatenate(colours),
         person_TD=np.concatenate(people) if people else None,
         container=container_times(clip),
+        heard=heard,
     )
 
 
@@ -233,7 +249,8 @@ def page_lines(report: Report) -> list[str]:
     drift, length = report.drift, report.seconds
     low, high = drift.slope_ci_ms
     lines = [
-        f"length                     {length:8.2f} s       mouth opening from {report.opening_from}",
+        f"length                     {length:8.2f} s       opening from {report.opening_from}, "
+        f"sound by {report.sound_from}",
         f"valid windows              {drift.valid_share:8.0%}         at least {sync.MIN_VALID:.0%}",
         f"slope x length             {drift.slope_ms_per_s * length:+8.1f} ms",
         f"  its 90 % interval  {low:+7.1f} .. {high:+7.1f} ms      inside +-{sync.DRIFT_MS:g}",

@@ -4,12 +4,13 @@ o(t) is the audio's lag in ms at time t, positive when the sound is late. It is 
 normalised cross-correlation of mouth aperture and speech level. Papers' LSE-C/D see neither 20 ms nor a slope; this
 does, and a clip in which too few windows with speech agree has "no sync", never "good sync".
 
-Two choices make it work on real voices (`bench/drift.py` prints what is left). The level is that of 500 to 1500 Hz,
-where an open jaw shows and hissing does not. And speech repeats itself every 200 ms or so, which gives false peaks: so
+Three choices make it work on real voices (`bench/drift.py` prints what is left). The level is that of 500 to 1500 Hz,
+where an open jaw shows and hissing does not; voices that are evenly loud need phones that are heard beside it. What
+changes slowly is taken off. And speech repeats itself every 200 ms or so, which gives false peaks: so
 the lags of all windows are chosen together, as the path with the highest sum of correlations less a price for changes.
 A lasting jump pays that price once and is found.
 
-Legend: W windows, T video frames, S audio samples, L lags.
+Legend: W windows, T video frames, S audio samples, R points at `RATE`, K lags, H signals heard.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ BAND_HZ, FLOOR_DB = (500.0, 1500.0), 25.0
 CHANGE_PRICE, JUMP_PRICE = 4.0, 0.8  # correlation per second of change of lag, and at most
 NEAR_S = 0.04  # a window's own peak is sought this close to the path
 HOLD_S = 0.15  # a voice is on for this long around a loud moment: closures belong to speech
-MIN_VOICED, MIN_PEAK, MIN_VALID = 0.5, 0.35, 0.6
+SLOW_S = 0.6
+MIN_VOICED, MIN_PEAK, MIN_VALID = 0.5, 0.3, 0.6
 OFFSET_MS, WORST_MS, STEP_MS, DRIFT_MS = 20.0, 45.0, 20.0, 20.0  # ITU-R BT.1359 detects 45 ms of early audio
 
 
@@ -105,6 +107,15 @@ def voiced(level: Floats) -> NDArray[np.bool_]:
     return np.asarray(np.lib.stride_tricks.sliding_window_view(np.pad(loud, hold), 2 * hold + 1).any(1), np.bool_)
 
 
+def quick(values_R: Floats) -> Floats:
+    """A signal at `RATE` less its mean over `SLOW_S`: heads, light and loud words change slowly and tell of no lag."""
+    kernel = np.hanning((int(SLOW_S * RATE) | 1) + 2)[1:-1]
+    half = len(kernel) // 2
+    slow = np.convolve(np.pad(values_R, half, mode="edge"), kernel / kernel.sum(), "valid")
+    faster: Floats = values_R - slow
+    return faster
+
+
 def resample(values_T: NDArray[np.floating], fps: float, count: int) -> Floats:
     """A per-frame signal at 200 Hz; frame n stands at n / fps seconds."""
     values: Floats = np.interp(np.arange(count) / RATE, np.arange(len(values_T)) / fps, values_T)
@@ -158,29 +169,40 @@ def best_path(scores_WK: Floats) -> NDArray[np.int64]:
 
 
 def windows(
-    aperture_T: NDArray[np.floating], waveform_S: NDArray[np.floating], sample_rate: int, fps: float = 25.0
+    aperture_T: NDArray[np.floating],
+    waveform_S: NDArray[np.floating],
+    sample_rate: int,
+    fps: float = 25.0,
+    heard_R: Floats | None = None,
 ) -> Windows:
-    """Lags over a clip. `aperture_T` is the mouth's opening per frame in any unit."""
-    audio = voice_level(waveform_S, sample_rate)
-    count = min(len(audio), int(len(aperture_T) / fps * RATE))
-    audio, visual = audio[:count], resample(aperture_T, fps, count)
-    speech = voiced(audio)
+    """Lags over a clip. `aperture_T` is the mouth's opening per frame in any unit.
+
+    `heard_R`, at `RATE`, is what else than the voice's level tells of the opening in the sound: their correlations are
+    averaged, and a window is valid where either is high enough.
+    """
+    told = [voice_level(waveform_S, sample_rate), *(() if heard_R is None else (heard_R,))]
+    count = min(int(len(aperture_T) / fps * RATE), *(len(signal_R) for signal_R in told))
+    speech = voiced(told[0][:count])
+    visual, *audible = (quick(signal_R[:count]) for signal_R in (resample(aperture_T, fps, count), *told))
     size, hop, max_lag = (int(s * RATE) for s in (WINDOW_S, HOP_S, MAX_LAG_S))
     starts = range(0, max(1, count - size + 1), hop)
     heard = [s for s in starts if count >= size and speech[s : s + size].mean() >= MIN_VOICED]
     if not heard:
         return Windows(np.zeros(0), np.zeros(0), np.zeros(0), 0.0)
-    scores = np.stack([correlations(visual[s : s + size], audio[s : s + size], max_lag) for s in heard])
+    scores_HWK = np.array(
+        [[correlations(visual[s : s + size], one[s : s + size], max_lag) for s in heard] for one in audible]
+    )
+    scores = scores_HWK.mean(0)
     centres, lags, peaks = [], [], []
     near = int(NEAR_S * RATE)
-    for start, row, at in zip(heard, scores, best_path(scores), strict=True):
+    for start, row, surest, at in zip(heard, scores, scores_HWK.max(0), best_path(scores), strict=True):
         low = max(0, int(at) - near)
         best = low + int(row[low : int(at) + near + 1].argmax())
         lag = _peak(row, best) - max_lag
-        if row[best] >= MIN_PEAK and not math.isnan(lag):
+        if surest[best] >= MIN_PEAK and not math.isnan(lag):
             centres.append((start + size / 2) / RATE)
             lags.append(lag * 1000 / RATE)
-            peaks.append(row[best])
+            peaks.append(surest[best])
     return Windows(np.array(centres), np.array(lags), np.array(peaks), len(lags) / len(heard))
 
 

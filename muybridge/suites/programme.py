@@ -19,7 +19,7 @@ from muybridge.evaluate.drift_report import Report, judge
 from muybridge.evaluate.pooled import pool
 from muybridge.evaluate.words import error_rate
 from muybridge.shapes import FPS
-from muybridge.suites import drawings, evaluators, speech, whisper
+from muybridge.suites import drawings, ear, evaluators, speech, whisper
 from muybridge.suites.run import LANGUAGES, Run
 from muybridge.suites.table import Row
 
@@ -178,7 +178,10 @@ def _seen(run: Run, pixels_TYX3: NDArray[np.uint8]) -> tuple[Floats, Floats]:
 def _rows(run: Run, language: str, made: list[Talk] | None, true: list[Talk], folder: Path) -> list[Row]:
     rows = []
     reports = {
-        who: [judge(f"{who} {k}", t.opening_T, t.waveform_S, t.rate, t.seams_s) for k, t in enumerate(talks or ())]
+        who: [
+            judge(f"{who} {k}", t.opening_T, t.waveform_S, t.rate, t.seams_s, heard=ear.opening)
+            for k, t in enumerate(talks or ())
+        ]
         for who, talks in (("made", made), ("true", true))
     }
     kinds: tuple[tuple[str, str, Callable[[list[Report]], float]], ...] = (

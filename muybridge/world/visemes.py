@@ -29,6 +29,7 @@ UNITS = (
 ARTICULATION = 1.6  # smoothing takes the peaks of openings; without this they are a few pixels of a face
 OPENINGS = ("jawOpen", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft", "mouthUpperUpRight")
 CLOSURES = frozenset("pbm")
+UNKNOWN_JAW = 0.15
 Track = npt.NDArray[np.float32]
 
 # One letter a feature: jaw, Funnel, Pucker, Smile, press, lower lip down, Upper lip up, roll, stretch
@@ -68,6 +69,11 @@ def mouth_shape(letter: str) -> dict[str, float]:
         if letter in letters:
             return {unit: weight for key, weight in short.items() for unit in _SHORT[key]}
     return {}
+
+
+def jaw_of(letter: str) -> float:
+    """The jaw's opening that one phone letter asks for, mean of a diphthong's two; for h, which has none, a t's."""
+    return float(np.mean([mouth_shape(part).get("jawOpen", UNKNOWN_JAW) for part in _DIPHTHONGS.get(letter, letter)]))
 
 
 def planned_opening(phones: Sequence[Phone], num_frames: int) -> npt.NDArray[np.float64]:
