@@ -11,7 +11,7 @@ from engine_parts import SHAPE, Draft
 from torch import Tensor
 
 from muybridge.engine import Engine, foley, pipeline, random_components
-from muybridge.engine.programme import windows_of
+from muybridge.engine.programme import generate_programme, windows_of
 from muybridge.engine.state import GenerationState
 from muybridge.evaluate import sounds as ear
 from muybridge.flow.continuity import Continuity
@@ -19,6 +19,7 @@ from muybridge.flow.scaling import from_noise
 from muybridge.model.finder import KINDS, Face
 from muybridge.request import Request
 from muybridge.speech.sounds import WORDS, Sound
+from tests.test_engine_programme import Collect
 
 RATE = 24_000
 SILENCE = np.zeros((2, 5 * RATE), np.float32)
@@ -100,6 +101,32 @@ def test_what_is_not_said_to_sound_does_not(prompt: str) -> None:
     known = engine().encode(BALL.replace(prompt=prompt)).conditions
     assert not known.has_sounds
     assert known.film is None or not known.film.strikes_K.numel()
+
+
+@pytest.mark.parametrize("kind", WORDS)
+def test_what_sounds_in_a_programme_is_the_same_wherever_it_is_cut(kind: str) -> None:
+    around = foley.around([Sound(kind, 0.0, 50.0)], 50.0, 4, is_said=True)
+    whole = around.under(np.zeros((2, 50 * RATE), np.float32), RATE, 0.0, is_said=False)
+    part = around.under(np.zeros((2, 5 * RATE), np.float32), RATE, 19.0, is_said=False)
+    assert np.abs(whole).max() > 0.005
+    assert np.allclose(whole[:, 19 * RATE : 24 * RATE], part, atol=1e-5)
+
+
+def test_what_lasts_does_not_dip_from_part_to_part() -> None:
+    around = foley.around([Sound("rain", 0.0, 50.0)], 50.0, 4, is_said=True)
+    wave = around.under(np.zeros((2, 50 * RATE), np.float32), RATE, 0.0, is_said=False)
+    loud = np.sqrt(np.square(wave[0]).reshape(250, RATE // 5).mean(1))[1:-1]
+    assert loud.min() > 0.4 * np.median(loud)
+
+
+def test_a_bell_rings_on_over_the_windows_of_a_programme() -> None:
+    sink, seconds = Collect(), 11.0
+    windows = generate_programme(engine(), BALL.replace(prompt="A bell is ringing in a garden."), seconds, sink)
+    assert len(windows) > 1
+    wave = np.concatenate(sink.sound, 1)
+    planned = [at for at in foley.strikes(Sound("bell", 0.0, seconds), 5) if at < seconds - 0.1]
+    assert ear.hit_share(planned, ear.onsets(wave.mean(0), RATE)) == 1.0 and len(planned) > 5
+    assert 0.02 < float(np.sqrt(np.square(wave).mean())) < 0.3  # as loud as a clip, where nobody speaks
 
 
 def test_windows_of_a_programme_keep_their_own_sound() -> None:

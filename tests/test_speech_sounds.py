@@ -6,6 +6,7 @@ import pytest
 
 from muybridge.request import Beat, Request
 from muybridge.speech.sounds import Sound, asked, named, sounds_of
+from muybridge.speech.timeline import known_of
 
 
 @pytest.mark.parametrize(
@@ -52,3 +53,9 @@ def test_a_scene_sounds_all_along_and_a_beat_while_it_lasts() -> None:
     )
     timed = asked(Request("A man in an office. 1-2 s: a door slams.", seconds=5))
     assert [(s.kind, s.start_s, s.end_s) for s in timed] == [("door", 1.0, 2.0)]
+
+
+def test_a_programme_s_plan_shows_what_sounds_and_no_camera() -> None:
+    scene = "A bell rings in a garden. The camera pans to the left."
+    assert {one.words.split(":")[0] for one in known_of(scene, (), 60.0, is_clip=False)} == {"sound"}
+    assert {one.words.split(":")[0] for one in known_of(scene, (), 6.0)} == {"sound", "camera"}

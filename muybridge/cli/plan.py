@@ -52,4 +52,4 @@ def plan(
     else:
         long = ready.plan.seconds if seconds is None else seconds
         is_clip = MIN_SECONDS <= long <= MAX_SECONDS
-        show_plan(ready.plan, ready.beats, phones, known=known_of(ready.scene, ready.beats, long) if is_clip else ())
+        show_plan(ready.plan, ready.beats, phones, known=known_of(ready.scene, ready.beats, long, is_clip))

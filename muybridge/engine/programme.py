@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as nnf
 
-from muybridge.engine import pipeline
+from muybridge.engine import foley, pipeline
 from muybridge.engine.anchor import Anchor, anchored, remember
 from muybridge.engine.clip import Clip
 from muybridge.engine.components import Components
@@ -32,6 +32,7 @@ from muybridge.engine.windows import plan_windows
 from muybridge.request import MAX_PROMPT_CHARS, Beat, Request, timed_beats
 from muybridge.shapes import FPS, MAX_SECONDS, STRIDE_T, WINDOW_SECONDS, PixelSize, Window, sample_at_frame
 from muybridge.speech.script import NAME_OF, parse_script
+from muybridge.speech.sounds import sounds_of
 
 if TYPE_CHECKING:
     from muybridge.speech.pacing import Plan
@@ -87,6 +88,7 @@ def generate_programme(
     # Spans in the prompt are on the programme's clock: they become beats, and each window gets its own.
     request, beats = request.replace(prompt=script.scene or request.prompt), (*script.beats, *beats)
     windows = windows_of(seconds, plan, engine.parts.size)
+    around = _around(engine.parts, request, beats, seconds, plan)
     carried: Carried | None = None
     anchor: Anchor | None = None
     for index, window in enumerate(windows):
@@ -112,7 +114,7 @@ def generate_programme(
         state = _denoise(engine, state, step)
         if checkpoints is not None and not was_done:
             checkpoints.save(index, state)
-        made, clip = _decode(engine, state)
+        made, clip = (_sounding(one, around, window, state) for one in _decode(engine, state))
         is_last = index == len(windows) - 1
         _deliver(sink, clip, window, carried, is_last)
         if not is_last:
@@ -126,6 +128,25 @@ def windows_of(seconds: float, plan: Plan | None, size: str) -> tuple[Window, ..
     """The windows in which a model size makes a programme of a plan: cut where lines end."""
     ends_s = () if plan is None else tuple(line.end_s for line in plan.lines)
     return plan_windows(seconds, ends_s, max_seconds=WINDOW_SECONDS.get(size, MAX_SECONDS))
+
+
+def _around(
+    parts: Components, request: Request, beats: Sequence[Beat], seconds: float, plan: Plan | None
+) -> foley.Around | None:
+    """What sounds besides voices, where no sound is given and the size has no other way to it."""
+    asked = sounds_of(request.prompt, beats, seconds)
+    if not asked or not pipeline.guesses(parts) or request.video is not None or request.audio is not None:
+        return None
+    return foley.around(asked, seconds, request.seed, is_said=plan is not None and bool(plan.lines))
+
+
+def _sounding(clip: Clip, around: foley.Around | None, window: Window, state: GenerationState) -> Clip:
+    """The clip with what sounds around it at its place in the programme."""
+    if around is None or clip.waveform_CS is None:
+        return clip
+    start_s = window.start_frame / FPS
+    wave_CS = around.under(clip.waveform_CS, clip.sample_rate, start_s, state.conditions.is_said)
+    return replace(clip, waveform_CS=wave_CS)
 
 
 def _request_of(request: Request, window: Window, beats: Sequence[Beat], plan: Plan | None) -> Request:

@@ -30,14 +30,15 @@ class Known:
     words: str
 
 
-def known_of(scene: str, beats: Sequence[Beat], seconds: float) -> tuple[Known, ...]:
-    """How a clip's camera, heads and faces move, and what sounds in it."""
-    found = (
+def known_of(scene: str, beats: Sequence[Beat], seconds: float, is_clip: bool = True) -> tuple[Known, ...]:
+    """How a clip's camera, heads and faces move, and what sounds in it; in a programme only the latter is known."""
+    sounding = ("sound", [(s.start_s, s.end_s, s.kind) for s in sounds_of(scene, beats, seconds)])
+    moving = (
         ("camera", [(m.start_s, m.end_s, m.name) for m in moves_of(scene, beats, seconds)]),
         ("gesture", [(a.start_s, a.end_s, a.name) for a in acts_of(scene, beats, seconds)]),
         ("mood", [(a.start_s, a.end_s, a.name) for a in moods_of(scene, beats, seconds)]),
-        ("sound", [(s.start_s, s.end_s, s.kind) for s in sounds_of(scene, beats, seconds)]),
     )
+    found = (*moving, sounding) if is_clip else (sounding,)
     return tuple(Known(start, end, f"{kind}: {what}") for kind, spans in found for start, end, what in spans)
 
 

@@ -88,15 +88,23 @@ def mix(
     duck_db: float = 9.0,
     lufs: float = TARGET_LUFS,
 ) -> npt.NDArray[np.float32]:
-    """Speech over ambience (C, S): the ambience steps back while somebody speaks; the sum has `lufs`.
+    """Speech over ambience as `over` puts it; the sum has `lufs`. Ambience alone is returned at `lufs`."""
+    return normalise(over(speech_S, ambience_CS, sample_rate, duck_db), sample_rate, lufs)
 
-    Ambience alone (no speech) is returned at `lufs`; speech shorter than the ambience is padded.
-    """
+
+def over(
+    speech_S: npt.NDArray[np.float32],
+    ambience_CS: npt.NDArray[np.float32],
+    sample_rate: int = 24_000,
+    duck_db: float = 9.0,
+) -> npt.NDArray[np.float32]:
+    """Speech over ambience (C, S), which steps back while somebody speaks; shorter speech is padded."""
     length = ambience_CS.shape[1]
     speech_S = np.pad(speech_S[:length], (0, max(0, length - len(speech_S)))).astype(np.float32)
     talking = _follow(np.abs(speech_S), sample_rate)
     depth = 1 - (1 - 10 ** (-duck_db / 20)) * np.clip(talking / 0.03, 0, 1)
-    return normalise(ambience_CS * depth + speech_S, sample_rate, lufs)
+    both_CS: npt.NDArray[np.float32] = (ambience_CS * depth + speech_S).astype(np.float32)
+    return both_CS
 
 
 def normalise(
