@@ -116,5 +116,6 @@ class Components:
     finder: Finds | None = None  # finds whose face is to move, and what is in front
     face_painter: PaintsFaces | None = None  # draws faces anew, speaking or in a mood (faces.py)
     small_upscaler: Denoiser | None = None  # for outputs up to 1024x576, where the size has another one for them
+    voice_gain: float = 1.0  # what its base's sound is multiplied by
     format_prompt: Callable[[Request], str] = _as_written
     negative_prompt: str = " "  # where the request gives none

@@ -193,7 +193,7 @@ def decode(parts: Components, state: GenerationState) -> Clip:
     if voice_CS is not None:  # the sound that comes out is the sound that went in, not its latent's
         return Clip(frames_TYXC, voice_CS.cpu().numpy(), voice_CS.shape[1] * FPS // ticks.num_frames)
     waveform = parts.audio_codec.decode(state.latents["audio"].transpose(1, 2).to(parts.device))[0]
-    wave_CS = waveform[:, : ticks.num_samples(rate)].float().cpu().numpy()
+    wave_CS = (parts.voice_gain * waveform[:, : ticks.num_samples(rate)].float()).clamp(-1, 1).cpu().numpy()
     if state.conditions.has_sounds:
         found = sounds.asked(state.request)
         wave_CS = foley.heard(found, wave_CS, rate, state.request.seed, state.conditions.is_said)

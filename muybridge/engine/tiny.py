@@ -27,6 +27,8 @@ BASE, UPSCALER, DRAFT, VIDEO_CODEC, TEXT = "base", "upscaler", "draft", "video_c
 LISTENER, FINDER, FACE_PAINTER = "listener", "finder", "face_painter"
 STATISTICS = "audio_codec.json"
 
+VOICE_GAIN = 0.5  # its base speaks 6 dB louder than what it learned from (`evaluate speech`)
+
 Part = TypeVar("Part", bound=nn.Module)
 
 
@@ -57,6 +59,7 @@ def load_tiny(folder: Path, device: torch.device, asked: Precision = "auto") -> 
         finder=_filled(Finder(), finder) if finder.is_file() else None,
         face_painter=_filled(FacePainter(), painter) if painter.is_file() else None,
         draft_moments=NO_MOMENTS if draft is None else video_moments(draft.config),
+        voice_gain=VOICE_GAIN,
     )
 
 

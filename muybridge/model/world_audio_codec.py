@@ -60,11 +60,11 @@ class WorldAudioCodec:
         return ((raw_BAC - self.mean_C) / self.std_C).transpose(1, 2)
 
     def decode(self, latent_BCA: Tensor) -> Tensor:
-        """Normalised [B, 64, A] -> [B, 2, A * 960] in [-1, 1]."""
+        """Normalised [B, 64, A] -> [B, 2, A * 960]; what somebody made up may be louder than [-1, 1]."""
         raw_BAC = latent_BCA.float().cpu().transpose(1, 2) * self.std_C + self.mean_C
         rows = (raw_BAC @ self.basis_FF).unflatten(-1, (ROWS, -1)).double().numpy()
         mono = [self.synthesise(r.reshape(-1, r.shape[-1])) for r in rows]
-        return torch.from_numpy(np.stack(mono)).float()[:, None].expand(-1, 2, -1).clamp(-1, 1)
+        return torch.from_numpy(np.stack(mono)).float()[:, None].expand(-1, 2, -1)
 
     def analyse(self, waveform_S: Rows) -> Rows:
         """[A, 4, 45]: log pitch (bridged where unvoiced), voicing, 40 envelope and 3 aperiodicity numbers."""

@@ -24,7 +24,12 @@ MIN_SECONDS, MAX_SECONDS = 3.0, 6.0
 
 
 def evaluate(run: Run) -> list[Row]:
-    """Error per language: words (en, de, fr) or characters. Raises NotInstalled where no recogniser is found."""
+    """Error per language: words (en, de, fr) or characters; and how loud the model speaks beside `TARGET_LUFS`.
+
+    Raises NotInstalled where no recogniser is found.
+    """
+    from muybridge.world.sound import TARGET_LUFS
+
     python = evaluators.python_for(whisper.PACKAGES, run.evaluators)
     codec = _audio_codec(run)
     with tempfile.TemporaryDirectory() as name:
@@ -46,6 +51,9 @@ def evaluate(run: Run) -> list[Row]:
         )
         figure = _mean(errors["made"]) if run.engine else None
         rows.append(Row(f"{language}: error", figure, _mean(errors["truth"]), bar, len(errors["truth"])))
+    if run.engine:
+        loud = [item["lufs"] for item in items if item["who"] == "made"]
+        rows.append(Row("loudness (LUFS)", _mean(loud), TARGET_LUFS, "within 3", len(loud)))
     return rows
 
 
@@ -60,6 +68,7 @@ def _spoken(run: Run, language: str, codec: AudioCodec, folder: Path) -> list[di
     """WAVs of the reference voice after the codec, and of the model's clips, of `count` test sentences."""
     from muybridge.speech.script import NAME_OF
     from muybridge.world.sentences import sentence
+    from muybridge.world.sound import loudness
     from muybridge.world.voices import SAMPLE_RATE, speak
 
     items = []
@@ -71,7 +80,8 @@ def _spoken(run: Run, language: str, codec: AudioCodec, folder: Path) -> list[di
         clip = run.make(run.ask(prompt, _seconds(prompt), number, size=str(BASE)))
         if clip is not None and clip.waveform_CS is not None:
             sound = clip.waveform_CS.mean(0)
-            items.append(write(folder, f"{language}-{number}-made.wav", sound, clip.sample_rate, language, text))
+            item = write(folder, f"{language}-{number}-made.wav", sound, clip.sample_rate, language, text)
+            items.append(item | {"lufs": loudness(sound[None], clip.sample_rate)})
     return items
 
 
