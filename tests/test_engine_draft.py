@@ -14,6 +14,7 @@ from muybridge.engine import Engine, pipeline, random_components
 from muybridge.engine.draft import ANOTHER, NEAREST, SIZE, begun, is_left_to_base
 from muybridge.engine.sampling import BASE
 from muybridge.engine.state import GenerationState
+from muybridge.flow.continuity import Continuity
 from muybridge.flow.scaling import from_noise
 from muybridge.model.finder import KINDS, Face
 from muybridge.model.tokens import Role
@@ -145,7 +146,7 @@ class Counts:
         ("A woman by the sea.", (1,), 0),
         ("A woman by the sea.", (2, 0, 1), 2),
         ("Two men by the sea.", (1, 2), 1),
-        ("Two men by the sea.", (0, 1, 1), 1),  # never right: the nearest, the earlier of two alike
+        ("Two men by the sea.", (0, 1, 1, 3, 0), 1),  # never right: the nearest, the earlier of two alike
         ("A red ball on a beach.", (), 0),
     ],
 )
@@ -159,3 +160,32 @@ def test_a_picture_is_drawn_again_until_it_has_its_people(prompt: str, counts: t
     seeds = [5 + k * ANOTHER for k in range(len(counts) or 1)]
     alone = begun(engine.parts, pipeline.encode(parts, TALK.replace(prompt=prompt, seed=seeds[chosen])))
     assert torch.equal(found, alone.conditions.frames[0])
+
+
+class Things:
+    """Is so sure of a thing in one picture after the other."""
+
+    def __init__(self, sure: tuple[float, ...]) -> None:
+        self.sure = sure
+        self.seen = 0
+
+    def faces(self, picture_CYX: Tensor) -> list[Face]:
+        assert picture_CYX.ndim == 3
+        return []
+
+    def covers(self, picture_CYX: Tensor) -> dict[str, Tensor]:
+        self.seen += 1
+        sure = self.sure[min(self.seen, len(self.sure)) - 1]
+        return {kind: torch.full(picture_CYX.shape[1:], sure if kind == "thing" else 0.0) for kind in KINDS}
+
+
+@pytest.mark.parametrize(("sure", "chosen"), [((0.99,), 0), ((0.1, 0.5, 0.97), 2), ((0.1, 0.6, 0.5, 0.2, 0.0), 1)])
+def test_a_picture_is_drawn_again_until_what_is_struck_is_in_it(sure: tuple[float, ...], chosen: int) -> None:
+    finder = Things(sure)
+    moments = from_noise((1.0,) * 48, Continuity((0.5,) * 48, (0.4,) * 48, (3.0,) * 48, (0.8,) * 48))
+    parts = replace(engine_with(Draft()).parts, moments={"video": moments})
+    ball = TALK.replace(prompt="A red ball is bouncing on a beach.")
+    found = begun(replace(parts, finder=finder), pipeline.encode(parts, ball)).conditions.frames[0]
+    assert finder.seen >= len(sure)
+    alone = begun(parts, pipeline.encode(parts, ball.replace(seed=5 + chosen * ANOTHER))).conditions.frames[0]
+    assert torch.equal(found, alone)

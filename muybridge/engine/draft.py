@@ -21,6 +21,7 @@ from muybridge.engine import camera, pipeline
 from muybridge.engine.components import Components, Denoiser
 from muybridge.engine.conditions import spoken
 from muybridge.engine.film import Wishes, filmed_on, known, scene_of, side_by_side, wished
+from muybridge.engine.foley import STRUCK
 from muybridge.engine.left_alone import asked, is_edit, is_source_s_own, may_change, only_changes, units_beyond
 from muybridge.engine.recolour import gains
 from muybridge.engine.state import Conditions, Film, GenerationState
@@ -37,7 +38,8 @@ SIZE = "tiny-draft"  # its sampling (engine/sampling.py)
 STILL = Window(0, Clock(1, 0))
 # In faces that fill the picture lips are what is seen, and they move less where the draft drew them (docs/log.md).
 NEAREST = ("extreme close-up", "full-face shot", "shot filled by the face", "very near shot of the face")
-TRIES, ANOTHER = 3, 1_000_003  # pictures drawn until one has the right number of people; how far seeds are apart
+TRIES, ANOTHER = 5, 1_000_003  # pictures drawn until one has what is counted or moves; how far seeds are apart
+SURE = 0.95  # of a thing's cover: it is there
 LOOKS = 6  # last steps from as many noises, whose mean has less of their grain
 
 
@@ -89,24 +91,29 @@ def _first(parts: Components, state: GenerationState, frame: PixelSize, wish: Wi
     assert parts.draft is not None  # the caller has seen to it
     seen = camera.views(wish.moves, state.window.clock.num_decoded_frames, state.request.seed, is_given=False)
     size = camera.canvas(seen, frame) if wish.moves else frame
-    first = _with_all(parts, parts.draft, state, size, len({line.speaker for line in wish.said}))
+    first = _with_all(parts, parts.draft, state, size, wish)
     return known(parts, state, first, wish, was_drawn=True)
 
 
-def _with_all(parts: Components, draft: Denoiser, state: GenerationState, size: PixelSize, speakers: int) -> Tensor:
-    """A first picture with as many faces as the words have people: drawn again, within limits, until it has."""
-    wanted, tried = how_many(scene_of(state.request), speakers), []
+def _with_all(parts: Components, draft: Denoiser, state: GenerationState, size: PixelSize, wish: Wishes) -> Tensor:
+    """A first picture with what the words count or let move: drawn again, within limits, until it has.
+
+    That is as many faces as people, and a thing that is seen to be struck; of pictures that fall short, the nearest.
+    """
+    wanted = how_many(scene_of(state.request), len({line.speaker for line in wish.said}))
+    is_struck, tried = any(sound.kind in STRUCK for sound in wish.sounds), []
     for turn in range(TRIES):
         request = state.request.replace(seed=state.request.seed + turn * ANOTHER)
         first = first_picture(parts, draft, replace(state, request=request), size)
-        if parts.finder is None or wanted is None:
+        if parts.finder is None or (wanted is None and not is_struck):
             return first
         picture_CYX = parts.video_codec.decode(first.to(parts.device))[0, :, 0].float().cpu()
-        off = abs(len(side_by_side(parts.finder.faces(picture_CYX))) - wanted)
-        if off == 0:
+        off = 0 if wanted is None else abs(len(side_by_side(parts.finder.faces(picture_CYX))) - wanted)
+        unsure = 1 - float(parts.finder.covers(picture_CYX)["thing"].max()) if is_struck else 0.0
+        if off == 0 and unsure <= 1 - SURE:
             return first
-        tried.append((off, turn, first))
-    return min(tried, key=lambda one: one[:2])[2]
+        tried.append((off, unsure, turn, first))
+    return min(tried, key=lambda one: one[:3])[3]
 
 
 def _edited(parts: Components, draft: Denoiser, state: GenerationState, frame: PixelSize) -> Conditions:

@@ -32,6 +32,7 @@ from muybridge.evaluate.witness import (
     Witness,
     cut,
     flow_features,
+    half,
     quarter,
     small,
 )
@@ -76,7 +77,7 @@ def fit(
     lessons = _lessons(drawings, list(answers))
     if portraits is not None:
         lessons = _joined(lessons, _lessons(portraits, list(answers)))
-    parts = (_fit_locator, _fit_refiner, _fit_mouth, _fit_person, _fit_scene, _fit_camera, _fit_mood)
+    parts = (_fit_locator, _fit_refiner, _fit_mouth, _fit_scene, _fit_person, _fit_camera, _fit_mood)
     for number, fit_part in enumerate(parts):
         torch.manual_seed(seed + number)  # each net's draws are its own
         fit_part(witness, lessons, np.random.default_rng([seed, number]), steps, on_step)
@@ -85,13 +86,14 @@ def fit(
 
 @dataclass(frozen=True, eq=False)
 class _Lessons:
-    """What is asked of each net, small: pictures at a quarter, cut-outs with a margin, uint8 [M, 3, rows, columns].
+    """What is asked of each net, small: pictures at a quarter and a half, cut-outs with a margin, uint8 [M, 3, Y, X].
 
     `alone` numbers the pictures with one person; the cut-outs, boxes (relative to the picture), apertures and persons
     are theirs, in that order. `labels` are of all pictures.
     """
 
     quarters: Tensor
+    halves: Tensor
     alone: NDArray[np.int64]
     faces: Tensor
     mouths: Tensor
@@ -112,10 +114,11 @@ def _lessons(drawings: Drawings, names: list[str]) -> _Lessons:
     faces = np.concatenate([drawings.mouth_NT2, drawings.face_NT[..., None]], -1)
     labels = {name: np.repeat(drawings.labels_NK[:, k], moments) for k, name in enumerate(names)}
     labels[EXPRESSION] = drawings.expression_NT.reshape(-1)
-    quarters, mouths, persons, moods, flows = [], [], [], [], []
+    quarters, halves, mouths, persons, moods, flows = [], [], [], [], [], []
     for clip, boxes in zip(drawings.frames_NTYX3, faces, strict=True):
         pictures = small(clip)
         quarters.append(_bytes(quarter(pictures)))
+        halves.append(_bytes(half(pictures)))
         if len(clip) > 1:
             flows.append(flow_features(clip))
         if np.isfinite(boxes[0, 0]):
@@ -126,6 +129,7 @@ def _lessons(drawings: Drawings, names: list[str]) -> _Lessons:
     alone = np.flatnonzero(np.isfinite(faces[..., 0].reshape(-1)))
     return _Lessons(
         torch.cat(quarters),
+        torch.cat(halves),
         alone,
         torch.from_numpy(faces.reshape(-1, 3)[alone]) / torch.tensor([WIDTH, HEIGHT, HEIGHT]),
         torch.cat(mouths),
@@ -264,11 +268,14 @@ def _fit_person(
     witness.person_std.copy_(lessons.people.std(0) + 1e-3)
     wanted = (lessons.people - witness.person_mean) / witness.person_std
     parts = [witness.person, witness.numbers, *(witness.heads[name] for name in PERSON_ATTRIBUTES)]
-    for _ in _steps("the person", parts, 2 * steps, on_step, decay=0.05):
+    for _ in _steps("the person", parts, 3 * steps, on_step, decay=0.05):
         chosen = rng.integers(len(lessons.alone), size=BATCH)
         pictures = _shaken(_changed(lessons.persons[chosen], rng, 0.05), PERSON_SIZE, rng, 0.04, 0.07)
         features = nnf.dropout(witness.person(pictures), 0.2)
         loss = nnf.smooth_l1_loss(witness.numbers(features), wanted[chosen])
+        with torch.no_grad():
+            around = witness.scene(lessons.halves[lessons.alone[chosen]].float() / 127.5 - 1)
+        features = torch.cat([features, nnf.dropout(around, 0.2)], 1)
         for name in PERSON_ATTRIBUTES:
             loss = loss + _cross_entropy(witness.heads[name](features), lessons.labels[name][lessons.alone[chosen]])
         loss.backward()
@@ -278,9 +285,9 @@ def _fit_scene(
     witness: Witness, lessons: _Lessons, rng: np.random.Generator, steps: int, on_step: OnStep | None
 ) -> None:
     parts = [witness.scene, *(witness.heads[name] for name in SCENE_ATTRIBUTES)]
-    for _ in _steps("the scene", parts, 2 * steps, on_step, decay=0.05):
-        chosen = rng.integers(len(lessons.quarters), size=BATCH)
-        pictures = _changed(lessons.quarters[chosen], rng, 0.05)
+    for _ in _steps("the scene", parts, 3 * steps, on_step, decay=0.05):
+        chosen = rng.integers(len(lessons.halves), size=BATCH)
+        pictures = _changed(lessons.halves[chosen], rng, 0.05)
         turned = rng.random() < 0.5
         features = nnf.dropout(witness.scene(pictures.flip(-1) if turned else pictures), 0.2)
         losses = []
@@ -309,7 +316,7 @@ def _fit_mood(
     witness: Witness, lessons: _Lessons, rng: np.random.Generator, steps: int, on_step: OnStep | None
 ) -> None:
     truth = lessons.labels[EXPRESSION][lessons.alone]
-    for _ in _steps("the mood", [witness.mood], 2 * steps, on_step, decay=0.05):
+    for _ in _steps("the mood", [witness.mood], 3 * steps, on_step, decay=0.05):
         chosen = rng.integers(len(lessons.alone), size=BATCH)
         pictures = _shaken(_changed(lessons.moods[chosen], rng, 0.12), MOOD_SIZE, rng, 0.06, 0.08)
         _cross_entropy(witness.mood(pictures), truth[chosen]).backward()

@@ -24,8 +24,9 @@ Floats = NDArray[np.float64]
 HEIGHT, WIDTH = 128, 224  # pictures are brought to this size first
 # Cut-outs in units of the face (brows to mouth): left, top, right, bottom from the mouth; rows, columns; jitter.
 MOUTH_BOX, MOUTH_SIZE = (-0.62, -0.45, 0.62, 0.62), (32, 40)
-PERSON_BOX, PERSON_SIZE = (-2.4, -2.7, 2.4, 2.3), (48, 48)
-MOOD_BOX, MOOD_SIZE = (-1.3, -1.5, 1.3, 0.8), (40, 44)
+PERSON_BOX, PERSON_SIZE = (-2.4, -2.7, 2.4, 2.3), (64, 64)
+MOOD_BOX, MOOD_SIZE = (-1.3, -1.5, 1.3, 0.8), (56, 64)
+SCENE_SIZE = (HEIGHT // 2, WIDTH // 2)
 REFINER_SIZE, ROUNDS = (40, 40), 2  # the person's box again; how often a face is found more exactly
 PERSON_ATTRIBUTES, SCENE_ATTRIBUTES, CAMERA = (
     ("hair", "clothes"),
@@ -34,6 +35,7 @@ PERSON_ATTRIBUTES, SCENE_ATTRIBUTES, CAMERA = (
 )
 EXPRESSION = "expression"
 COLOURS = 12  # fields a side
+FEATURES = 256
 NUM_MOMENTS = 9  # frames of a clip that are looked at for attributes
 
 
@@ -96,13 +98,16 @@ class Witness(nn.Module):
         self.locator = Locator()
         self.refiner = nn.Sequential(Cutout((16, 32, 48), REFINER_SIZE, 64), nn.Linear(64, 3))
         self.mouth = nn.Sequential(Cutout((16, 32, 48), MOUTH_SIZE, 64), nn.Linear(64, 1))
-        self.person = Cutout((24, 48, 64), PERSON_SIZE, 192)
-        self.scene = Cutout((24, 48, 64), (32, 56), 192)
+        self.person = Cutout((32, 64, 96, 128), PERSON_SIZE, FEATURES)
+        self.scene = Cutout((32, 64, 96, 128), SCENE_SIZE, FEATURES)
         self.heads = nn.ModuleDict(
-            {name: nn.Linear(192, len(self.answers[name])) for name in (*PERSON_ATTRIBUTES, *SCENE_ATTRIBUTES)}
+            {name: nn.Linear(2 * FEATURES, len(self.answers[name])) for name in PERSON_ATTRIBUTES}
+            | {name: nn.Linear(FEATURES, len(self.answers[name])) for name in SCENE_ATTRIBUTES}
         )
-        self.numbers = nn.Linear(192, num_person)
-        self.mood = nn.Sequential(Cutout((16, 32, 48), MOOD_SIZE, 96), nn.Linear(96, len(answers[EXPRESSION])))
+        self.numbers = nn.Linear(FEATURES, num_person)
+        self.mood = nn.Sequential(
+            Cutout((24, 48, 72, 96), MOOD_SIZE, 128), nn.Dropout(0.2), nn.Linear(128, len(answers[EXPRESSION]))
+        )
         self.camera = nn.Sequential(nn.Linear(96, 96), nn.SiLU(), nn.Dropout(0.2), nn.Linear(96, len(answers[CAMERA])))
         self.register_buffer("flow_mean", torch.zeros(96))
         self.register_buffer("flow_std", torch.ones(96))
@@ -156,8 +161,9 @@ class Witness(nn.Module):
         pictures = small(frames_TYX3)
         faces = torch.from_numpy(self.single_faces(frames_TYX3) if faces_T3 is None else faces_T3)
         features = self.person(cut(pictures, faces, PERSON_BOX, PERSON_SIZE))
-        scene = self.scene(quarter(pictures))
-        odds = {name: self.heads[name](features).log_softmax(-1) for name in PERSON_ATTRIBUTES}
+        scene = self.scene(half(pictures))
+        both = torch.cat([features, scene], 1)  # the light of the place tells what a colour is
+        odds = {name: self.heads[name](both).log_softmax(-1) for name in PERSON_ATTRIBUTES}
         odds |= {EXPRESSION: self.mood(cut(pictures, faces, MOOD_BOX, MOOD_SIZE)).log_softmax(-1)}
         return odds | {name: self.heads[name](scene).log_softmax(-1) for name in SCENE_ATTRIBUTES}
 
@@ -205,6 +211,11 @@ def small(frames_TYX3: Bytes) -> Tensor:
 def quarter(pictures_BCYX: Tensor) -> Tensor:
     """A quarter of the size on both sides."""
     return nnf.avg_pool2d(pictures_BCYX, 4)
+
+
+def half(pictures_BCYX: Tensor) -> Tensor:
+    """Half the size on both sides."""
+    return nnf.avg_pool2d(pictures_BCYX, 2)
 
 
 def to_pixels(found_B3: Tensor) -> Tensor:

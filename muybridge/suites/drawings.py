@@ -11,7 +11,10 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import fields
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -54,25 +57,35 @@ def names() -> dict[str, tuple[str, ...]]:
 def draw(
     count: int, split: str = "train", quiet: bool = False, folder: Path | None = None, kind: str = "scenes"
 ) -> Drawings:
-    """Scenes, or portraits, 0..count-1 of the split; shards in `folder` are used and added to. Raises NotInstalled."""
+    """Scenes, or portraits, 0..count-1 of the split, drawn by all cores; shards in `folder` are used and added to.
+
+    Raises NotInstalled.
+    """
     from rich.progress import track
 
     os.environ.setdefault("LP_NUM_THREADS", "0")  # see train/frames.py
-    shards, one = [], {"scenes": _scene, "portraits": _portrait}[kind]
-    for start in track(range(0, count, SHARD), f"drawing {kind} ({split})", disable=quiet):
-        path = None if folder is None else folder / f"{kind}-{split}-{start:05d}.npz"
-        if path is not None and path.is_file():
-            with np.load(path) as stored:
-                shards.append(Drawings(**{name: stored[name] for name in stored.files}))
-            continue
-        made = _stack([one(index, split) for index in range(start, start + SHARD)])
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_name(f".{path.name}.{os.getpid()}.npz")
-            np.savez(part, **vars(made))
-            part.replace(path)
-        shards.append(made)
-    return join(shards)
+    starts = range(0, count, SHARD)
+    shard = partial(_shard, split=split, folder=folder, kind=kind)
+    what, workers = f"drawing {kind} ({split})", min(os.cpu_count() or 1, len(starts))
+    if workers == 1:
+        return join([shard(start) for start in track(starts, what, disable=quiet)])
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        return join(list(track(pool.map(shard, starts), what, len(starts), disable=quiet)))
+
+
+def _shard(start: int, split: str, folder: Path | None, kind: str) -> Drawings:
+    one = {"scenes": _scene, "portraits": _portrait}[kind]
+    path = None if folder is None else folder / f"{kind}-{split}-{start:05d}.npz"
+    if path is not None and path.is_file():
+        with np.load(path) as stored:
+            return Drawings(**{name: stored[name] for name in stored.files})
+    made = _stack([one(index, split) for index in range(start, start + SHARD)])
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.{os.getpid()}.npz")
+        np.savez(part, **vars(made))
+        part.replace(path)
+    return made
 
 
 def join(shards: list[Drawings]) -> Drawings:

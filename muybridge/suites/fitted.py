@@ -13,12 +13,12 @@ from muybridge.evaluate import fitting
 from muybridge.evaluate.witness import Witness
 from muybridge.suites import drawings
 
-SCENES, PORTRAITS, STEPS = 460, 1000, 800
-VERSION = 2  # raise it when what is drawn or fitted changes
+SCENES, PORTRAITS, STEPS = 1200, 3000, 800
+VERSION = 3  # raise it when what is drawn or fitted changes
 
 
 def witness(quiet: bool = False, scenes: int = SCENES, portraits: int = PORTRAITS, steps: int = STEPS) -> Witness:
-    """The fitted witness. Minutes on first use. Raises NotInstalled without the parts that draw."""
+    """The fitted witness. Half an hour of two cores on first use. Raises NotInstalled without the parts that draw."""
     path = _path(scenes, portraits, steps)
     if path.is_file():
         return Witness(drawings.names(), len(drawings.NO_PERSON)).load(path)
