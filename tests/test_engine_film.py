@@ -189,6 +189,13 @@ def test_of_two_people_the_one_who_speaks_moves() -> None:
     assert whose(engine_with(faces=(LEFT, RIGHT, LEFT)).parts, torch.zeros(3, 8, 8)) == []
 
 
+def test_of_a_drawn_picture_a_third_face_that_clothes_show_is_nobody_s() -> None:
+    collar = Face(0.5, LEFT.y + 4 * LEFT.half_height, LEFT.half_width, LEFT.half_height)
+    parts = engine_with(faces=(LEFT, RIGHT, collar)).parts
+    assert whose(parts, torch.zeros(3, 8, 8)) == []
+    assert [face.x for face in whose(parts, torch.zeros(3, 8, 8), was_drawn=True)] == [LEFT.x, RIGHT.x]
+
+
 def test_a_window_that_goes_on_speaks_from_where_it_is() -> None:
     engine, plan = engine_with(painter=Brighter(), has_upscaler=False), said(TALK)
     request = TALK.replace(size="224x128")

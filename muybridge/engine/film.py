@@ -90,8 +90,8 @@ def known(parts: Components, state: GenerationState, first_BCTYX: Tensor, wish: 
         return replace(conditions, frames={0: first_BCTYX}) if was_drawn else conditions
     picture_CYX = _decoded(parts, first_BCTYX)
     somebody = not was_drawn or wish.said or is_about_people(state.request.prompt)
-    found = whose(parts, picture_CYX) if somebody else []
-    small = First(picture_CYX, side_by_side(found) if was_drawn else found, was_drawn, was_drawn)
+    found = whose(parts, picture_CYX, was_drawn) if somebody else []
+    small = First(picture_CYX, found, was_drawn, was_drawn)
     lent = lender(parts, state.request) if was_drawn and len(small.people) == 1 else None
     dyes = colours_of(scene_of(state.request)) if was_drawn and len(small.people) == 1 else {}
     small = _as_told(parts, small, dyes, lent)
@@ -345,9 +345,10 @@ def phones_of(said: Sequence[Said], scene: str, count: int) -> list[list[Phone]]
     ]
 
 
-def whose(parts: Components, picture_CYX: Tensor) -> list[Face]:
+def whose(parts: Components, picture_CYX: Tensor, was_drawn: bool = False) -> list[Face]:
     """The faces of a picture from the left, of which there are two at most; none where there are more."""
     found = [] if parts.finder is None else parts.finder.faces(picture_CYX)
+    found = side_by_side(found) if was_drawn else found
     return sorted(found, key=lambda face: face.x) if len(found) <= NUM_PLACES else []
 
 
