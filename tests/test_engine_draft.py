@@ -19,7 +19,7 @@ from muybridge.flow.scaling import from_noise
 from muybridge.model.finder import KINDS, Face
 from muybridge.model.tokens import Role
 from muybridge.request import Reference, Request
-from muybridge.shapes import Window, clock
+from muybridge.shapes import PixelSize, Window, clock
 from muybridge.world.scene import NEAREST_FRAMING
 from muybridge.world.wording import FRAMINGS
 
@@ -195,3 +195,46 @@ def test_a_picture_is_drawn_again_until_what_is_struck_is_in_it(
     assert finder.seen == len(sure)
     alone = begun(parts, pipeline.encode(parts, ball.replace(seed=5 + chosen * ANOTHER))).conditions.frames[0]
     assert torch.equal(found, alone)
+
+
+class Wigs:
+    """Sees a face in the middle of every picture, hair above it only from picture `first` on, and clothes below."""
+
+    def __init__(self, first: int) -> None:
+        self.first = first
+        self.seen = 0
+
+    def faces(self, picture_CYX: Tensor) -> list[Face]:
+        assert picture_CYX.ndim == 3
+        return [Face(0.5, 0.5, 0.1, 0.2)]
+
+    def covers(self, picture_CYX: Tensor) -> dict[str, Tensor]:
+        self.seen += 1
+        rows, cols = picture_CYX.shape[1:]
+        covers = {kind: torch.zeros(rows, cols) for kind in KINDS}
+        covers["face"][rows // 3 : 2 * rows // 3] = 1.0
+        covers["head"][: 2 * rows // 3] = 1.0
+        covers["person"][:] = 1.0
+        covers["hair"][: rows // 3] = float(self.seen > self.first)
+        return covers
+
+
+@pytest.mark.parametrize(("first", "turns"), [(0, 1), (2, 3), (9, 5)])
+def test_hair_that_is_to_have_a_colour_must_be_there_and_is_drawn_dark(
+    first: int, turns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Request] = []
+
+    def picture(_: object, __: object, state: GenerationState, size: PixelSize) -> Tensor:
+        asked.append(state.request)
+        return torch.zeros(1, 48, 1, size.height // 16, size.width // 16)
+
+    def known(_: object, state: GenerationState, first: Tensor, *__: object, was_drawn: bool) -> Conditions:
+        return replace(state.conditions, frames={0: first} if was_drawn else {})
+
+    monkeypatch.setattr("muybridge.engine.draft.first_picture", picture)
+    monkeypatch.setattr("muybridge.engine.draft.known", known)
+    parts = replace(engine_with(Draft()).parts, finder=Wigs(first))
+    begun(parts, pipeline.encode(parts, TALK.replace(prompt="A woman with blond hair by the sea.")))
+    assert [request.seed for request in asked] == [5 + k * ANOTHER for k in range(turns)]
+    assert {request.prompt for request in asked} == {"A woman with dark brown hair by the sea."}

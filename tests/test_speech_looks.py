@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from muybridge.speech.looks import colours_of
+from muybridge.speech.looks import colours_of, in_dark_hair
 from muybridge.world import talking
 from muybridge.world.grammar import sample_scene
 
@@ -39,3 +39,16 @@ def test_no_caption_of_the_world_is_misread() -> None:
             assert found.get("hair", look.hair_color) == look.hair_color
             assert found.get("clothes", look.color) == look.color
         assert colours_of(caption[0]).get("clothes", look.color) == look.color
+
+
+@pytest.mark.parametrize(
+    ("scene", "dark"),
+    [
+        ("A woman with short blond hair in a red coat.", "A woman with short dark brown hair in a red coat."),
+        ("Une femme aux cheveux roux dans un parc.", "Une femme aux cheveux dark brown dans un parc."),
+        ("A man in a red coat.", "A man in a red coat."),
+    ],
+)
+def test_hair_is_told_dark_and_nothing_else(scene: str, dark: str) -> None:
+    assert in_dark_hair(scene) == dark
+    assert colours_of(dark).get("clothes") == colours_of(scene).get("clothes")

@@ -11,6 +11,7 @@ picture where nobody draws faces.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -18,17 +19,18 @@ import torch
 from torch import Tensor
 
 from muybridge.engine import camera, pipeline
-from muybridge.engine.components import Components, Denoiser
+from muybridge.engine.components import Components, Denoiser, Finds
 from muybridge.engine.conditions import spoken
 from muybridge.engine.film import Wishes, filmed_on, known, scene_of, side_by_side, wished
 from muybridge.engine.foley import STRUCK
 from muybridge.engine.left_alone import asked, is_edit, is_source_s_own, may_change, only_changes, units_beyond
-from muybridge.engine.recolour import gains
+from muybridge.engine.recolour import cover_of, gains
 from muybridge.engine.state import Conditions, Film, GenerationState
 from muybridge.flow.noise import noise
 from muybridge.request import Request
 from muybridge.shapes import Clock, PixelSize, Window
 from muybridge.speech import sounds
+from muybridge.speech.looks import colours_of, in_dark_hair
 from muybridge.speech.places import how_many
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ STILL = Window(0, Clock(1, 0))
 NEAREST = ("extreme close-up", "full-face shot", "shot filled by the face", "very near shot of the face")
 TRIES, ANOTHER = 5, 1_000_003  # pictures drawn until one has what is counted or moves; how far seeds are apart
 SURE = 0.95  # of a thing's cover: it is there
+LEAST_OF_FACE = {"hair": 0.2, "clothes": 0.1}  # of a face's pixels, which those of rendered people all have
 LOOKS = 6  # last steps from as many noises, whose mean has less of their grain
 
 
@@ -96,24 +99,44 @@ def _first(parts: Components, state: GenerationState, frame: PixelSize, wish: Wi
 
 
 def _with_all(parts: Components, draft: Denoiser, state: GenerationState, size: PixelSize, wish: Wishes) -> Tensor:
-    """A first picture with what the words count or let move: drawn again, within limits, until it has.
+    """A first picture with what the words count, colour or let move: drawn again, within limits, until it has.
 
-    That is as many faces as people, and a thing that is seen to be struck; of pictures that fall short, the nearest.
+    That is as many faces as people, hair and clothes of one that are to have a colour, and a thing that is seen to be
+    struck; of pictures that fall short, the nearest. Hair that is dyed after is drawn dark, for light
+    hair is lost in faces.
     """
-    wanted = how_many(scene_of(state.request), len({line.speaker for line in wish.said}))
-    is_struck, tried = any(sound.kind in STRUCK for sound in wish.sounds), []
+    scene = scene_of(state.request)
+    wanted = how_many(scene, len({line.speaker for line in wish.said}))
+    parts_asked = [*colours_of(scene)] if wanted == 1 else []
+    parts_asked += ["thing"] if any(sound.kind in STRUCK for sound in wish.sounds) else []
+    tried: list[tuple[int, float, int, Tensor]] = []
+    is_dyed = "hair" in parts_asked and parts.finder is not None
+    prompt = in_dark_hair(scene) if is_dyed else state.request.prompt
     for turn in range(TRIES):
-        request = state.request.replace(seed=state.request.seed + turn * ANOTHER)
+        request = state.request.replace(prompt=prompt, seed=state.request.seed + turn * ANOTHER)
         first = first_picture(parts, draft, replace(state, request=request), size)
-        if parts.finder is None or (wanted is None and not is_struck):
+        if parts.finder is None or (wanted is None and not parts_asked):
             return first
         picture_CYX = parts.video_codec.decode(first.to(parts.device))[0, :, 0].float().cpu()
         off = 0 if wanted is None else abs(len(side_by_side(parts.finder.faces(picture_CYX))) - wanted)
-        unsure = 1 - float(parts.finder.covers(picture_CYX)["thing"].max()) if is_struck else 0.0
-        if off == 0 and unsure <= 1 - SURE:
+        missing = _missing(parts.finder, picture_CYX, parts_asked)
+        if off == 0 and missing == 0:
             return first
-        tried.append((off, unsure, turn, first))
+        tried.append((off, missing, turn, first))
     return min(tried, key=lambda one: one[:3])[3]
+
+
+def _missing(finder: Finds, picture_CYX: Tensor, asked: Sequence[str]) -> float:
+    """How much is missing of what should be in a picture, 0 to 1 for each."""
+    covers = finder.covers(picture_CYX) if asked else {}
+    missing = 0.0
+    for part in asked:
+        if part == "thing":
+            share = float(covers["thing"].max()) / SURE
+        else:
+            share = float(cover_of(part, covers).sum()) / max(LEAST_OF_FACE[part] * float(covers["face"].sum()), 1.0)
+        missing += max(0.0, 1 - share)
+    return missing
 
 
 def _edited(parts: Components, draft: Denoiser, state: GenerationState, frame: PixelSize) -> Conditions:

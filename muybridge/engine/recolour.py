@@ -32,6 +32,7 @@ LIFT, FLATTER = 3.0, 0.35  # from how much brighter a dye on its shades are made
 CELLS, GAIN, DARK = (4, 7), (0.02, 12.0), 2e-3  # of a change of light: its cells, its limits, and what no light is
 OWN = 0.7  # of a cell's gain that is its own, and not the picture's
 UNSURE = 0.25  # of a cover: less is nothing, and as much less than all is all
+INNER = 0.3  # of what is covered: so much must be left without its edge
 SHADES = (0.15, 3.0)  # of the mean, between which shades stay
 
 
@@ -43,9 +44,14 @@ def dyed(finder: Finds, picture_CYX: Tensor, dyes: Mapping[str, str]) -> Tensor:
     if dyes and float(face_YX.sum()) >= LEAST_FACE:
         usual = float((_luminance(to_linear(picture_CYX)) * face_YX).sum() / face_YX.sum()) / SKIN
     for part, name in dyes.items():
-        cover_YX = covers["hair"] if part == "hair" else (covers["person"] - covers["head"]).clamp(min=0)
-        picture_CYX = recoloured(picture_CYX, ((cover_YX - UNSURE) / (1 - 2 * UNSURE)).clamp(0, 1), part, name, usual)
+        picture_CYX = recoloured(picture_CYX, cover_of(part, covers), part, name, usual)
     return picture_CYX
+
+
+def cover_of(part: str, covers: Mapping[str, Tensor]) -> Tensor:
+    """[Y, X]: where hair or clothes are, as the finder's covers tell it; what is unsure is all or nothing."""
+    cover_YX = covers["hair"] if part == "hair" else covers["person"] - covers["head"]
+    return ((cover_YX - UNSURE) / (1 - 2 * UNSURE)).clamp(0, 1)
 
 
 def recoloured(picture_CYX: Tensor, cover_YX: Tensor, part: str, name: str, usual: float | None = None) -> Tensor:
@@ -59,15 +65,21 @@ def recoloured(picture_CYX: Tensor, cover_YX: Tensor, part: str, name: str, usua
     table = TABLES[part]
     wanted_C = torch.tensor(table[name] if name in table else {**CLOTHES_COLORS, **HAIR_COLORS}[name])
     linear_CYX = to_linear(picture_CYX)
-    mean_C = (linear_CYX * cover_YX).sum((1, 2)) / cover_YX.sum()
+    inner_YX = -nnf.max_pool2d(-cover_YX[None], 3, 1, 1)[0]  # its edge shows what is beside it, too
+    inner_YX = inner_YX if float(inner_YX.sum()) > INNER * float(cover_YX.sum()) else cover_YX
+    mean_C = (linear_CYX * inner_YX).sum((1, 2)) / inner_YX.sum()
     usual = float(_luminance(linear_CYX).mean()) / MIDDLE if usual is None else usual
     light_C = _light(mean_C, torch.tensor(list(table.values())), usual, TINTED[part])
     old_C = mean_C / light_C
     rise = float((wanted_C @ LUMINANCE) / (old_C @ LUMINANCE).clamp(min=1e-4))
     if rise > LIFT:  # what is dark tells little of its light
         light_C = light_C * max(1.0, usual / float(light_C.mean())) ** 0.5
-    flat = min(1.0, (LIFT / rise) ** FLATTER)
-    shade_YX = (_luminance(linear_CYX) / _luminance(mean_C[:, None, None]).clamp(min=1e-5)).clamp(*SHADES) ** flat
+    flat, lowest, highest = min(1.0, (LIFT / rise) ** FLATTER), *SHADES
+    highest = 1 + (highest - 1) * min(1.0, LIFT / rise) ** 2  # what is brighter at the edge of dark hair is not hair
+    shade_YX = _luminance(linear_CYX) / _luminance(mean_C[:, None, None]).clamp(min=1e-5)
+    shade_YX = shade_YX.clamp(lowest, highest) ** flat
+    if part == "hair" and rise > LIFT:  # or a rim of the old colour is left
+        cover_YX = nnf.max_pool2d(cover_YX[None], 3, 1, 1)[0]
     new_CYX = (wanted_C * light_C)[:, None, None] * shade_YX
     return torch.lerp(picture_CYX, to_srgb(new_CYX.clamp(0, 1)), cover_YX)
 

@@ -29,16 +29,25 @@ WORDS: dict[str, tuple[str, ...]] = {
         rf"{_COLOUR} ?색? ?(?:옷|셔츠|스웨터|재킷|외투|코트|드레스|원피스|정장)",
     ),
 }
+DARK = "dark brown"
 _FOUND = {part: [re.compile(words, re.IGNORECASE) for words in many] for part, many in WORDS.items()}
 
 
 def colours_of(scene: str) -> dict[str, str]:
     """The names (speech/edits.py) of the colours of "hair" and "clothes", where the scene tells them."""
     text = without_quotes(scene)
-    found: dict[str, str] = {}
-    for part, patterns in _FOUND.items():
-        hits = [hit for words in patterns for hit in words.finditer(text)]
-        if hits:
-            told = min(hits, key=lambda hit: hit.start())["colour"]
-            found[part] = next(name for name, words in _NAMES if words.fullmatch(told))
-    return found
+    told = {part: hit["colour"] for part in _FOUND if (hit := _first(part, text)) is not None}
+    return {part: next(name for name, words in _NAMES if words.fullmatch(word)) for part, word in told.items()}
+
+
+def in_dark_hair(scene: str) -> str:
+    """The scene with the colour that it gives to hair exchanged for a dark one; as it is where it gives none."""
+    hit = _first("hair", scene)
+    if hit is None:
+        return scene
+    return f"{scene[: hit.start('colour')]}{DARK}{scene[hit.end('colour') :]}"
+
+
+def _first(part: str, text: str) -> re.Match[str] | None:
+    hits = [hit for words in _FOUND[part] for hit in words.finditer(text)]
+    return min(hits, key=lambda hit: hit.start(), default=None)
