@@ -163,3 +163,35 @@ def test_another_light_falls_on_the_source_s_own_frames(clip: Path) -> None:
     true = torch.from_numpy(media.read_clip(clip)[0][5]).permute(2, 0, 1).float() / 255
     wanted = (255 * relit(true, gained)).round().permute(1, 2, 0).numpy()
     assert np.abs(frames[5].astype(int) - wanted).max() <= 1
+
+
+class Bald(Finder):
+    """Finds neither hair nor a face."""
+
+    def faces(self, picture_CYX: Tensor) -> list[Face]:
+        assert picture_CYX.shape[0] == 3
+        return []
+
+    def covers(self, picture_CYX: Tensor) -> dict[str, Tensor]:
+        found = super().covers(picture_CYX)
+        return found | {"hair": torch.zeros_like(found["hair"])}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "missing"),
+    [
+        ("Make her hair red.", "No hair found"),
+        ("Make her smile.", "No face found"),
+        ("Make her sweater red.", ""),
+        ("Make it night.", ""),
+    ],
+)
+def test_a_part_that_nobody_finds_is_said_and_the_edit_is_drawn(
+    prompt: str, missing: str, clip: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = replace(parts(Brighter()), finder=Bald())
+    state = Engine(made).encode(Request(prompt, video=clip, size="256x128", seconds=3.0))
+    assert (missing in caplog.text) if missing else not caplog.text
+    assert bool(asked(made, state)) != bool(missing)
+    again = GenerationState.from_bytes(state.to_bytes())
+    assert again.conditions.is_anything == bool(missing) and asked(made, again) == asked(made, state)

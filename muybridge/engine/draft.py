@@ -11,6 +11,7 @@ picture where nobody draws faces.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -23,7 +24,15 @@ from muybridge.engine.components import Components, Denoiser, Finds
 from muybridge.engine.conditions import spoken
 from muybridge.engine.film import Wishes, filmed_on, known, scene_of, side_by_side, wished
 from muybridge.engine.foley import STRUCK
-from muybridge.engine.left_alone import asked, is_edit, is_source_s_own, may_change, only_changes, units_beyond
+from muybridge.engine.left_alone import (
+    asked,
+    is_edit,
+    is_source_s_own,
+    may_change,
+    not_found,
+    only_changes,
+    units_beyond,
+)
 from muybridge.engine.recolour import cover_of, gains
 from muybridge.engine.state import Conditions, Film, GenerationState
 from muybridge.flow.noise import noise
@@ -36,6 +45,7 @@ from muybridge.speech.places import how_many
 if TYPE_CHECKING:
     from muybridge.speech.pacing import Plan
 
+LOG = logging.getLogger(__name__)
 SIZE = "tiny-draft"  # its sampling (engine/sampling.py)
 STILL = Window(0, Clock(1, 0))
 # In faces that fill the picture lips are what is seen, and they move less where the draft drew them (docs/log.md).
@@ -62,7 +72,8 @@ def begun(
         return state
     frame = pipeline.stages_of(parts, request)[0].size
     if request.video is not None:
-        told = replace(told, units_TU=units_beyond(parts, state, spoken(plan)))
+        state = _looked_for(parts, state)
+        told = replace(state.conditions, units_TU=units_beyond(parts, state, spoken(plan)))
         state = replace(state, conditions=told)
         if parts.draft is None or not is_edit(state):
             return state
@@ -137,6 +148,23 @@ def _missing(finder: Finds, picture_CYX: Tensor, asked: Sequence[str]) -> float:
             share = float(cover_of(part, covers).sum()) / max(LEAST_OF_FACE[part] * float(covers["face"].sum()), 1.0)
         missing += max(0.0, 1 - share)
     return missing
+
+
+def _looked_for(parts: Components, state: GenerationState) -> GenerationState:
+    """The state of an edit, which may be of anything where what it names is not found in its source: a log says so."""
+    source_BCTYX, about = state.conditions.source_BCTYX, asked(parts, state)
+    if not about or source_BCTYX is None or parts.finder is None:
+        return state
+    first_CYX = parts.video_codec.decode(source_BCTYX[:, :, :1].to(parts.device))[0, :, 0].float().cpu().clamp(-1, 1)
+    missing = not_found(parts.finder, first_CYX, about)
+    if not missing:
+        return state
+    LOG.warning(
+        "No %s found in the source's first frame, so the edit is drawn: softly, and more than that may change. "
+        "A source in which it is larger, or lit better, is edited exactly.",
+        " and no ".join(missing),
+    )
+    return replace(state, conditions=replace(state.conditions, is_anything=True))
 
 
 def _edited(parts: Components, draft: Denoiser, state: GenerationState, frame: PixelSize) -> Conditions:

@@ -31,7 +31,7 @@ from muybridge.engine import faces
 from muybridge.engine.components import Components, Finds
 from muybridge.engine.conditions import Said, frames_to_tensor, heard
 from muybridge.engine.layers import grown
-from muybridge.engine.recolour import dyed, relit
+from muybridge.engine.recolour import cover_of, dyed, relit
 from muybridge.engine.state import GenerationState
 from muybridge.media import ClipReader
 from muybridge.model.face_painter import WORDS
@@ -43,6 +43,7 @@ from muybridge.world.visemes import speech_units
 SOFT, CLEAR = 0.3, 0.8  # mean squares of a cell's neighbourhood from which a drawn edit is one, and one beyond doubt
 SAME = 0.3  # mean square by which a cell's latent may differ and still be a copy
 AROUND_HEAD, AROUND_PERSON = 0.05, 0.012  # of the picture's height: how far new hair and clothes reach beyond the old
+LEAST_PART = 0.002  # of a picture: less hair, or clothes, than this is none
 DETAIL = 8  # pixels: what is finer is kept of hair and clothes
 DRAWN = {"mood", "lips"}  # these are drawn on the source's own faces
 PLAINLY = 1.4  # how much more than in a drawn picture a mood is shown: the source's own is still there
@@ -66,13 +67,20 @@ def pushed(velocity_BCTYX: Tensor, x_BCTYX: Tensor, sigma: float, source_BCTYX: 
 def asked(parts: Components, state: GenerationState) -> frozenset[str]:
     """What the instruction is about, where somebody can find and draw it; empty where it may be anything."""
     request = state.request
-    if parts.finder is None or state.conditions.source_BCTYX is None:
+    if parts.finder is None or state.conditions.source_BCTYX is None or state.conditions.is_anything:
         return frozenset()
     if state.conditions.is_said:
         is_dub = parts.face_painter is not None and request.audio is None and edits.is_only_said(request.prompt)
         return frozenset({"lips"} if is_dub else ())
     found = edits.asked(request.prompt)
     return found if "mood" not in found or parts.face_painter is not None else frozenset()
+
+
+def not_found(finder: Finds, picture_CYX: Tensor, about: frozenset[str]) -> list[str]:
+    """The parts of a picture that an instruction names and nobody finds in it."""
+    covers, seen = finder.covers(picture_CYX), [*about & {"hair", "clothes"}]
+    missing = [part for part in seen if float(cover_of(part, covers).mean()) < LEAST_PART]
+    return missing + (["face"] if about & DRAWN and not finder.faces(picture_CYX) else [])
 
 
 def is_source_s_own(parts: Components, state: GenerationState) -> bool:

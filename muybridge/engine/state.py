@@ -71,7 +71,8 @@ class Conditions:
     asked of a source's face beyond what it does, `gains_CYX` of its light (recolour.py). `anchor` [1, C, 1, Y, X] is a
     programme's first picture (anchor.py). `motion` is what camera, head and mouth change in a still picture,
     `film_BCTYX` the whole, and `film` how it is made at the upscaler's size (film.py); `has_lips`: mouths speak in it.
-    `has_sounds`: what the scene's words let sound is mixed in (foley.py).
+    `has_sounds`: what the scene's words let sound is mixed in (foley.py). `is_anything`: an edit's part is not found in
+    its source, so anything may change.
     """
 
     text: TextTokens
@@ -94,6 +95,7 @@ class Conditions:
     gains_CYX: Tensor | None = None
     has_lips: bool = False
     has_sounds: bool = False
+    is_anything: bool = False
 
     @property
     def is_said(self) -> bool:
@@ -186,15 +188,18 @@ def _unflatten(tensors: Mapping[str, Tensor]) -> Conditions:
     text, negative = (TextTokens(**_part(tensors, name)) for name in _TEXTS)
     frames, large = ({int(k): v for k, v in _part(tensors, name).items()} for name in _FRAMES)
     one, film = _part(tensors, "one"), _part(tensors, "film")
-    has_lips, has_sounds = (bool(one.pop(name, False)) for name in ("has_lips", "has_sounds"))
+    has_lips, has_sounds, is_anything = (
+        bool(one.pop(name, False)) for name in ("has_lips", "has_sounds", "is_anything")
+    )
     return Conditions(
         text,
         negative,
         frames,
         large,
+        film=_film(film) if film else None,
         has_lips=has_lips,
         has_sounds=has_sounds,
-        film=_film(film) if film else None,
+        is_anything=is_anything,
         **one,
     )
 
