@@ -175,11 +175,13 @@ class Things:
 
     def covers(self, picture_CYX: Tensor) -> dict[str, Tensor]:
         self.seen += 1
-        sure = self.sure[min(self.seen, len(self.sure)) - 1]
-        return {kind: torch.full(picture_CYX.shape[1:], sure if kind == "thing" else 0.0) for kind in KINDS}
+        rows, cols = picture_CYX.shape[1:]
+        covers = {kind: torch.zeros(rows, cols) for kind in KINDS}
+        covers["thing"][:, cols // 4 : 3 * cols // 4] = self.sure[min(self.seen, len(self.sure)) - 1]
+        return covers
 
 
-@pytest.mark.parametrize(("sure", "chosen"), [((0.99,), 0), ((0.1, 0.5, 0.97), 2), ((0.1, 0.6, 0.5, 0.2, 0.0), 1)])
+@pytest.mark.parametrize(("sure", "chosen"), [((0.99,), 0), ((0.1, 0.5, 0.97), 2), ((0.1, 0.8, 0.7, 0.2, 0.0), 1)])
 def test_a_picture_is_drawn_again_until_what_is_struck_is_in_it(
     sure: tuple[float, ...], chosen: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

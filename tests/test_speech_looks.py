@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from muybridge.speech.looks import colours_of, in_dark_hair
+from muybridge.speech.looks import colours_of, plainer
 from muybridge.world import talking
 from muybridge.world.grammar import sample_scene
 
@@ -46,9 +46,29 @@ def test_no_caption_of_the_world_is_misread() -> None:
     [
         ("A woman with short blond hair in a red coat.", "A woman with short dark brown hair in a red coat."),
         ("Une femme aux cheveux roux dans un parc.", "Une femme aux cheveux dark brown dans un parc."),
+        ("Eine Frau mit blonden Haaren.", "Eine Frau mit dark brown Haaren."),
         ("A man in a red coat.", "A man in a red coat."),
     ],
 )
 def test_hair_is_told_dark_and_nothing_else(scene: str, dark: str) -> None:
-    assert in_dark_hair(scene) == dark
+    assert plainer(scene, "hair") == dark
     assert colours_of(dark).get("clothes") == colours_of(scene).get("clothes")
+
+
+@pytest.mark.parametrize(
+    ("scene", "colour"),
+    [
+        ("A bouncing blue ball hops on a city rooftop.", "blue"),
+        ("A yellow and white ball bounces in a park.", "yellow"),
+        ("Ein grüner Ball springt im Park.", "green"),
+        ("Un ballon rouge rebondit dans un parc.", "red"),
+        ("一个红色的球在公园里弹跳。", "red"),
+        ("赤いボールが弾む。", "red"),
+        ("빨간 공이 튄다.", "red"),
+        ("A ball bounces in a green park.", None),
+    ],
+)
+def test_a_ball_has_its_colour(scene: str, colour: str | None) -> None:
+    assert colours_of(scene).get("thing") == colour
+    assert "hair" not in colours_of(scene)
+    assert ("red" in plainer(scene, "thing")) == (colour is not None)

@@ -24,6 +24,7 @@ from muybridge.engine.components import Components, Denoiser, Finds
 from muybridge.engine.conditions import spoken
 from muybridge.engine.film import Wishes, filmed_on, known, scene_of, side_by_side, wished
 from muybridge.engine.foley import STRUCK
+from muybridge.engine.layers import one, place_of
 from muybridge.engine.left_alone import (
     asked,
     is_edit,
@@ -39,7 +40,7 @@ from muybridge.flow.noise import noise
 from muybridge.request import Request
 from muybridge.shapes import Clock, PixelSize, Window
 from muybridge.speech import sounds
-from muybridge.speech.looks import colours_of, in_dark_hair
+from muybridge.speech.looks import PLAIN, colours_of, plainer
 from muybridge.speech.places import how_many
 
 if TYPE_CHECKING:
@@ -113,16 +114,17 @@ def _with_all(parts: Components, draft: Denoiser, state: GenerationState, size: 
     """A first picture with what the words count, colour or let move: drawn again, within limits, until it has.
 
     That is as many faces as people, hair and clothes of one that are to have a colour, and a thing that is seen to be
-    struck; of pictures that fall short, the nearest. Hair that is dyed after is drawn dark, for light
-    hair is lost in faces.
+    struck; of pictures that fall short, the nearest. Hair that is dyed after is drawn dark, a ball red: light hair is
+    lost in faces, and a ball in its place.
     """
     scene = scene_of(state.request)
     wanted = how_many(scene, len({line.speaker for line in wish.said}))
-    parts_asked = [*colours_of(scene)] if wanted == 1 else []
+    parts_asked = [part for part in colours_of(scene) if part != "thing"] if wanted == 1 else []
     parts_asked += ["thing"] if any(sound.kind in STRUCK for sound in wish.sounds) else []
     tried: list[tuple[int, float, int, Tensor]] = []
-    is_dyed = "hair" in parts_asked and parts.finder is not None
-    prompt = in_dark_hair(scene) if is_dyed else state.request.prompt
+    prompt = state.request.prompt
+    for part in PLAIN if parts.finder is not None else ():
+        prompt = plainer(scene_of(state.request.replace(prompt=prompt)), part) if part in parts_asked else prompt
     for turn in range(TRIES):
         request = state.request.replace(prompt=prompt, seed=state.request.seed + turn * ANOTHER)
         first = first_picture(parts, draft, replace(state, request=request), size)
@@ -143,7 +145,7 @@ def _missing(finder: Finds, picture_CYX: Tensor, asked: Sequence[str]) -> float:
     missing = 0.0
     for part in asked:
         if part == "thing":
-            share = float(covers["thing"].max()) / SURE
+            share = float(covers["thing"].max()) / SURE if place_of(one(covers["thing"])) is not None else 0.0
         else:
             share = float(cover_of(part, covers).sum()) / max(LEAST_OF_FACE[part] * float(covers["face"].sum()), 1.0)
         missing += max(0.0, 1 - share)

@@ -75,12 +75,16 @@ def wished(parts: Components, state: GenerationState, plan: Plan | None, is_alon
 
 @dataclass(frozen=True, eq=False)
 class First:
-    """A first picture [C, Y, X] and its people from the left; the draft's have blank faces unless one was lent."""
+    """A first picture [C, Y, X] and its people from the left; the draft's have blank faces unless one was lent.
+
+    `thing_YX` is where something is that is to be struck.
+    """
 
     picture_CYX: Tensor
     people: Sequence[Face]
     was_drawn: bool
     is_blank: bool
+    thing_YX: Tensor | None = None
 
 
 def known(parts: Components, state: GenerationState, first_BCTYX: Tensor, wish: Wishes, was_drawn: bool) -> Conditions:
@@ -91,9 +95,9 @@ def known(parts: Components, state: GenerationState, first_BCTYX: Tensor, wish: 
     picture_CYX = _decoded(parts, first_BCTYX)
     somebody = not was_drawn or wish.said or is_about_people(state.request.prompt)
     found = whose(parts, picture_CYX, was_drawn) if somebody else []
-    small = First(picture_CYX, found, was_drawn, was_drawn)
+    small = First(picture_CYX, found, was_drawn, was_drawn, _struck_thing(parts, picture_CYX, wish))
     lent = lender(parts, state.request) if was_drawn and len(small.people) == 1 else None
-    dyes = colours_of(scene_of(state.request)) if was_drawn and len(small.people) == 1 else {}
+    dyes = _dyes(scene_of(state.request), small)
     small = _as_told(parts, small, dyes, lent)
     if dyes:
         first_BCTYX = parts.video_codec.encode(small.picture_CYX[None, :, None].to(parts.device)).cpu()
@@ -118,6 +122,21 @@ def known(parts: Components, state: GenerationState, first_BCTYX: Tensor, wish: 
     elif len(stages) > 1:
         large = replace(small, picture_CYX=_decoded(parts, conditions.large_frames[0]))
     return replace(conditions, film_BCTYX=latents, film=replace(film, picture_CYX=large.picture_CYX))
+
+
+def _struck_thing(parts: Components, picture_CYX: Tensor, wish: Wishes) -> Tensor | None:
+    """[Y, X]: the ball, bell or horse of a picture that is to move; None where none is asked for, or found."""
+    if parts.finder is None or not any(sound.kind in foley.STRUCK for sound in wish.sounds):
+        return None
+    thing_YX = layers.one(parts.finder.covers(picture_CYX)["thing"])
+    return None if layers.place_of(thing_YX) is None else thing_YX
+
+
+def _dyes(scene: str, first: First) -> dict[str, str]:
+    """The colours that a drawn picture still has to get: those of its one person, or of what is struck in it."""
+    is_there = {"hair": len(first.people) == 1, "clothes": len(first.people) == 1}
+    is_there["thing"] = not first.people and first.thing_YX is not None
+    return {part: name for part, name in colours_of(scene).items() if first.was_drawn and is_there[part]}
 
 
 def filmed_on(parts: Components, state: GenerationState, wish: Wishes, before: Film) -> Conditions:
@@ -159,7 +178,7 @@ def _as_told(parts: Components, first: First, dyes: Mapping[str, str], lent: Fir
         return first
     assert parts.finder is not None  # it has found the person
     dyes = {part: name for part, name in dyes.items() if lent is None or part != "hair"}
-    picture_CYX = 2 * dyed(parts.finder, (first.picture_CYX.clamp(-1, 1) + 1) / 2, dyes) - 1
+    picture_CYX = 2 * dyed(parts.finder, (first.picture_CYX.clamp(-1, 1) + 1) / 2, dyes, first.thing_YX) - 1
     if lent is None:
         return replace(first, picture_CYX=picture_CYX)
     heads_YX = parts.finder.covers(lent.picture_CYX)["head"]
@@ -279,24 +298,17 @@ def film_of(parts: Components, state: GenerationState, first: First, wish: Wishe
     if wish.acts and count == 1:
         poses = [acting.pose_at(wish.acts, frame / FPS) for frame in range(num_frames)]
         film = replace(film, poses_T4=torch.tensor(poses), faces_P4=torch.tensor(list(first.people)))
-    if struck := [sound for sound in wish.sounds if sound.kind in foley.STRUCK]:
+    if first.thing_YX is not None:
+        sound = next(sound for sound in wish.sounds if sound.kind in foley.STRUCK)
+        strikes_K = torch.tensor(foley.strikes(sound, request.seed), dtype=torch.float64)
         heading = -1 if is_leftward(scene_of(request)) else 1
-        film = _with_strikes(parts, film, struck[0], request.seed, heading)
+        film = replace(film, cover_YX=first.thing_YX, strikes_K=strikes_K, kind=sound.kind, heading=heading)
     if wish.moves:
         views = camera.views(wish.moves, num_frames, request.seed, is_given=not first.was_drawn)
         film = replace(film, views_5T=torch.from_numpy(np.stack(views)))
         if views.orbit_T.any() and count == 1 and parts.finder is not None:
             film = _with_sides(film, parts.finder.covers(first.picture_CYX)["person"], views.orbit_T, first.people)
     return film
-
-
-def _with_strikes(parts: Components, film: Film, sound: Sound, seed: int, heading: int) -> Film:
-    """The film with a ball, a bell or a horse that moves as it sounds; as it was where none is found."""
-    cover_YX = None if parts.finder is None else layers.one(parts.finder.covers(film.picture_CYX)["thing"])
-    if cover_YX is None or layers.place_of(cover_YX) is None:
-        return film
-    strikes_K = torch.tensor(foley.strikes(sound, seed), dtype=torch.float64)
-    return replace(film, cover_YX=cover_YX, strikes_K=strikes_K, kind=sound.kind, heading=heading)
 
 
 def _with_sides(film: Film, cover_YX: Tensor, orbit_T: NDArray[np.float64], people: Sequence[Face]) -> Film:

@@ -21,9 +21,10 @@ from torch.nn import functional as nnf
 
 from muybridge.shapes import FPS
 
-LEAST = 0.002  # of a picture: a smaller thing is not taken off
+LEAST, WIDEST = 0.002, 0.6  # of a picture, and of its width: a smaller or wider thing is not taken off
 SURE, UNSURE, REACH = 0.6, 0.3, 4  # of a cover: what tells of a thing, what is none; pixels between its parts
 EDGE = 0.006  # of the picture's height: how far beyond what was found a thing is taken off
+RIM_LEFT = 0.025  # and how much further its place is made up, or its rim stays where it was
 GRAVITY = 9.81  # m/s^2
 BALL = 0.125  # m, its radius
 HIGHEST = 0.05  # of the picture's height, which a ball leaves free above it
@@ -59,7 +60,7 @@ def one(cover_YX: Tensor) -> Tensor:
 
 
 def place_of(cover_YX: Tensor) -> Place | None:
-    """The box around most of a cover; None where there is next to nothing."""
+    """The box around most of a cover; None where there is next to nothing, or what is as wide as a floor."""
     if float(cover_YX.mean()) < LEAST:
         return None
     edges = []
@@ -67,6 +68,8 @@ def place_of(cover_YX: Tensor) -> Place | None:
         shares = (cover_YX.sum(axis) / cover_YX.sum()).cumsum(0)
         edges.append([int((shares < share).sum()) for share in (0.02, 0.98)])
     (left, right), (top, bottom) = edges
+    if right - left + 1 > WIDEST * cover_YX.shape[1]:
+        return None
     return Place((left + right + 1) / 2, (top + bottom + 1) / 2, (right - left + 1) / 2, (bottom - top + 1) / 2)
 
 
@@ -103,7 +106,7 @@ def struck(
     if place is None or not strikes_K:
         return picture_CYX[:, None].expand(-1, num_frames, -1, -1)
     part_YX = cover_YX * _hanging(place, cover_YX) if kind == "bell" else cover_YX
-    place_CYX = filled(picture_CYX, part_YX)
+    place_CYX = filled(picture_CYX, grown(part_YX, RIM_LEFT))
     layer = torch.cat([picture_CYX, part_YX[None]])
     frames = []
     for frame in range(num_frames):

@@ -22,12 +22,12 @@ from muybridge.engine.components import Finds
 from muybridge.world.characters import CLOTHES_COLORS, HAIR_COLORS
 
 RGB = tuple[float, float, float]
-TABLES: dict[str, Mapping[str, RGB]] = {"hair": HAIR_COLORS, "clothes": CLOTHES_COLORS}
+TABLES: dict[str, Mapping[str, RGB]] = {"hair": HAIR_COLORS, "clothes": CLOTHES_COLORS, "thing": CLOTHES_COLORS}
 LUMINANCE = torch.tensor([0.2126, 0.7152, 0.0722])  # of linear light (ITU-R BT.709)
 MIDDLE, SKIN = 0.18, 0.25  # what a usual picture reflects of its light, and a face
 LEAST_FACE = 20.0  # pixels of a face that tell of the light
 TINT = 4.0  # how much less likely a coloured light is than a strange brightness
-TINTED = {"hair": 0.2, "clothes": 0.6}  # of a light's tint that is believed: dark hair tells little of it
+TINTED = {"hair": 0.2, "clothes": 0.6, "thing": 0.6}  # of a light's tint that is believed: dark hair tells little of it
 LIFT, FLATTER = 3.0, 0.35  # from how much brighter a dye on its shades are made flatter, and how fast
 CELLS, GAIN, DARK = (4, 7), (0.02, 12.0), 2e-3  # of a change of light: its cells, its limits, and what no light is
 OWN = 0.7  # of a cell's gain that is its own, and not the picture's
@@ -36,15 +36,24 @@ INNER = 0.3  # of what is covered: so much must be left without its edge
 SHADES = (0.15, 3.0)  # of the mean, between which shades stay
 
 
-def dyed(finder: Finds, picture_CYX: Tensor, dyes: Mapping[str, str]) -> Tensor:
-    """[C, Y, X]: a picture in 0..1 with hair and clothes, as they are found, in the named colours."""
+def dyed(finder: Finds, picture_CYX: Tensor, dyes: Mapping[str, str], thing_YX: Tensor | None = None) -> Tensor:
+    """[C, Y, X]: a picture in 0..1 with hair and clothes, as they are found, in the named colours.
+
+    A "thing" is where `thing_YX`, of any size, says.
+    """
     covers = finder.covers(2 * picture_CYX - 1) if dyes else {}
     face_YX = covers["face"] if dyes else torch.zeros(0)
     usual = None  # the light, where a face tells it better than the picture
     if dyes and float(face_YX.sum()) >= LEAST_FACE:
         usual = float((_luminance(to_linear(picture_CYX)) * face_YX).sum() / face_YX.sum()) / SKIN
     for part, name in dyes.items():
-        picture_CYX = recoloured(picture_CYX, cover_of(part, covers), part, name, usual)
+        if part != "thing":
+            cover_YX = cover_of(part, covers)
+        elif thing_YX is None:
+            continue
+        else:
+            cover_YX = nnf.interpolate(thing_YX[None, None], picture_CYX.shape[1:], mode="bilinear")[0, 0]
+        picture_CYX = recoloured(picture_CYX, cover_YX, part, name, usual)
     return picture_CYX
 
 

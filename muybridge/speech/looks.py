@@ -1,4 +1,4 @@
-"""The colours of hair and clothes that a prompt gives its one person, in seven languages."""
+"""The colours of hair and clothes that a prompt gives its one person, and of a ball, in seven languages."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ _NAMES = [(name, re.compile(words, re.IGNORECASE)) for name, words in COLOURS.it
 _BETWEEN = r"(?:[ -](?!and\b|with\b|in\b|eyes\b|und\b|mit\b)[\w-]+){0,3}[ -]"
 _HAIR = r"(?:hair\w*|curls|afro|bob|buns?|ponytail|fringe|braids?|waves|buzz cut|crop|haar\w*|locken)\b"
 _CLOTHES = rf"(?:{GARMENTS}|kleid\w*|hemd\w*|jacke\w*|mantel\w*|anzug\w*)\b"
+_WHITE = r"(?: (?:and|und) (?:white|weiß\w*))?"
 _FRENCH = r"(?:[ ,](?!et\b|aux\b|en\b)[\w'-]+){0,2} "
 # Colours stand before what they are of, in French after it; in the East next to it.
 WORDS: dict[str, tuple[str, ...]] = {
@@ -28,24 +29,31 @@ WORDS: dict[str, tuple[str, ...]] = {
         rf"{_COLOUR}[色い的嘅の]{{0,2}}(?:衣|衫|服|毛衣|外套)",
         rf"{_COLOUR} ?색? ?(?:옷|셔츠|스웨터|재킷|외투|코트|드레스|원피스|정장)",
     ),
+    "thing": (
+        rf"{_COLOUR}\w*{_WHITE}{_BETWEEN}ball\b",
+        rf"\b(?:ballon|balle){_FRENCH}{_COLOUR}",
+        rf"{_COLOUR}[色い的嘅の]{{0,2}}(?:皮?球|波|ボール)",
+        rf"{_COLOUR} ?색? ?공",
+    ),
 }
-DARK = "dark brown"
+_ENDING = re.compile(r"\A[a-zäöüß]+")  # of a German or French colour
+PLAIN = {"hair": "dark brown", "thing": "red"}
 _FOUND = {part: [re.compile(words, re.IGNORECASE) for words in many] for part, many in WORDS.items()}
 
 
 def colours_of(scene: str) -> dict[str, str]:
-    """The names (speech/edits.py) of the colours of "hair" and "clothes", where the scene tells them."""
+    """The names (speech/edits.py) of the colours of "hair", "clothes" and a "thing", where the scene tells them."""
     text = without_quotes(scene)
     told = {part: hit["colour"] for part in _FOUND if (hit := _first(part, text)) is not None}
     return {part: next(name for name, words in _NAMES if words.fullmatch(word)) for part, word in told.items()}
 
 
-def in_dark_hair(scene: str) -> str:
-    """The scene with the colour that it gives to hair exchanged for a dark one; as it is where it gives none."""
-    hit = _first("hair", scene)
+def plainer(scene: str, part: str) -> str:
+    """The scene with the colour that it gives to a part exchanged for one that stands out; as it is without one."""
+    hit = _first(part, scene)
     if hit is None:
         return scene
-    return f"{scene[: hit.start('colour')]}{DARK}{scene[hit.end('colour') :]}"
+    return scene[: hit.start("colour")] + PLAIN[part] + _ENDING.sub("", scene[hit.end("colour") :])
 
 
 def _first(part: str, text: str) -> re.Match[str] | None:
