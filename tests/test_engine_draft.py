@@ -177,7 +177,7 @@ class Things:
         self.seen += 1
         rows, cols = picture_CYX.shape[1:]
         covers = {kind: torch.zeros(rows, cols) for kind in KINDS}
-        covers["thing"][:, cols // 4 : 3 * cols // 4] = self.sure[min(self.seen, len(self.sure)) - 1]
+        covers["thing"][:, 7 * cols // 16 : 9 * cols // 16] = self.sure[min(self.seen, len(self.sure)) - 1]
         return covers
 
 

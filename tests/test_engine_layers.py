@@ -103,3 +103,14 @@ def test_the_box_around_most_of_a_cover() -> None:
 def test_one_strike_is_enough() -> None:
     assert layers.flight((1.0,), 1.0) == pytest.approx(0) and layers.flight((1.0,), 1.2) > 0
     assert math.isclose(abs(layers.swing((1.0,), 1.0)), 1)
+
+
+def test_a_thing_that_hangs_together_with_its_floor_is_where_it_is_surest() -> None:
+    cover = torch.zeros(64, 112)
+    cover[50:] = 0.45  # a floor that is half taken for a thing
+    cover[40:52, 50:62] = 0.95
+    assert layers.one(cover)[60, 0] > 0
+    found = layers.place_of(layers.one(cover, 0.25))
+    assert found is not None and (found.x, found.y) == (56.0, 46.0) and found.half_width <= 6.0
+    cover[50:] = 0.95
+    assert not layers.one(cover, 0.25).any()  # a floor and nothing else

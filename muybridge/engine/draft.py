@@ -23,8 +23,7 @@ from muybridge.engine import camera, pipeline
 from muybridge.engine.components import Components, Denoiser, Finds
 from muybridge.engine.conditions import spoken
 from muybridge.engine.film import Wishes, filmed_on, known, scene_of, side_by_side, wished
-from muybridge.engine.foley import STRUCK
-from muybridge.engine.layers import one, place_of
+from muybridge.engine.layers import WIDEST, one, place_of
 from muybridge.engine.left_alone import (
     asked,
     is_edit,
@@ -120,7 +119,7 @@ def _with_all(parts: Components, draft: Denoiser, state: GenerationState, size: 
     scene = scene_of(state.request)
     wanted = how_many(scene, len({line.speaker for line in wish.said}))
     parts_asked = [part for part in colours_of(scene) if part != "thing"] if wanted == 1 else []
-    parts_asked += ["thing"] if any(sound.kind in STRUCK for sound in wish.sounds) else []
+    parts_asked += ["thing"] if wish.struck else []
     tried: list[tuple[int, float, int, Tensor]] = []
     prompt = state.request.prompt
     for part in PLAIN if parts.finder is not None else ():
@@ -132,20 +131,21 @@ def _with_all(parts: Components, draft: Denoiser, state: GenerationState, size: 
             return first
         picture_CYX = parts.video_codec.decode(first.to(parts.device))[0, :, 0].float().cpu()
         off = 0 if wanted is None else abs(len(side_by_side(parts.finder.faces(picture_CYX))) - wanted)
-        missing = _missing(parts.finder, picture_CYX, parts_asked)
+        missing = _missing(parts.finder, picture_CYX, parts_asked, WIDEST.get(wish.struck or "", 1.0))
         if off == 0 and missing == 0:
             return first
         tried.append((off, missing, turn, first))
     return min(tried, key=lambda one: one[:3])[3]
 
 
-def _missing(finder: Finds, picture_CYX: Tensor, asked: Sequence[str]) -> float:
+def _missing(finder: Finds, picture_CYX: Tensor, asked: Sequence[str], widest: float) -> float:
     """How much is missing of what should be in a picture, 0 to 1 for each."""
     covers = finder.covers(picture_CYX) if asked else {}
     missing = 0.0
     for part in asked:
         if part == "thing":
-            share = float(covers["thing"].max()) / SURE if place_of(one(covers["thing"])) is not None else 0.0
+            thing_YX = covers["thing"]
+            share = 0.0 if place_of(one(thing_YX, widest)) is None else float(thing_YX.max()) / SURE
         else:
             share = float(cover_of(part, covers).sum()) / max(LEAST_OF_FACE[part] * float(covers["face"].sum()), 1.0)
         missing += max(0.0, 1 - share)

@@ -61,6 +61,11 @@ class Wishes:
     said: Sequence[Said] = ()
     sounds: Sequence[Sound] = ()
 
+    @property
+    def struck(self) -> str | None:
+        """The kind of thing that is seen to be struck, or to stride; None without one."""
+        return next((sound.kind for sound in self.sounds if sound.kind in foley.STRUCK), None)
+
 
 def wished(parts: Components, state: GenerationState, plan: Plan | None, is_alone: bool) -> Wishes:
     """That of a request; nothing where nothing is guessed over time. A programme's windows speak and do no more."""
@@ -126,9 +131,10 @@ def known(parts: Components, state: GenerationState, first_BCTYX: Tensor, wish: 
 
 def _struck_thing(parts: Components, picture_CYX: Tensor, wish: Wishes) -> Tensor | None:
     """[Y, X]: the ball, bell or horse of a picture that is to move; None where none is asked for, or found."""
-    if parts.finder is None or not any(sound.kind in foley.STRUCK for sound in wish.sounds):
+    kind = wish.struck
+    if parts.finder is None or kind is None:
         return None
-    thing_YX = layers.one(parts.finder.covers(picture_CYX)["thing"])
+    thing_YX = layers.one(parts.finder.covers(picture_CYX)["thing"], layers.WIDEST[kind])
     return None if layers.place_of(thing_YX) is None else thing_YX
 
 
@@ -299,7 +305,7 @@ def film_of(parts: Components, state: GenerationState, first: First, wish: Wishe
         poses = [acting.pose_at(wish.acts, frame / FPS) for frame in range(num_frames)]
         film = replace(film, poses_T4=torch.tensor(poses), faces_P4=torch.tensor(list(first.people)))
     if first.thing_YX is not None:
-        sound = next(sound for sound in wish.sounds if sound.kind in foley.STRUCK)
+        sound = next(sound for sound in wish.sounds if sound.kind == wish.struck)
         strikes_K = torch.tensor(foley.strikes(sound, request.seed), dtype=torch.float64)
         heading = -1 if is_leftward(scene_of(request)) else 1
         film = replace(film, cover_YX=first.thing_YX, strikes_K=strikes_K, kind=sound.kind, heading=heading)

@@ -21,7 +21,7 @@ from torch.nn import functional as nnf
 
 from muybridge.shapes import FPS
 
-LEAST, WIDEST = 0.002, 0.6  # of a picture, and of its width: a smaller or wider thing is not taken off
+LEAST = 0.002  # of a picture: a smaller thing is not taken off
 SURE, UNSURE, REACH = 0.6, 0.3, 4  # of a cover: what tells of a thing, what is none; pixels between its parts
 EDGE = 0.006  # of the picture's height: how far beyond what was found a thing is taken off
 RIM_LEFT = 0.025  # and how much further its place is made up, or its rim stays where it was
@@ -29,6 +29,11 @@ GRAVITY = 9.81  # m/s^2
 BALL = 0.125  # m, its radius
 HIGHEST = 0.05  # of the picture's height, which a ball leaves free above it
 KINDS = ("ball", "bell", "horse")
+WIDEST = {"ball": 0.25, "bell": 0.5, "horse": 0.75}  # of the picture: what is wider is its place
+SURER, SOFT = (
+    (0.5, 0.7, 0.85),
+    0.1,
+)  # other covers than UNSURE, where a thing and its place hang together; from none to all
 RISE, DIP, PASSES = 0.09, 0.05, 0.16  # of a horse: half heights, radians; widths of the picture a second that pass it
 SWING = 0.42  # radians to either side
 # A bell hangs in a frame: its pivot and its rim from the frame's top, and its half width, as shares of the frame.
@@ -44,23 +49,38 @@ class Place(NamedTuple):
     half_height: float
 
 
-def one(cover_YX: Tensor) -> Tensor:
-    """[Y, X]: of a cover, the part around its surest pixel that hangs together; nothing where nothing is sure."""
-    left_YX = ((cover_YX - UNSURE) / (1 - 2 * UNSURE)).clamp(0, 1)
-    part_YX = torch.zeros_like(left_YX, dtype=torch.bool)
+def one(cover_YX: Tensor, widest: float = 1.0) -> Tensor:
+    """[Y, X]: of a cover, the part around its surest pixel that hangs together; nothing where nothing is sure.
+
+    A part that is wider than `widest` of the picture is looked at where it is surer; one that stays so wide is none.
+    """
+    nothing_YX = torch.zeros_like(cover_YX)
     if float(cover_YX.max()) < SURE:
-        return torch.zeros_like(left_YX)
-    part_YX.view(-1)[cover_YX.argmax()] = True
+        return nothing_YX
+    for unsure in (UNSURE, *SURER):
+        left_YX = ((cover_YX - unsure) / max(1 - 2 * unsure, SOFT)).clamp(0, 1)
+        part_YX = _around(left_YX > 0, int(cover_YX.argmax()))
+        cols = part_YX.any(0).nonzero()[:, 0]
+        if len(cols) and int(cols[-1] - cols[0]) < widest * cover_YX.shape[1]:
+            return torch.where(part_YX, left_YX, 0.0)
+    return nothing_YX
+
+
+def _around(some_YX: Tensor, seed: int) -> Tensor:
+    """Of some pixels, those that hang together with one of them, whose number is the seed."""
+    part_YX = torch.zeros_like(some_YX)
+    part_YX.view(-1)[seed] = True
+    part_YX &= some_YX
     count = 0
     while count != int(part_YX.sum()):
         count = int(part_YX.sum())
         near_YX = nnf.max_pool2d(part_YX[None].float(), 2 * REACH + 1, 1, REACH)[0] > 0
-        part_YX = near_YX & (left_YX > 0)
-    return torch.where(part_YX, left_YX, 0.0)
+        part_YX = near_YX & some_YX
+    return part_YX
 
 
 def place_of(cover_YX: Tensor) -> Place | None:
-    """The box around most of a cover; None where there is next to nothing, or what is as wide as a floor."""
+    """The box around most of a cover; None where there is next to nothing."""
     if float(cover_YX.mean()) < LEAST:
         return None
     edges = []
@@ -68,8 +88,6 @@ def place_of(cover_YX: Tensor) -> Place | None:
         shares = (cover_YX.sum(axis) / cover_YX.sum()).cumsum(0)
         edges.append([int((shares < share).sum()) for share in (0.02, 0.98)])
     (left, right), (top, bottom) = edges
-    if right - left + 1 > WIDEST * cover_YX.shape[1]:
-        return None
     return Place((left + right + 1) / 2, (top + bottom + 1) / 2, (right - left + 1) / 2, (bottom - top + 1) / 2)
 
 
