@@ -114,3 +114,11 @@ def test_a_thing_that_hangs_together_with_its_floor_is_where_it_is_surest() -> N
     assert found is not None and (found.x, found.y) == (56.0, 46.0) and found.half_width <= 6.0
     cover[50:] = 0.95
     assert not layers.one(cover, 0.25).any()  # a floor and nothing else
+
+
+def test_a_ball_is_round_and_as_large_as_what_was_found() -> None:
+    disc = layers.disc(layers.Place(30.0, 20.0, 16.0, 4.0), 48, 64)
+    assert float(disc.sum()) == pytest.approx(math.pi * 64, rel=0.03)
+    found = layers.place_of(disc)
+    assert found is not None and abs(found.x - 30) <= 1 and abs(found.y - 20) <= 1
+    assert found.half_width == pytest.approx(found.half_height, abs=1)

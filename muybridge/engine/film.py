@@ -32,7 +32,7 @@ from muybridge.shapes import FPS, Clock, PixelSize, Window
 from muybridge.speech import acts, moods, moves, sounds
 from muybridge.speech.acts import Act
 from muybridge.speech.durations import Phone
-from muybridge.speech.looks import colours_of
+from muybridge.speech.looks import PLAIN, colours_of
 from muybridge.speech.moves import Move
 from muybridge.speech.places import NUM_PLACES, is_about_people, is_leftward, places
 from muybridge.speech.script import parse_script, without_quotes
@@ -82,7 +82,7 @@ def wished(parts: Components, state: GenerationState, plan: Plan | None, is_alon
 class First:
     """A first picture [C, Y, X] and its people from the left; the draft's have blank faces unless one was lent.
 
-    `thing_YX` is where something is that is to be struck.
+    `thing_YX` is where something of a `kind` is that is to be struck.
     """
 
     picture_CYX: Tensor
@@ -90,6 +90,7 @@ class First:
     was_drawn: bool
     is_blank: bool
     thing_YX: Tensor | None = None
+    kind: str | None = None
 
 
 def known(parts: Components, state: GenerationState, first_BCTYX: Tensor, wish: Wishes, was_drawn: bool) -> Conditions:
@@ -100,7 +101,7 @@ def known(parts: Components, state: GenerationState, first_BCTYX: Tensor, wish: 
     picture_CYX = _decoded(parts, first_BCTYX)
     somebody = not was_drawn or wish.said or is_about_people(state.request.prompt)
     found = whose(parts, picture_CYX, was_drawn) if somebody else []
-    small = First(picture_CYX, found, was_drawn, was_drawn, _struck_thing(parts, picture_CYX, wish))
+    small = First(picture_CYX, found, was_drawn, was_drawn, _struck_thing(parts, picture_CYX, wish), wish.struck)
     lent = lender(parts, state.request) if was_drawn and len(small.people) == 1 else None
     dyes = _dyes(scene_of(state.request), small)
     small = _as_told(parts, small, dyes, lent)
@@ -135,14 +136,18 @@ def _struck_thing(parts: Components, picture_CYX: Tensor, wish: Wishes) -> Tenso
     if parts.finder is None or kind is None:
         return None
     thing_YX = layers.one(parts.finder.covers(picture_CYX)["thing"], layers.WIDEST[kind])
-    return None if layers.place_of(thing_YX) is None else thing_YX
+    place = layers.place_of(thing_YX)
+    if place is None or kind != "ball":
+        return None if place is None else thing_YX
+    return layers.disc(place, *thing_YX.shape)  # a draft's balls are dented
 
 
 def _dyes(scene: str, first: First) -> dict[str, str]:
     """The colours that a drawn picture still has to get: those of its one person, or of what is struck in it."""
     is_there = {"hair": len(first.people) == 1, "clothes": len(first.people) == 1}
     is_there["thing"] = not first.people and first.thing_YX is not None
-    return {part: name for part, name in colours_of(scene).items() if first.was_drawn and is_there[part]}
+    found = ({"thing": PLAIN["thing"]} if first.kind == "ball" else {}) | colours_of(scene)
+    return {part: name for part, name in found.items() if first.was_drawn and is_there[part]}
 
 
 def filmed_on(parts: Components, state: GenerationState, wish: Wishes, before: Film) -> Conditions:

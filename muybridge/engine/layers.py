@@ -91,6 +91,13 @@ def place_of(cover_YX: Tensor) -> Place | None:
     return Place((left + right + 1) / 2, (top + bottom + 1) / 2, (right - left + 1) / 2, (bottom - top + 1) / 2)
 
 
+def disc(place: Place, rows: int, cols: int) -> Tensor:
+    """[rows, cols]: a ball of as much size at a place, its edge a pixel soft."""
+    y, x = torch.arange(rows)[:, None] + 0.5, torch.arange(cols)[None] + 0.5
+    radius = math.sqrt(place.half_width * place.half_height)
+    return (radius + 0.5 - torch.hypot(x - place.x, y - place.y)).clamp(0, 1)
+
+
 def filled(picture_CYX: Tensor, cover_YX: Tensor) -> Tensor:
     """[C, Y, X]: the picture as it would be without what is covered, from ever larger means of what is not.
 

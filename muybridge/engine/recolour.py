@@ -33,7 +33,7 @@ CELLS, GAIN, DARK = (4, 7), (0.02, 12.0), 2e-3  # of a change of light: its cell
 OWN = 0.7  # of a cell's gain that is its own, and not the picture's
 UNSURE = 0.25  # of a cover: less is nothing, and as much less than all is all
 INNER = 0.3  # of what is covered: so much must be left without its edge
-SHADES = (0.15, 3.0)  # of the mean, between which shades stay
+SHADES = {"hair": (0.15, 3.0), "clothes": (0.15, 3.0), "thing": (0.6, 1.5)}  # of the mean, between which shades stay
 
 
 def dyed(finder: Finds, picture_CYX: Tensor, dyes: Mapping[str, str], thing_YX: Tensor | None = None) -> Tensor:
@@ -83,7 +83,7 @@ def recoloured(picture_CYX: Tensor, cover_YX: Tensor, part: str, name: str, usua
     rise = float((wanted_C @ LUMINANCE) / (old_C @ LUMINANCE).clamp(min=1e-4))
     if rise > LIFT:  # what is dark tells little of its light
         light_C = light_C * max(1.0, usual / float(light_C.mean())) ** 0.5
-    flat, lowest, highest = min(1.0, (LIFT / rise) ** FLATTER), *SHADES
+    flat, lowest, highest = min(1.0, (LIFT / rise) ** FLATTER), *SHADES[part]
     highest = 1 + (highest - 1) * min(1.0, LIFT / rise) ** 2  # what is brighter at the edge of dark hair is not hair
     shade_YX = _luminance(linear_CYX) / _luminance(mean_C[:, None, None]).clamp(min=1e-5)
     shade_YX = shade_YX.clamp(lowest, highest) ** flat
