@@ -122,3 +122,13 @@ def test_a_ball_is_round_and_as_large_as_what_was_found() -> None:
     found = layers.place_of(disc)
     assert found is not None and abs(found.x - 30) <= 1 and abs(found.y - 20) <= 1
     assert found.half_width == pytest.approx(found.half_height, abs=1)
+
+
+def test_what_juts_out_of_a_dented_ball_is_its_place_again() -> None:
+    picture = torch.full((3, 48, 64), 0.2)
+    cover = torch.zeros(48, 64)
+    cover[20:28, 20:44] = 1.0  # a long dent
+    picture[:, 20:28, 20:44] = 0.9
+    rounder, disc = layers.rounded(picture, cover)
+    assert float((rounder * (1 - disc)).max()) < 0.4
+    assert torch.equal(rounder[:, 24, 32], picture[:, 24, 32]) and float(disc[24, 32]) == 1.0

@@ -101,7 +101,10 @@ def known(parts: Components, state: GenerationState, first_BCTYX: Tensor, wish: 
     picture_CYX = _decoded(parts, first_BCTYX)
     somebody = not was_drawn or wish.said or is_about_people(state.request.prompt)
     found = whose(parts, picture_CYX, was_drawn) if somebody else []
-    small = First(picture_CYX, found, was_drawn, was_drawn, _struck_thing(parts, picture_CYX, wish), wish.struck)
+    thing_YX = _struck_thing(parts, picture_CYX, wish)
+    if was_drawn and thing_YX is not None and wish.struck == "ball":
+        picture_CYX, thing_YX = layers.rounded(picture_CYX, thing_YX)
+    small = First(picture_CYX, found, was_drawn, was_drawn, thing_YX, wish.struck)
     lent = lender(parts, state.request) if was_drawn and len(small.people) == 1 else None
     dyes = _dyes(scene_of(state.request), small)
     small = _as_told(parts, small, dyes, lent)
@@ -136,10 +139,7 @@ def _struck_thing(parts: Components, picture_CYX: Tensor, wish: Wishes) -> Tenso
     if parts.finder is None or kind is None:
         return None
     thing_YX = layers.one(parts.finder.covers(picture_CYX)["thing"], layers.WIDEST[kind])
-    place = layers.place_of(thing_YX)
-    if place is None or kind != "ball":
-        return None if place is None else thing_YX
-    return layers.disc(place, *thing_YX.shape)  # a draft's balls are dented
+    return None if layers.place_of(thing_YX) is None else thing_YX
 
 
 def _dyes(scene: str, first: First) -> dict[str, str]:

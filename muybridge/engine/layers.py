@@ -91,6 +91,16 @@ def place_of(cover_YX: Tensor) -> Place | None:
     return Place((left + right + 1) / 2, (top + bottom + 1) / 2, (right - left + 1) / 2, (bottom - top + 1) / 2)
 
 
+def rounded(picture_CYX: Tensor, cover_YX: Tensor) -> tuple[Tensor, Tensor]:
+    """(the picture without what of a dented ball juts out, [Y, X] a round one of as much size in its place)."""
+    place = place_of(cover_YX)
+    assert place is not None  # there is a ball
+    disc_YX = disc(place, *cover_YX.shape)
+    dent_YX = (grown(cover_YX, RIM_LEFT) - disc_YX).clamp(0, 1)
+    place_CYX = filled(picture_CYX, grown(torch.maximum(cover_YX, disc_YX), RIM_LEFT))
+    return torch.lerp(picture_CYX, place_CYX, dent_YX), disc_YX
+
+
 def disc(place: Place, rows: int, cols: int) -> Tensor:
     """[rows, cols]: a ball of as much size at a place, its edge a pixel soft."""
     y, x = torch.arange(rows)[:, None] + 0.5, torch.arange(cols)[None] + 0.5
