@@ -255,7 +255,7 @@ def _sampled(pictures: Tensor, matrix: NDArray[np.float64], size: tuple[int, int
 def _fit_mouth(
     witness: Witness, lessons: _Lessons, rng: np.random.Generator, steps: int, on_step: OnStep | None
 ) -> None:
-    for _ in _steps("the mouth", [witness.mouth], 2 * steps, on_step):
+    for _ in _steps("the mouth", [witness.mouth], 6 * steps, on_step):
         chosen = rng.integers(len(lessons.alone), size=BATCH)
         pictures = _shaken(_changed(lessons.mouths[chosen], rng, 0.12), MOUTH_SIZE, rng, 0.07, 0.06)
         nnf.smooth_l1_loss(witness.mouth(pictures)[:, 0] * 10, lessons.apertures[chosen] * 10, beta=0.3).backward()
