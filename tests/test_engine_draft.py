@@ -11,7 +11,7 @@ from engine_parts import SHAPE, Draft, movie, picture
 from torch import Tensor
 
 from muybridge.engine import Engine, pipeline, random_components
-from muybridge.engine.draft import ANOTHER, NEAREST, SIZE, begun, is_left_to_base
+from muybridge.engine.draft import ANOTHER, HAIR, NEAREST, SIZE, begun, is_left_to_base
 from muybridge.engine.sampling import BASE
 from muybridge.engine.state import Conditions, GenerationState
 from muybridge.flow.continuity import Continuity
@@ -143,8 +143,8 @@ class Counts:
 @pytest.mark.parametrize(
     ("prompt", "counts", "chosen"),
     [
-        ("A woman by the sea.", (1,), 0),
-        ("A woman by the sea.", (2, 0, 1), 2),
+        ("A bald woman by the sea.", (1,), 0),
+        ("A bald woman by the sea.", (2, 0, 1), 2),
         ("Two men by the sea.", (1, 2), 1),
         ("Two men by the sea.", (0, 1, 1, 3, 0), 1),  # never right: the nearest, the earlier of two alike
         ("A red ball on a beach.", (), 0),
@@ -240,3 +240,11 @@ def test_hair_that_is_to_have_a_colour_must_be_there_and_is_drawn_dark(
     begun(parts, pipeline.encode(parts, TALK.replace(prompt="A woman with blond hair by the sea.")))
     assert [request.seed for request in asked] == [5 + k * ANOTHER for k in range(turns)]
     assert {request.prompt for request in asked} == {"A woman with dark brown hair by the sea."}
+    asked.clear()
+    parts = replace(parts, finder=Wigs(first))
+    begun(parts, pipeline.encode(parts, TALK.replace(prompt="A woman by the sea.")))
+    assert len(asked) == turns  # hair that nobody speaks of is told of once none was drawn
+    assert [request.prompt for request in asked] == [
+        "A woman by the sea.",
+        *["A woman by the sea." + HAIR] * (turns - 1),
+    ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from muybridge.speech.looks import colours_of, plainer
+from muybridge.speech.looks import colours_of, plainer, shows_hair
 from muybridge.world import talking
 from muybridge.world.grammar import sample_scene
 
@@ -72,3 +72,12 @@ def test_a_ball_has_its_colour(scene: str, colour: str | None) -> None:
     assert colours_of(scene).get("thing") == colour
     assert "hair" not in colours_of(scene)
     assert ("red" in plainer(scene, "thing")) == (colour is not None)
+
+
+@pytest.mark.parametrize(
+    "scene", ["A bald man.", "A woman in a beige sun hat.", "戴帽子的男人", "Ein Mann mit Hut.", "Un homme chauve."]
+)
+def test_heads_that_show_no_hair_are_not_drawn_again_for_it(scene: str) -> None:
+    assert not shows_hair(scene)
+    assert shows_hair("A woman in a red coat in a park.")
+    assert shows_hair('A man says: "My hat!"')

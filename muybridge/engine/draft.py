@@ -39,12 +39,13 @@ from muybridge.flow.noise import noise
 from muybridge.request import Request
 from muybridge.shapes import Clock, PixelSize, Window
 from muybridge.speech import sounds
-from muybridge.speech.looks import PLAIN, colours_of, plainer
+from muybridge.speech.looks import PLAIN, colours_of, plainer, shows_hair
 from muybridge.speech.places import how_many
 
 if TYPE_CHECKING:
     from muybridge.speech.pacing import Plan
 
+HAIR = " The person has short dark brown hair."  # in English, as the draft learned it; said where it drew none
 LOG = logging.getLogger(__name__)
 SIZE = "tiny-draft"  # its sampling (engine/sampling.py)
 STILL = Window(0, Clock(1, 0))
@@ -112,20 +113,24 @@ def _first(parts: Components, state: GenerationState, frame: PixelSize, wish: Wi
 def _with_all(parts: Components, draft: Denoiser, state: GenerationState, size: PixelSize, wish: Wishes) -> Tensor:
     """A first picture with what the words count, colour or let move: drawn again, within limits, until it has.
 
-    That is as many faces as people, hair and clothes of one that are to have a colour, and a thing that is seen to be
+    That is as many faces as people, hair of one, clothes that are to have a colour, and a thing that is seen to be
     struck; of pictures that fall short, the nearest. Hair that is dyed after is drawn dark, a ball red: light hair is
     lost in faces, and a ball in its place.
     """
     scene = scene_of(state.request)
     wanted = how_many(scene, len({line.speaker for line in wish.said}))
-    parts_asked = [part for part in colours_of(scene) if part != "thing"] if wanted == 1 else []
+    told = colours_of(scene)
+    parts_asked = [part for part in told if part != "thing"] if wanted == 1 else []
+    if wanted == 1 and "hair" not in told and shows_hair(scene):
+        parts_asked.append("hair")
     parts_asked += ["thing"] if wish.struck else []
     tried: list[tuple[int, float, int, Tensor]] = []
     prompt = state.request.prompt
     for part in PLAIN if parts.finder is not None else ():
         prompt = plainer(scene_of(state.request.replace(prompt=prompt)), part) if part in parts_asked else prompt
     for turn in range(TRIES):
-        request = state.request.replace(prompt=prompt, seed=state.request.seed + turn * ANOTHER)
+        words = prompt + HAIR if turn and "hair" in parts_asked and "hair" not in told else prompt
+        request = state.request.replace(prompt=words, seed=state.request.seed + turn * ANOTHER)
         first = first_picture(parts, draft, replace(state, request=request), size)
         if parts.finder is None or (wanted is None and not parts_asked):
             return first

@@ -38,6 +38,11 @@ WORDS: dict[str, tuple[str, ...]] = {
 }
 _ENDING = re.compile(r"\A[a-zäöüß]+")  # of a German or French colour
 PLAIN = {"hair": "dark brown", "thing": "red"}
+_BARE = re.compile(
+    r"\bbald|\bshav(?:ed|en) head|\bhats?\b|\bcaps?\b|\bhelmet|\bhood\b|\bbeanie|\bberet|\bturban|\bheadscarf|\bhijab"
+    r"|光头|光頭|帽|头盔|頭盔|はげ|坊主|ヘルメット|대머리|모자|헬멧|\bglatz|\bhut\b|mütze|\bkappe|\bchauve|\bchapeau|\bcasquette|\bbonnet",
+    re.IGNORECASE,
+)
 _FOUND = {part: [re.compile(words, re.IGNORECASE) for words in many] for part, many in WORDS.items()}
 
 
@@ -46,6 +51,11 @@ def colours_of(scene: str) -> dict[str, str]:
     text = without_quotes(scene)
     told = {part: hit["colour"] for part in _FOUND if (hit := _first(part, text)) is not None}
     return {part: next(name for name, words in _NAMES if words.fullmatch(word)) for part, word in told.items()}
+
+
+def shows_hair(scene: str) -> bool:
+    """Whether nothing in the scene covers its person's head, or says that it is bald."""
+    return _BARE.search(without_quotes(scene)) is None
 
 
 def plainer(scene: str, part: str) -> str:
