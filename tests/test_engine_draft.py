@@ -18,7 +18,7 @@ from muybridge.flow.continuity import Continuity
 from muybridge.flow.scaling import from_noise
 from muybridge.model.finder import KINDS, Face
 from muybridge.model.tokens import Role
-from muybridge.request import Reference, Request
+from muybridge.request import MAX_PROMPT_CHARS, Reference, Request
 from muybridge.shapes import PixelSize, Window, clock
 from muybridge.world.scene import NEAREST_FRAMING
 from muybridge.world.wording import FRAMINGS
@@ -244,6 +244,13 @@ def test_hair_that_is_to_have_a_colour_must_be_there_and_is_drawn_dark(
     parts = replace(parts, finder=Wigs(first))
     begun(parts, pipeline.encode(parts, TALK.replace(prompt="A woman by the sea.")))
     assert len(asked) == turns  # hair that nobody speaks of is told of once none was drawn
+    longest = "A woman by the sea.".ljust(MAX_PROMPT_CHARS, ".")
+    parts = replace(parts, finder=Wigs(first))
+    begun(
+        parts, pipeline.encode(parts, TALK.replace(prompt=longest))
+    )  # what is longer than a prompt may be is not told
+    assert len(asked) == 2 * turns and asked[-1].prompt == longest
+    del asked[turns:]
     assert [request.prompt for request in asked] == [
         "A woman by the sea.",
         *["A woman by the sea." + HAIR] * (turns - 1),

@@ -36,7 +36,7 @@ from muybridge.engine.left_alone import (
 from muybridge.engine.recolour import cover_of, gains
 from muybridge.engine.state import Conditions, Film, GenerationState
 from muybridge.flow.noise import noise
-from muybridge.request import Request
+from muybridge.request import MAX_PROMPT_CHARS, Request
 from muybridge.shapes import Clock, PixelSize, Window
 from muybridge.speech import sounds
 from muybridge.speech.looks import PLAIN, colours_of, plainer, shows_hair
@@ -121,15 +121,16 @@ def _with_all(parts: Components, draft: Denoiser, state: GenerationState, size: 
     wanted = how_many(scene, len({line.speaker for line in wish.said}))
     told = colours_of(scene)
     parts_asked = [part for part in told if part != "thing"] if wanted == 1 else []
-    if wanted == 1 and "hair" not in told and shows_hair(scene):
-        parts_asked.append("hair")
+    lacks_hair = wanted == 1 and "hair" not in told and shows_hair(scene) and not state.request.references
+    parts_asked += ["hair"] if lacks_hair else []
     parts_asked += ["thing"] if wish.struck else []
     tried: list[tuple[int, float, int, Tensor]] = []
-    prompt = state.request.prompt
+    plain = scene
     for part in PLAIN if parts.finder is not None else ():
-        prompt = plainer(scene_of(state.request.replace(prompt=prompt)), part) if part in parts_asked else prompt
+        plain = plainer(plain, part) if part in parts_asked else plain
     for turn in range(TRIES):
-        words = prompt + HAIR if turn and "hair" in parts_asked and "hair" not in told else prompt
+        words = plain + HAIR if turn and lacks_hair else plain
+        words = words if len(words) <= MAX_PROMPT_CHARS else scene
         request = state.request.replace(prompt=words, seed=state.request.seed + turn * ANOTHER)
         first = first_picture(parts, draft, replace(state, request=request), size)
         if parts.finder is None or (wanted is None and not parts_asked):
