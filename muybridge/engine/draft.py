@@ -141,7 +141,7 @@ def _with_all(parts: Components, draft: Denoiser, state: GenerationState, size: 
         if off == 0 and missing == 0:
             return first
         tried.append((off, missing, turn, first))
-    return min(tried, key=lambda one: one[:3])[3]
+    return min(tried, key=lambda turn: turn[:3])[3]
 
 
 def _missing(finder: Finds, picture_CYX: Tensor, asked: Sequence[str], widest: float) -> float:

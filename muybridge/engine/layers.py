@@ -30,10 +30,8 @@ BALL = 0.125  # m, its radius
 HIGHEST = 0.05  # of the picture's height, which a ball leaves free above it
 KINDS = ("ball", "bell", "horse")
 WIDEST = {"ball": 0.25, "bell": 0.5, "horse": 0.75}  # of the picture: what is wider is its place
-SURER, SOFT = (
-    (0.5, 0.7, 0.85),
-    0.1,
-)  # other covers than UNSURE, where a thing and its place hang together; from none to all
+SURER = (0.5, 0.7, 0.85)  # of a cover: what is none where a thing and its place hang together
+SOFT = 0.1  # of a cover, at least: from none to all
 RISE, DIP, PASSES = 0.09, 0.05, 0.16  # of a horse: half heights, radians; widths of the picture a second that pass it
 SWING = 0.42  # radians to either side
 # A bell hangs in a frame: its pivot and its rim from the frame's top, and its half width, as shares of the frame.

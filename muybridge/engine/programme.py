@@ -114,7 +114,9 @@ def generate_programme(
         state = _denoise(engine, state, step)
         if checkpoints is not None and not was_done:
             checkpoints.save(index, state)
-        made, clip = (_sounding(one, around, window, state) for one in _decode(engine, state))
+        made, clip = _decode(engine, state)
+        made = _sounding(made, around, window, state)
+        clip = replace(clip, waveform_CS=made.waveform_CS)
         is_last = index == len(windows) - 1
         _deliver(sink, clip, window, carried, is_last)
         if not is_last:
