@@ -69,7 +69,9 @@ def test_a_small_clip_is_only_decoded(slow: Components) -> None:
     assert told == pytest.approx({"base": DECODES * clock(3).num_video_latents})
 
 
-def test_clips_of_one_size_and_length_are_timed_once(slow: Components, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clips_of_one_size_are_timed_once_whatever_their_length(
+    slow: Components, monkeypatch: pytest.MonkeyPatch
+) -> None:
     timed, real = [], meter.seconds_after
 
     def counted(parts: Components, state: GenerationState, stages: Any) -> dict[str, float]:
@@ -77,8 +79,11 @@ def test_clips_of_one_size_and_length_are_timed_once(slow: Components, monkeypat
         return real(parts, state, stages)
 
     monkeypatch.setattr(meter, "seconds_after", counted)
-    engine = Engine(slow)
-    for seconds in (3, 3, 4):
+    engine, told = Engine(slow), []
+    for seconds in (3, 3, 6):
         wish = Request("a scene", size="64x64", seconds=seconds, num_inference_steps=1, audio_mode=AudioMode.NONE)
-        engine.generate(wish, lambda _: None)
-    assert timed == [3, 4]
+        engine.generate(wish, told.append)
+    assert timed == [3]
+    left = [progress.eta_s for progress in told]
+    assert left[0] == pytest.approx(DECODES * clock(3).num_video_latents)
+    assert left[-1] == pytest.approx(left[0] * clock(6).num_decoded_frames / clock(3).num_decoded_frames)

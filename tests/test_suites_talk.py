@@ -56,14 +56,15 @@ def true_talk(
 
 
 def figures(rows: list[Row], language: str, what: str) -> Row:
-    return next(row for row in rows if row.what.startswith(f"{language}: {what}"))
+    return next(row for row in rows if row.what.startswith((f"{language}: {what}", f"{language}, 60 s: {what}")))
 
 
 @pytest.mark.parametrize(("late_ms", "moved"), [(0.0, 0.0), (90.0, 9.0)])
 def test_drift_and_another_person_show_over_the_bars(
     late_ms: float, moved: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def drawn(_: Run, language: str, number: int) -> programme.Talk:
+    def drawn(_: Run, language: str, number: int, seconds: float) -> programme.Talk:
+        assert seconds == 60
         return true_talk(language, number, late_ms, moved)
 
     monkeypatch.setattr(programme, "drawn", drawn)
@@ -141,3 +142,42 @@ def test_a_pair_is_asked_for_by_side_and_timed_by_its_plan(tmp_path: Path, monke
     rows = pair.evaluate(run_of(Turns(), tmp_path, 1, ("en", "fr", "ko")))
     assert [(row.figure, row.ceiling) for row in rows] == [(1.0, 1.0)] * 3 and len(asked) == 3
     assert all(request.seconds <= 15 for request in asked)
+
+
+def test_two_minutes_are_judged_at_one_too_and_a_run_that_was_stopped_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+
+    def written(_: Run, language: str, number: int) -> programme.Talk:
+        if number == 2 and not made.count(2):
+            made.append(number)
+            raise KeyboardInterrupt
+        made.append(number)
+        return true_talk(language, number, seconds=120.0)
+
+    monkeypatch.setattr(
+        programme, "drawn", lambda _, language, number, seconds: true_talk(language, number, seconds=seconds)
+    )
+    monkeypatch.setattr(programme, "written", written)
+    monkeypatch.setattr(evaluators, "python_for", lambda *_: (_ for _ in ()).throw(NotInstalled("none")))
+    run = replace(run_of(object(), tmp_path, 4, ("ja",)), talk_s=120.0, made_by="these weights")
+    with pytest.raises(KeyboardInterrupt):
+        programme.evaluate(run)
+    rows = programme.evaluate(run)
+    assert made == [0, 1, 2, 2, 3]
+    assert [row.what.split(":")[0] for row in rows] == ["ja, 60 s"] * 5 + ["ja, 120 s"] * 5
+    assert all(row.ceiling is not None for row in rows[:5]) and all(row.ceiling is None for row in rows[5:])
+    assert all(row.figure is not None and row.figure <= 45 for row in rows) and {row.count for row in rows} == {4}
+    programme.evaluate(replace(run, made_by="others"))
+    assert made[5:] == [0, 1, 2, 3], "other weights, or other code, make everything anew"
+
+
+def test_the_first_minute_of_a_talk_is_the_talk_that_ends_there() -> None:
+    whole, minute = true_talk("de", 1, seconds=120.0), true_talk("de", 1)
+    part = whole.until(60.0)
+    assert len(part.opening_T) == 1500 and len(part.person_NV) == 60 and len(part.waveform_S) == 60 * RATE
+    same = round(
+        25 * (minute.said[-1][2] - 0.5)
+    )  # then the mouth makes ready for a sentence that a minute has no room for
+    assert part.said == minute.said and np.allclose(part.opening_T[:same], minute.opening_T[:same], atol=0.02)

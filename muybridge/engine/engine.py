@@ -8,7 +8,7 @@ clip.save("clip.mp4")
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +18,7 @@ from muybridge.engine import pipeline
 from muybridge.engine.clip import Clip
 from muybridge.engine.components import Components
 from muybridge.engine.draft import begun
-from muybridge.engine.meter import Meter, Progress
+from muybridge.engine.meter import Meter, Progress, Timed
 from muybridge.engine.offload import leave
 from muybridge.engine.state import GenerationState
 from muybridge.request import Request
@@ -38,7 +38,7 @@ class Engine:
     def __init__(self, parts: Components) -> None:
         self.parts = parts
         self._prepared: tuple[tuple[object, str], pipeline.Prepared] | None = None
-        self._timed: dict[Hashable, Mapping[str, float]] = {}
+        self._timed: Timed = {}
 
     def generate(self, request: Request, on_step: OnStep | None = None) -> Clip:
         """Make one clip. `on_step` sees progress after each step and may raise (Cancelled) to stop.

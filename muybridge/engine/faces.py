@@ -10,6 +10,7 @@ Letters: T frames, C colours, Y X rows and columns in pixels, U face units.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as nnf
 
 from muybridge.engine.components import PaintsFaces
-from muybridge.model.face_painter import REACH, SIDE, told
+from muybridge.model.face_painter import NUM_UNITS, REACH, SIDE, told
 from muybridge.model.finder import Face
 from muybridge.shapes import FPS
 from muybridge.speech.acts import Act
@@ -75,11 +76,35 @@ def blink_times(seed: int, seconds: float) -> list[float]:
     return times
 
 
+class Square(NamedTuple):
+    """What lies around a face in a picture, and what the painter begins with in its place; both [1, C, SIDE, SIDE]."""
+
+    face: Face
+    shown_BCYX: Tensor
+    begun_BCYX: Tensor
+
+
+@torch.inference_mode()
+def squares(
+    painter: PaintsFaces, picture_CYX: Tensor, people: Sequence[Face], words_W: Tensor, was_drawn: bool
+) -> list[Square]:
+    """Of each face: itself, or where it `was_drawn`, and is a blank, a face at rest."""
+    found = []
+    for face in people:
+        shown_BCYX = _cut(picture_CYX[None].float(), face)
+        begun_BCYX = shown_BCYX
+        for _ in range(PASSES if was_drawn else 0):
+            rest_BK = told(torch.zeros(1, NUM_UNITS), words_W, was_drawn, face.half_height)
+            begun_BCYX = painter(begun_BCYX, rest_BK).float().clamp(-1, 1)
+        found.append(Square(face, shown_BCYX, begun_BCYX))
+    return found
+
+
 @torch.inference_mode()
 def painted(
     painter: PaintsFaces,
     picture_CYX: Tensor,
-    people: Sequence[tuple[Face, Tensor]],
+    people: Sequence[tuple[Square, Tensor]],
     words_W: Tensor,
     was_drawn: bool,
 ) -> Tensor:
@@ -88,19 +113,14 @@ def painted(
     Units say how a face is where it `was_drawn`, else how it is to change.
     """
     film_TCYX = picture_CYX.float().expand(len(people[0][1]), -1, -1, -1)
-    for face, units_TU in people:
-        square_BCYX = _cut(picture_CYX[None].float(), face)
-        begin_BCYX = square_BCYX
-        for _ in range(PASSES if was_drawn else 0):
-            rest_BK = told(torch.zeros(1, units_TU.shape[1]), words_W, was_drawn, face.half_height)
-            begin_BCYX = painter(begin_BCYX, rest_BK).float().clamp(-1, 1)
+    for (face, shown_BCYX, begun_BCYX), units_TU in people:
         which_T, wanted = _apart(units_TU)
         changes = []
         for begin in range(0, len(wanted), TOGETHER):
             some_BU = torch.stack(wanted[begin : begin + TOGETHER])
-            many_BCYX = begin_BCYX.expand(len(some_BU), -1, -1, -1)
+            many_BCYX = begun_BCYX.expand(len(some_BU), -1, -1, -1)
             told_BK = told(some_BU, words_W, was_drawn, face.half_height)
-            changes.append(painter(many_BCYX, told_BK).float() - square_BCYX)
+            changes.append(painter(many_BCYX, told_BK).float() - shown_BCYX)
         change_BCYX = torch.cat(changes)
         if not was_drawn:
             change_BCYX[torch.stack(wanted).abs().sum(1) < LEAST] = 0.0

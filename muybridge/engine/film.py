@@ -11,7 +11,7 @@ Letters: T frames, C colours or channels, Y X rows and columns.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -227,17 +227,30 @@ def composed(parts: Components, state: GenerationState, size: PixelSize) -> NDAr
         pipeline.decode_frames(parts.video_codec, x.to(parts.device), small, num_frames)
         for x in (base_BCTYX, shown_BCTYX)
     )
-    large, held_CTYX = play(film, parts.face_painter, size)[0], _held(film, size)[0]
     frames = np.empty((num_frames, size.height, size.width, 3), np.uint8)
-    for start in range(0, num_frames, TOGETHER):
-        part = slice(start, min(start + TOGETHER, num_frames))
+    for part, whole, held in _in_parts(film, parts.face_painter, size, num_frames):
         base, shown = (frames_to_tensor(pipeline.enlarge(x[part], size))[0] for x in (made, seen))
         latent = [latent_of(frame, parts.video_codec.stride[0]) for frame in range(part.start, part.stop)]
-        whole, held = (x[:, part] if x.shape[1] > 1 else x for x in (large, held_CTYX))
         frames[part] = pipeline.to_uint8(torch.lerp(base + share_BTYX[0, latent] * (whole - shown), whole, held))
-    if 0 in state.conditions.frames:
-        frames[0] = pipeline.to_uint8(large[:, :1])[0]
+        if part.start == 0 and 0 in state.conditions.frames:
+            frames[0] = pipeline.to_uint8(whole[:, :1])[0]
     return frames
+
+
+def _in_parts(
+    film: Film, painter: PaintsFaces | None, size: PixelSize, num_frames: int
+) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    """(frames, a film's own [C, T, Y, X], how much of them is the film's alone) of some frames after the other.
+
+    A whole film in floats would be most of the memory that a clip takes. One of what is struck is short, and is whole.
+    """
+    begun = _squares(film, painter)
+    whole_CTYX = play(film, painter, size)[0] if film.strikes_K.numel() else None
+    for start in range(0, num_frames, TOGETHER):
+        part = slice(start, min(start + TOGETHER, num_frames))
+        some = film if whole_CTYX is not None else film.at(part)
+        own_CTYX = whole_CTYX[:, part] if whole_CTYX is not None else play(some, painter, size, begun)[0]
+        yield part, own_CTYX, _held(some, size)[0]
 
 
 def _held(film: Film, size: PixelSize) -> Tensor:
@@ -330,13 +343,19 @@ def _with_sides(film: Film, cover_YX: Tensor, orbit_T: NDArray[np.float64], peop
 
 
 @torch.inference_mode()
-def play(film: Film, painter: PaintsFaces | None, frame: PixelSize) -> Tensor:
-    """[1, C, T, Y, X] at the frame's size: a film, or its one picture where nothing moves."""
+def play(
+    film: Film, painter: PaintsFaces | None, frame: PixelSize, begun: Sequence[faces.Square] | None = None
+) -> Tensor:
+    """[1, C, T, Y, X] at the frame's size: a film, or its one picture where nothing moves.
+
+    `begun` are the squares around its faces, where they are known from other frames of it.
+    """
     film_CTYX = film.picture_CYX[:, None]
     people = [Face(*place) for place in film.faces_P4.tolist()]
     if film.units_PTU.numel():
         assert painter is not None  # or there were no units
-        drawn = list(zip(people, film.units_PTU, strict=True))
+        begun = _squares(film, painter) if begun is None else begun
+        drawn = list(zip(begun, film.units_PTU, strict=True))
         film_CTYX = faces.painted(painter, film.picture_CYX, drawn, film.words_W, film.is_blank)
     if film.strikes_K.numel():
         cover_YX = _enlarged(film.cover_YX, film.picture_CYX)
@@ -352,6 +371,11 @@ def play(film: Film, painter: PaintsFaces | None, frame: PixelSize) -> Tensor:
         near_YX = _enlarged(film.cover_YX, film.picture_CYX) if is_in_front else None
         return camera.filmed(film_CTYX, seen, frame, near_YX)
     return film_CTYX[None]
+
+
+def _squares(film: Film, painter: PaintsFaces | None) -> list[faces.Square]:
+    people = [Face(*place) for place in film.faces_P4.tolist()] if film.units_PTU.numel() else []
+    return [] if painter is None else faces.squares(painter, film.picture_CYX, people, film.words_W, film.is_blank)
 
 
 def _enlarged(cover_YX: Tensor, picture_CYX: Tensor) -> Tensor:

@@ -203,14 +203,16 @@ def _drawn(parts: Components, frames_TYXC: NDArray[np.uint8], units_TU: Tensor) 
     """Draw what is asked of the largest face of each frame, in place."""
     assert parts.finder is not None and parts.face_painter is not None  # or nothing would be asked of it
     found: list[Face | None] = []
+    wordless_W = torch.zeros(WORDS)
     for frame_YXC in frames_TYXC:
         people = parts.finder.faces(frames_to_tensor(frame_YXC[None])[0, :, 0])
         found.append(people[0] if people else None)
     for number, face in enumerate(steadied(found)):
         if face is not None:
             picture_CYX = frames_to_tensor(frames_TYXC[number : number + 1])[0, :, 0]
-            who = [(face, units_TU[number : number + 1])]
-            drawn = faces.painted(parts.face_painter, picture_CYX, who, torch.zeros(WORDS), was_drawn=False)
+            (square,) = faces.squares(parts.face_painter, picture_CYX, [face], wordless_W, was_drawn=False)
+            who = [(square, units_TU[number : number + 1])]
+            drawn = faces.painted(parts.face_painter, picture_CYX, who, wordless_W, was_drawn=False)
             frames_TYXC[number] = drawn[:, 0].add(1).mul(127.5).round().to(torch.uint8).permute(1, 2, 0).numpy()
 
 

@@ -23,6 +23,7 @@ from muybridge.request import AudioMode
 from muybridge.shapes import STRIDE_T, Clock, StagePlan, cost, decode_flops
 
 SAMPLE = 3  # latents that are timed
+Timed = dict[Hashable, tuple[int, Mapping[str, float]]]  # frames of a clip and its seconds after each stage
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,10 @@ class Progress:
 class Meter:
     """Counts one generation's steps. What follows a stage is timed once, at its first step, where codecs are small.
 
-    `timed` keeps those times for clips of the same size and length: a programme's windows are alike.
+    `timed` keeps those times, with the frames that they are of, for clips of one size: a programme's windows are alike.
     """
 
-    def __init__(self, parts: Components, timed: dict[Hashable, Mapping[str, float]] | None = None) -> None:
+    def __init__(self, parts: Components, timed: Timed | None = None) -> None:
         self.parts = parts
         self.timed = {} if timed is None else timed
         self.rate: float | None = None  # operations a second
@@ -62,10 +63,11 @@ class Meter:
                 wish = state.request
                 sizes, is_given = (*(s.size for s in stages), wish.pixel_size), state.conditions.voice_CS is not None
                 has_film, about = state.conditions.film is not None, asked(self.parts, state)
-                alike = (sizes, state.window.clock, wish.audio_mode, is_given, has_film, about, wish.video)
+                alike, length = (sizes, wish.audio_mode, is_given, has_film, about, wish.video), state.window.clock
                 if alike not in self.timed:
-                    self.timed[alike] = seconds_after(self.parts, state, stages)
-                self.after_s = self.timed[alike]
+                    self.timed[alike] = length.num_decoded_frames, seconds_after(self.parts, state, stages)
+                of, found = self.timed[alike]
+                self.after_s = {name: some * length.num_decoded_frames / of for name, some in found.items()}
         per_step = self.flops[state.stage] / num_steps
         # The mean of the newest rate and the ones before: the first step warms up caches.
         newest = per_step / max(seconds, 1e-9)
@@ -86,18 +88,11 @@ def a_part(state: GenerationState, count: int) -> GenerationState:
     known, num_frames = state.conditions, STRIDE_T * (count - 1) + 1
     assert known.film is not None and known.film_BCTYX is not None  # it is only asked for with one
     which_T = torch.linspace(0, known.film.num_frames - 1, num_frames).long()
-    film = replace(
-        known.film,
-        num_frames=num_frames,
-        units_PTU=known.film.units_PTU[:, which_T] if known.film.units_PTU.numel() else known.film.units_PTU,
-        poses_T4=known.film.poses_T4[which_T] if known.film.poses_T4.numel() else known.film.poses_T4,
-        views_5T=known.film.views_5T[:, which_T] if known.film.views_5T.numel() else known.film.views_5T,
-    )
     return replace(
         state,
         window=replace(state.window, clock=Clock(num_frames, count - 1)),
         latents={**state.latents, "video": state.latents["video"][:, :, :count]},
-        conditions=replace(known, film=film, film_BCTYX=known.film_BCTYX[:, :, :count]),
+        conditions=replace(known, film=known.film.at(which_T), film_BCTYX=known.film_BCTYX[:, :, :count]),
     )
 
 

@@ -1,4 +1,4 @@
-"""Precision, applied to a loaded transformer from outside: fp32, bf16, or fp8 matrix products on Hopper.
+"""Precision, applied to loaded models from outside: fp32, bf16, or fp8 matrix products on Hopper.
 
 The residual stream, norms, rotary, gates, embedders and final layers stay float32 (the open 15B's contract); only the
 two-dimensional weights of the blocks change, and with them the dtype of matrix products and attention.
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from muybridge.config import Precision
 from muybridge.errors import UserError
 from muybridge.model.device import has_fast_bf16
+from muybridge.model.face_painter import FacePainter
 from muybridge.model.tiny_video_codec import TinyVideoCodec
 from muybridge.model.transformer import ModalLinear, Transformer
 
@@ -65,15 +66,22 @@ def apply(model: Transformer, precision: Precision) -> Transformer:
 def apply_to_codec(codec: TinyVideoCodec, precision: Precision) -> TinyVideoCodec:
     """Let the codec's convolutions run in bf16, but for fp32; latents and frames stay float32. Returns the codec."""
     if precision != "fp32":
-        codec.to_latent = _in_bf16(codec.to_latent)  # type: ignore[method-assign, assignment]  # applied from outside
-        codec.to_frames = _in_bf16(codec.to_frames)  # type: ignore[method-assign, assignment]  # as above
+        codec.to_latent = _in_bf16(codec.to_latent)  # type: ignore[method-assign]  # applied from outside
+        codec.to_frames = _in_bf16(codec.to_frames)  # type: ignore[method-assign]  # as above
     return codec
 
 
-def _in_bf16(work: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    def run(x: Tensor) -> Tensor:
+def apply_to_painter(painter: FacePainter, precision: Precision) -> FacePainter:
+    """Let the face painter run in bf16, but for fp32: 0.6 of the time, errors up to 0.4 % of white. Returns it."""
+    if precision != "fp32":
+        painter.forward = _in_bf16(painter.forward)  # type: ignore[method-assign]  # applied from outside
+    return painter
+
+
+def _in_bf16(work: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def run(x: Tensor, *more: Tensor) -> Tensor:
         with torch.autocast(x.device.type, torch.bfloat16):
-            return work(x).float()
+            return work(x, *more).float()
 
     return run
 

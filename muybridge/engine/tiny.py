@@ -57,7 +57,7 @@ def load_tiny(folder: Path, device: torch.device, asked: Precision = "auto") -> 
         draft=None if draft is None else precision.apply(draft, chosen).to(device),
         listener=_filled(Listener(), listener) if listener.is_file() else None,
         finder=_filled(Finder(), finder) if finder.is_file() else None,
-        face_painter=_filled(FacePainter(), painter) if painter.is_file() else None,
+        face_painter=precision.apply_to_painter(_filled(FacePainter(), painter), chosen) if painter.is_file() else None,
         draft_moments=NO_MOMENTS if draft is None else video_moments(draft.config),
         voice_gain=VOICE_GAIN,
     )

@@ -5,6 +5,7 @@ Prompts, sentences, people and places are those of the test split, which trainin
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,7 +46,7 @@ def evaluate(
     module = importlib.import_module(f"muybridge.suites.{suite}")
     if suite == "codec":
         return list(module.evaluate(Run(None, count, seed, out, quiet, languages, evaluators), _video_codec(model)))
-    run = Run(_engine(model), count, seed, out, quiet, languages, evaluators, talk_s)
+    run = Run(_engine(model), count, seed, out, quiet, languages, evaluators, talk_s, _made_by(model))
     try:
         return list(module.evaluate(run))
     finally:
@@ -58,6 +59,15 @@ def _engine(model: str) -> Engine | None:
     if model == TRUTH or (model == "tiny" and not (SHIPPED / "base.safetensors").is_file()):
         return None
     return load(model)
+
+
+def _made_by(model: str) -> str:
+    """A hash of the package and of the weights that are looked at."""
+    package, folder, digest = SHIPPED.parent.parent, Path(model), hashlib.sha256()
+    for root in (package, *([folder] if folder.is_dir() else [])):
+        for path in sorted(p for p in root.rglob("*") if p.suffix in (".py", ".safetensors", ".json")):
+            digest.update(str(path.relative_to(root)).encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def _video_codec(model: str) -> VideoCodec | None:

@@ -38,6 +38,11 @@ def witness(quiet: bool = False, scenes: int = SCENES, portraits: int = PORTRAIT
     return made
 
 
+def folder(scenes: int = SCENES, portraits: int = PORTRAITS, steps: int = STEPS) -> Path:
+    """Where what this witness has seen of the truth is kept."""
+    return _path(scenes, portraits, steps).with_suffix("")
+
+
 def _path(scenes: int, portraits: int, steps: int) -> Path:
     about = json.dumps([VERSION, scenes, portraits, steps, {k: list(v) for k, v in drawings.names().items()}])
     return settings().home / "evaluate" / f"witness-{hashlib.sha256(about.encode()).hexdigest()[:12]}.safetensors"

@@ -5,8 +5,11 @@ Legend: T frames, S samples, V numbers of a person, once a second.
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +22,7 @@ from muybridge.evaluate.drift_report import Report, judge
 from muybridge.evaluate.pooled import pool
 from muybridge.evaluate.words import error_rate
 from muybridge.shapes import FPS
-from muybridge.suites import drawings, ear, evaluators, speech, whisper
+from muybridge.suites import drawings, ear, evaluators, fitted, speech, whisper
 from muybridge.suites.run import LANGUAGES, Run
 from muybridge.suites.table import Row
 
@@ -30,6 +33,8 @@ Floats = NDArray[np.float64]
 EDGE_S = 12.0  # of talk at either end: what its words and its person are compared by
 MARGIN_S = 0.1
 OFFSET = 1 << 36  # these scenes are other draws than those of other suites
+MINUTE_S = 60.0
+TRUE_SCRIPTS = 3  # of a minute, are drawn for the ceiling: drawing one takes longer than making it
 PROMPT = (
     "An extreme close-up of a young woman with short brown hair in a blue sweater in a photo studio. "
     "The camera stays on a tripod."
@@ -61,28 +66,82 @@ class Talk:
         low, high = (0.0, EDGE_S) if end == "start" else (last - EDGE_S, last)
         return [line for line in self.said if low <= line[1] and line[2] <= high]
 
+    def until(self, seconds: float) -> Talk:
+        """Its first seconds, as if it ended there."""
+        frames = round(seconds * FPS)
+        return Talk(
+            self.opening_T[:frames],
+            self.person_NV[: max(1, round(len(self.person_NV) * frames / max(frames, len(self.opening_T))))],
+            self.waveform_S[: round(seconds * self.rate)],
+            self.rate,
+            tuple(line for line in self.said if line[2] <= seconds),
+            tuple(at_s for at_s in self.seams_s if at_s < seconds),
+        )
+
 
 def evaluate(run: Run) -> list[Row]:
-    """`count` scripts in each language: drift (judged together from three scripts on), steps, person, words."""
+    """`count` scripts in each language: drift (judged together from three scripts on), steps, person, words.
+
+    Talks longer than a minute are judged twice: their first minute, beside the truth, and the whole.
+    """
     rows: list[Row] = []
+    shortest = min(MINUTE_S, run.talk_s)
     with tempfile.TemporaryDirectory() as name:
         for language in run.languages:
             numbers = range(run.first, run.first + run.count)
-            true = [drawn(run, language, n) for n in run.track(numbers, f"{language}: drawing {run.talk_s:g} s talks")]
+            what = f"{language}: drawing {shortest:g} s talks"
+            true = [_drawn_once(run, language, n, shortest) for n in run.track(numbers[:TRUE_SCRIPTS], what)]
             made = None
             if run.engine is not None:
-                made = [
-                    written(run, language, n) for n in run.track(numbers, f"{language}: making {run.talk_s:g} s talks")
-                ]
-            rows += _rows(run, language, made, true, Path(name))
+                what = f"{language}: making {run.talk_s:g} s talks"
+                made = [_written_once(run, language, n) for n in run.track(numbers, what)]
+            first = None if made is None else [talk.until(shortest) for talk in made]
+            rows += _rows(run, f"{language}, {shortest:g} s", language, first, true, Path(name))
+            if made is not None and run.talk_s > shortest:
+                rows += _rows(run, f"{language}, {run.talk_s:g} s", language, made, [], Path(name))
     return rows
 
 
-def drawn(run: Run, language: str, number: int) -> Talk:
+def _drawn_once(run: Run, language: str, number: int, seconds: float) -> Talk:
+    """`drawn`, kept in the user cache for every run with the same witness and the same finder of faces."""
+    if run.known_witness is not None:
+        return drawn(run, language, number, seconds)
+    seen_by = "witness" if run.finder is None else "mediapipe"
+    path = fitted.folder() / f"talk-{seen_by}-{language}-{number}-{seconds:g}s.npz"
+    return _kept(path, lambda: drawn(run, language, number, seconds))
+
+
+def _written_once(run: Run, language: str, number: int) -> Talk:
+    """`written`, kept beside the run's plots, so that a run that was stopped goes on."""
+    if not run.made_by:
+        return written(run, language, number)
+    path = run.out / f"talks-{run.made_by}" / f"{language}-{number}-{run.talk_s:g}s.npz"
+    return _kept(path, lambda: written(run, language, number))
+
+
+def _kept(path: Path, make: Callable[[], Talk]) -> Talk:
+    """The talk of a file, which is made where it is not there."""
+    if path.is_file():
+        with np.load(path) as file:
+            about = json.loads(str(file["about"]))
+            said = tuple((str(text), float(start_s), float(end_s)) for text, start_s, end_s in about["said"])
+            wave_S = file["sound"].astype(np.float32) / 32767
+            return Talk(file["opening"], file["person"], wave_S, about["rate"], said, tuple(about["seams_s"]))
+    talk = make()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    about = json.dumps({"rate": talk.rate, "said": talk.said, "seams_s": talk.seams_s})
+    sound = (talk.waveform_S.clip(-1, 1) * 32767).round().astype(np.int16)
+    part = path.with_name(f".{path.name}.{os.getpid()}.npz")
+    np.savez(part, opening=talk.opening_T, person=talk.person_NV, sound=sound, about=about)
+    part.replace(path)
+    return talk
+
+
+def drawn(run: Run, language: str, number: int, seconds: float) -> Talk:
     """A rendered person of the test split who talks all the time: the ceiling."""
     from muybridge.world import talking
 
-    planned = _true_plan(language, number, run.talk_s)
+    planned = _true_plan(language, number, seconds)
     scene = planned.scene
     frames = drawings.frames_at(scene, np.arange(scene.num_frames), talking.tracks(planned))
     pixels = np.stack([frame.pixels_YX3 for frame in frames])
@@ -92,8 +151,6 @@ def drawn(run: Run, language: str, number: int) -> Talk:
 
 def _true_plan(language: str, number: int, seconds: float) -> Any:  # noqa: ANN401  (a world Plan)
     """A face near the camera and utterances one after the other until the clip is full."""
-    import dataclasses
-
     from muybridge.world import talking
     from muybridge.world.grammar import sample_scene
     from muybridge.world.sample import seed_of
@@ -120,8 +177,6 @@ def _true_plan(language: str, number: int, seconds: float) -> Any:  # noqa: ANN4
 
 def script_plan(language: str, number: int, seconds: float) -> Plan:
     """Sentences of the test split on a clock of `seconds`, as many as fit."""
-    from dataclasses import replace
-
     from muybridge.request import Line
     from muybridge.speech.pacing import plan_speech
     from muybridge.speech.script import Script
@@ -130,7 +185,7 @@ def script_plan(language: str, number: int, seconds: float) -> Plan:
     texts = [sentence(1000 * number + k, "test", language) for k in range(int(seconds))]
     plan = plan_speech(Script("", lines=tuple(Line(text, language=language) for text in texts)))
     lines = tuple(line for line in plan.lines if line.end_s <= seconds - 0.2)
-    return replace(plan, lines=lines, seconds=seconds)
+    return dataclasses.replace(plan, lines=lines, seconds=seconds)
 
 
 @dataclass
@@ -175,8 +230,8 @@ def _seen(run: Run, pixels_TYX3: NDArray[np.uint8]) -> tuple[Floats, Floats]:
     return run.lips(pixels_TYX3).opening_T, np.stack(people)
 
 
-def _rows(run: Run, language: str, made: list[Talk] | None, true: list[Talk], folder: Path) -> list[Row]:
-    rows = []
+def _rows(run: Run, title: str, language: str, made: list[Talk] | None, true: list[Talk], folder: Path) -> list[Row]:
+    """Of talks of one length. No ceiling where nothing was drawn."""
     reports = {
         who: [
             judge(f"{who} {k}", t.opening_T, t.waveform_S, t.rate, t.seams_s, heard=ear.opening)
@@ -184,24 +239,31 @@ def _rows(run: Run, language: str, made: list[Talk] | None, true: list[Talk], fo
         ]
         for who, talks in (("made", made), ("true", true))
     }
+    count = max(len(made or ()), len(true))
+
+    def row(what: str, bar: str, value: Callable[[Any], float], of_made: Sequence[Any], of_true: Sequence[Any]) -> Row:
+        figure, ceiling = (value(of) if of else None for of in (of_made, of_true))
+        return Row(f"{title}: {what}", figure, ceiling, bar, count)
+
     kinds: tuple[tuple[str, str, Callable[[list[Report]], float]], ...] = (
         ("slope x length, far end of its interval (ms)", "<= 20", _reach),
         ("offset (ms)", "<= 20", lambda found: abs(float(np.mean([r.drift.offset_ms for r in found])))),
         ("worst window (ms)", "<= 45", lambda found: max(r.drift.worst_ms for r in found)),
         ("largest step, seams too (ms)", "<= 20", lambda found: max(_steps(r) for r in found)),
     )
-    for what, bar, value in kinds:
-        figure = value(reports["made"]) if made else None
-        rows.append(Row(f"{language}: {what}", figure, value(reports["true"]), bar, len(true)))
-    moves = [None if talks is None else float(np.median([t.person_moves for t in talks])) for talks in (made, true)]
-    rows.append(Row(f"{language}: person, end from start, in spreads", moves[0], moves[1], "<= 1", len(true)))
+    rows = [row(*kind, reports["made"], reports["true"]) for kind in kinds]
+    rows.append(row("person, end from start, in spreads", "<= 1", _moves, made or [], true))
     try:
         python = evaluators.python_for(whisper.PACKAGES, run.evaluators)
     except NotInstalled:
         return rows
-    worse = [None if not talks else _worse(python, folder, language, talks) for talks in (made, true)]
-    rows.append(Row(f"{language}: error at the end less at the start", worse[0], worse[1], "<= 0.03", len(true)))
+    worse = "error at the end less at the start"
+    rows.append(row(worse, "<= 0.03", lambda talks: _worse(python, folder, language, talks), made or [], true))
     return rows
+
+
+def _moves(talks: list[Talk]) -> float:
+    return float(np.median([talk.person_moves for talk in talks]))
 
 
 def _reach(reports: list[Report]) -> float:

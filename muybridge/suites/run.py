@@ -55,6 +55,7 @@ class Run:
     languages: tuple[str, ...] = LANGUAGES
     evaluators: str | None = None  # the Python that has MediaPipe, Whisper and DNSMOS
     talk_s: float = 60.0  # length of `programme`'s talks
+    made_by: str = ""  # weights and code, by their hash: a run that was stopped goes on from what they left in `out`
     known_witness: Witness | None = field(default=None, repr=False)
 
     @property
