@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -227,14 +228,15 @@ def test_hair_that_is_to_have_a_colour_must_be_there_and_is_drawn_dark(
 ) -> None:
     asked: list[Request] = []
 
-    def picture(_: object, __: object, state: GenerationState, size: PixelSize) -> Tensor:
+    def picture(_: object, __: object, state: GenerationState, size: PixelSize) -> SimpleNamespace:
         asked.append(state.request)
-        return torch.zeros(1, 48, 1, size.height // 16, size.width // 16)
+        return SimpleNamespace(picture_BCTYX=torch.zeros(1, 48, 1, size.height // 16, size.width // 16))
 
     def known(_: object, state: GenerationState, first: Tensor, *__: object, was_drawn: bool) -> Conditions:
         return replace(state.conditions, frames={0: first} if was_drawn else {})
 
-    monkeypatch.setattr("muybridge.engine.draft.first_picture", picture)
+    monkeypatch.setattr("muybridge.engine.draft._rough", picture)
+    monkeypatch.setattr("muybridge.engine.draft._finished", lambda rough: rough.picture_BCTYX)
     monkeypatch.setattr("muybridge.engine.draft.known", known)
     parts = replace(engine_with(Draft()).parts, finder=Wigs(first))
     begun(parts, pipeline.encode(parts, TALK.replace(prompt="A woman with blond hair by the sea.")))

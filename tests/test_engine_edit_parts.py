@@ -15,8 +15,9 @@ from torch import Tensor
 
 from muybridge import media
 from muybridge.engine import Components, Engine, pipeline, random_components
-from muybridge.engine.left_alone import asked, only_changes, steadied
+from muybridge.engine.left_alone import asked, only_changes
 from muybridge.engine.recolour import relit
+from muybridge.engine.source_faces import steadied
 from muybridge.engine.state import GenerationState
 from muybridge.flow.scaling import from_noise
 from muybridge.model.finder import Face
@@ -122,9 +123,9 @@ def test_a_mood_is_drawn_on_the_face_of_the_source(clip: Path) -> None:
 
 def test_new_words_are_drawn_on_the_face_while_they_are_said(clip: Path) -> None:
     found = changed('Dialogue: <person, English>: "Papa, mama."', clip, Brighter())
-    spoken = found[:, 46:58, 122:134].mean((1, 2))
+    spoken = found[:, 60:68, 122:134].mean((1, 2))
     assert spoken.max() > 0.9 and spoken[-10:].max() == 0
-    assert not found[:, :, :60].any()
+    assert not found[:, :, :60].any() and not found[:, :46].any()  # nor are the eyes
 
 
 def test_who_draws_no_faces_is_about_anything(clip: Path) -> None:

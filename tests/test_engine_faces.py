@@ -94,7 +94,7 @@ def test_what_is_cut_out_is_pasted_where_it_was(high: float) -> None:
     y_Y, x_X = (torch.arange(n) + 0.5 for n in (rows, cols))
     picture = (torch.sin(y_Y / 9)[:, None] * torch.cos(x_X / 11)).expand(3, -1, -1)
     face = Face(0.9, 0.5, high, high)
-    back = faces._pasted(faces._cut(picture[None], face), face, rows, cols)[0]
+    back = faces.pasted(faces.cut(picture[None], face), face, rows, cols)[0]
     top, left, reach = int(face.y * rows), int(face.x * rows), int(0.6 * high * rows)
     inside = (slice(None), slice(top - reach, top + reach), slice(left - reach, left + reach))
     assert torch.allclose(back[inside], picture[inside], atol=0.06)

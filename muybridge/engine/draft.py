@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -30,8 +30,8 @@ from muybridge.engine.left_alone import (
     is_source_s_own,
     may_change,
     not_found,
+    on_faces,
     only_changes,
-    units_beyond,
 )
 from muybridge.engine.recolour import cover_of, gains
 from muybridge.engine.state import Conditions, Film, GenerationState
@@ -74,7 +74,7 @@ def begun(
     frame = pipeline.stages_of(parts, request)[0].size
     if request.video is not None:
         state = _looked_for(parts, state)
-        told = replace(state.conditions, units_TU=units_beyond(parts, state, spoken(plan)))
+        told = on_faces(parts, state, spoken(plan))
         state = replace(state, conditions=told)
         if parts.draft is None or not is_edit(state):
             return state
@@ -124,7 +124,7 @@ def _with_all(parts: Components, draft: Denoiser, state: GenerationState, size: 
     lacks_hair = wanted == 1 and "hair" not in told and shows_hair(scene) and not state.request.references
     parts_asked += ["hair"] if lacks_hair else []
     parts_asked += ["thing"] if wish.struck else []
-    tried: list[tuple[int, float, int, Tensor]] = []
+    tried: list[tuple[int, float, int, Rough]] = []
     plain = scene
     for part in PLAIN if parts.finder is not None else ():
         plain = plainer(plain, part) if part in parts_asked else plain
@@ -132,16 +132,16 @@ def _with_all(parts: Components, draft: Denoiser, state: GenerationState, size: 
         words = plain + HAIR if turn and lacks_hair else plain
         words = words if len(words) <= MAX_PROMPT_CHARS else scene
         request = state.request.replace(prompt=words, seed=state.request.seed + turn * ANOTHER)
-        first = first_picture(parts, draft, replace(state, request=request), size)
+        rough = _rough(parts, draft, replace(state, request=request), size)
         if parts.finder is None or (wanted is None and not parts_asked):
-            return first
-        picture_CYX = parts.video_codec.decode(first.to(parts.device))[0, :, 0].float().cpu()
+            return _finished(rough)
+        picture_CYX = parts.video_codec.decode(rough.picture_BCTYX.to(parts.device))[0, :, 0].float().cpu()
         off = 0 if wanted is None else abs(len(side_by_side(parts.finder.faces(picture_CYX))) - wanted)
         missing = _missing(parts.finder, picture_CYX, parts_asked, WIDEST.get(wish.struck or "", 1.0))
         if off == 0 and missing == 0:
-            return first
-        tried.append((off, missing, turn, first))
-    return min(tried, key=lambda turn: turn[:3])[3]
+            return _finished(rough)
+        tried.append((off, missing, turn, rough))
+    return _finished(min(tried, key=lambda turn: turn[:3])[3])
 
 
 def _missing(finder: Finds, picture_CYX: Tensor, asked: Sequence[str], widest: float) -> float:
@@ -203,20 +203,19 @@ def is_left_to_base(parts: Components, state: GenerationState) -> bool:
     return state.conditions.is_said and any(words in state.request.prompt.lower() for words in NEAREST)
 
 
-@torch.inference_mode()
+@dataclass(frozen=True, eq=False)
+class Rough:
+    """A picture after its last step, and the state before it, from which it gets rid of its grain."""
+
+    alone: Components
+    before: GenerationState
+    prepared: pipeline.Prepared
+    picture_BCTYX: Tensor
+
+
 def first_picture(parts: Components, draft: Denoiser, state: GenerationState, size: PixelSize) -> Tensor:
     """[1, C, 1, Y, X] at `size`: what the prompt's scene shows, without the words that are said."""
-    request = state.request
-    still = Request(
-        scene_of(request),
-        size=str(size),
-        seed=request.seed,
-        references=request.references,
-        video=request.video,
-        negative_prompt=request.negative_prompt,
-    )
-    alone = _alone(parts, draft)
-    return _finished(alone, pipeline.encode(alone, still, None, STILL))
+    return _finished(_rough(parts, draft, state, size))
 
 
 @torch.inference_mode()
@@ -231,7 +230,23 @@ def redrawn(parts: Components, draft: Denoiser, latent_BCTYX: Tensor, still: Req
     first = next(step for step, sigma in enumerate(levels) if sigma <= level)
     noisy = (1 - levels[first]) * latent_BCTYX + levels[first] * now.latents["video"]
     solvers = {stream: replace(solver, step=first) for stream, solver in now.solvers.items()}
-    return _finished(alone, replace(now, step=first, latents={**now.latents, "video": noisy}, solvers=solvers))
+    return _finished(
+        _stepped(alone, replace(now, step=first, latents={**now.latents, "video": noisy}, solvers=solvers))
+    )
+
+
+def _rough(parts: Components, draft: Denoiser, state: GenerationState, size: PixelSize) -> Rough:
+    request = state.request
+    still = Request(
+        scene_of(request),
+        size=str(size),
+        seed=request.seed,
+        references=request.references,
+        video=request.video,
+        negative_prompt=request.negative_prompt,
+    )
+    alone = _alone(parts, draft)
+    return _stepped(alone, pipeline.encode(alone, still, None, STILL))
 
 
 def _alone(parts: Components, draft: Denoiser) -> Components:
@@ -239,15 +254,21 @@ def _alone(parts: Components, draft: Denoiser) -> Components:
     return replace(parts, size=SIZE, base=draft, draft=None, upscaler=None, moments={"video": parts.draft_moments})
 
 
-def _finished(alone: Components, now: GenerationState) -> Tensor:
+@torch.inference_mode()
+def _stepped(alone: Components, now: GenerationState) -> Rough:
     prepared = pipeline.prepare(alone, now)
-    last = pipeline.num_steps(alone, now) - 1
-    for _ in range(now.step, last):
+    for _ in range(now.step, pipeline.num_steps(alone, now) - 1):
         now = pipeline.step(alone, now, prepared)
-    picture = pipeline.step(alone, now, prepared).latents["video"]
-    sigma, seen = prepared.schedule.sigma(last), []
+    return Rough(alone, now, prepared, pipeline.step(alone, now, prepared).latents["video"])
+
+
+@torch.inference_mode()
+def _finished(rough: Rough) -> Tensor:
+    """The mean of its last step from several noises."""
+    now, last, picture = rough.before, rough.before.step, rough.picture_BCTYX
+    sigma, seen = rough.prepared.schedule.sigma(last), []
     for turn in range(LOOKS):
         fresh = noise(now.request.seed, SIZE, last + 1 + turn, "video", picture.shape, picture.device)
         again = replace(now, latents={**now.latents, "video": (1 - sigma) * picture + sigma * fresh})
-        seen.append(pipeline.step(alone, again, prepared).latents["video"])
+        seen.append(pipeline.step(rough.alone, again, rough.prepared).latents["video"])
     return torch.stack(seen).mean(0)

@@ -91,7 +91,7 @@ def squares(
     """Of each face: itself, or where it `was_drawn`, and is a blank, a face at rest."""
     found = []
     for face in people:
-        shown_BCYX = _cut(picture_CYX[None].float(), face)
+        shown_BCYX = cut(picture_CYX[None].float(), face)
         begun_BCYX = shown_BCYX
         for _ in range(PASSES if was_drawn else 0):
             rest_BK = told(torch.zeros(1, NUM_UNITS), words_W, was_drawn, face.half_height)
@@ -124,7 +124,7 @@ def painted(
         change_BCYX = torch.cat(changes)
         if not was_drawn:
             change_BCYX[torch.stack(wanted).abs().sum(1) < LEAST] = 0.0
-        film_TCYX = film_TCYX + _pasted(change_BCYX, face, *picture_CYX.shape[1:])[which_T]
+        film_TCYX = film_TCYX + pasted(change_BCYX, face, *picture_CYX.shape[1:])[which_T]
     return film_TCYX.clamp(-1, 1).transpose(0, 1)
 
 
@@ -144,7 +144,7 @@ def _apart(units_TU: Tensor) -> tuple[list[int], list[Tensor]]:
     return which_T, wanted
 
 
-def _cut(picture_BCYX: Tensor, face: Face) -> Tensor:
+def cut(picture_BCYX: Tensor, face: Face) -> Tensor:
     """[B, C, SIDE, SIDE]: the square around a face."""
     rows, cols = picture_BCYX.shape[2:]
     half = REACH * face.half_height
@@ -156,7 +156,7 @@ def _cut(picture_BCYX: Tensor, face: Face) -> Tensor:
     return nnf.grid_sample(smooth, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
-def _pasted(change_BCYX: Tensor, face: Face, rows: int, cols: int) -> Tensor:
+def pasted(change_BCYX: Tensor, face: Face, rows: int, cols: int) -> Tensor:
     """[B, C, Y, X]: a change of the square where it is in the picture, nothing around it."""
     half = REACH * face.half_height
     x_X = ((torch.arange(cols) + 0.5) / rows - face.x) / half
@@ -181,9 +181,9 @@ def _pasted(change_BCYX: Tensor, face: Face, rows: int, cols: int) -> Tensor:
 def exchanged(picture_CYX: Tensor, face: Face, other_CYX: Tensor, other: Face, heads_YX: Tensor) -> Tensor:
     """[C, Y, X]: the picture with the head of another picture where its own is; `heads` covers those of the other."""
     rows, cols = picture_CYX.shape[1:]
-    square_BCYX = _cut(torch.cat([other_CYX.float(), heads_YX[None]])[None], other)
+    square_BCYX = cut(torch.cat([other_CYX.float(), heads_YX[None]])[None], other)
     cover_YX = covered([face], rows, cols).clamp(min=1e-6)
-    there_CYX = _pasted(square_BCYX, face, rows, cols)[0] / cover_YX
+    there_CYX = pasted(square_BCYX, face, rows, cols)[0] / cover_YX
     down_Y, right_X = ((torch.arange(n) + 0.5) / rows for n in (rows, cols))
     far_YX = torch.hypot(
         (right_X - face.x)[None] / (HEAD_WIDE * face.half_width),
@@ -197,5 +197,5 @@ def covered(people: Sequence[Face], rows: int, cols: int) -> Tensor:
     """[Y, X] in 0..1: how much of each pixel is drawn anew where these faces are."""
     cover_YX = torch.zeros(rows, cols)
     for face in people:
-        cover_YX = torch.maximum(cover_YX, _pasted(torch.ones(1, 1, SIDE, SIDE), face, rows, cols)[0, 0])
+        cover_YX = torch.maximum(cover_YX, pasted(torch.ones(1, 1, SIDE, SIDE), face, rows, cols)[0, 0])
     return cover_YX

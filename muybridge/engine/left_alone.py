@@ -7,8 +7,8 @@ that, what the base changes is pushed on at every step, cell by cell, the more t
 An instruction that names what it is about (speech/edits.py) changes nothing else: hair, clothes or the place, as they
 are found in each frame of the source, at the frame's own size. Hair and clothes of which another colour is asked are
 dyed (recolour.py); of which another shape, they keep the source's detail. Another light falls on the source's own
-frames. A mood is drawn on the source's own faces (faces.py), and so are the lips of a source that says something else:
-what the new words ask of them beyond what they do for the old ones, which are heard in its sound.
+frames. A mood is drawn on the source's own faces, and so are the lips of a source that says something else, whose old
+words are heard in its sound (source_faces.py).
 
 At the end of the base stage the made latents are compared with the source's, cell by cell. Cells that differ by no more
 than the model's own softness count as left alone, less a margin of one cell and one latent around every change. Where
@@ -20,6 +20,7 @@ Letters: B batch, C channels, T latent frames (frames of pixels), Y X latent row
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -27,15 +28,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as nnf
 
-from muybridge.engine import faces
+from muybridge.engine import faces, source_faces
 from muybridge.engine.components import Components, Finds
-from muybridge.engine.conditions import Said, frames_to_tensor, heard
+from muybridge.engine.conditions import Said, heard
 from muybridge.engine.layers import grown
 from muybridge.engine.recolour import cover_of, dyed, relit
-from muybridge.engine.state import GenerationState
+from muybridge.engine.state import Conditions, GenerationState
 from muybridge.media import ClipReader
-from muybridge.model.face_painter import WORDS
-from muybridge.model.finder import Face
 from muybridge.shapes import FPS, STRIDE_T
 from muybridge.speech import edits, moods
 from muybridge.world.visemes import speech_units
@@ -47,7 +46,6 @@ LEAST_PART = 0.002  # of a picture: less hair, or clothes, than this is none
 DETAIL = 8  # pixels: what is finer is kept of hair and clothes
 DRAWN = {"mood", "lips"}  # these are drawn on the source's own faces
 PLAINLY = 1.4  # how much more than in a drawn picture a mood is shown: the source's own is still there
-STEADY = 2  # frames before and after, over which a face's place is a mean
 PUSH, TIMID = 1.2, 0.2  # how much further large changes go; the mean square of a change that goes half as much further
 
 
@@ -91,19 +89,19 @@ def is_source_s_own(parts: Components, state: GenerationState) -> bool:
     return bool(about) and (about <= DRAWN or bool(edits.new_colours(state.request.prompt)))
 
 
-def units_beyond(parts: Components, state: GenerationState, said: Sequence[Said]) -> Tensor | None:
-    """[T, U]: what a mood or new words ask of the source's face beyond what it does; None where they ask nothing."""
+def on_faces(parts: Components, state: GenerationState, said: Sequence[Said]) -> Conditions:
+    """The conditions with what a mood or new words ask of the source's face, and when its mouth was silent."""
     about, num_frames, known = asked(parts, state), state.window.clock.num_frames, state.conditions
     if "mood" in about:
-        return PLAINLY * faces.felt(moods.asked(state.request), num_frames)
+        return replace(known, units_TU=PLAINLY * faces.felt(moods.asked(state.request), num_frames))
     if "lips" not in about:
-        return None
+        return known
     before = [] if known.source_audio_BAC is None else heard(parts, known.source_audio_BAC, state.request.language)
     new_TU, old_TU = (
         torch.from_numpy(speech_units([p for line in lines for p in line.phones], num_frames))
         for lines in (said, before)
     )
-    return new_TU - old_TU
+    return replace(known, units_TU=new_TU, rests_T=source_faces.rests(old_TU))
 
 
 def may_change(finder: Finds, picture_CYX: Tensor, about: frozenset[str]) -> tuple[Tensor, Tensor]:
@@ -190,36 +188,10 @@ def put_back(parts: Components, frames_TYXC: NDArray[np.uint8], state: Generatio
     finally:
         reader.close()
     if known.units_TU is not None:
-        _drawn(parts, frames_TYXC, known.units_TU)
+        source_faces.draw(parts, frames_TYXC, known.units_TU, known.rests_T)
 
 
 def _softened(picture_CYX: Tensor) -> Tensor:
     """As soft as what a small base draws."""
     small = nnf.avg_pool2d(picture_CYX[None], DETAIL, ceil_mode=True)
     return nnf.interpolate(small, picture_CYX.shape[1:], mode="bilinear", align_corners=False)[0]
-
-
-def _drawn(parts: Components, frames_TYXC: NDArray[np.uint8], units_TU: Tensor) -> None:
-    """Draw what is asked of the largest face of each frame, in place."""
-    assert parts.finder is not None and parts.face_painter is not None  # or nothing would be asked of it
-    found: list[Face | None] = []
-    wordless_W = torch.zeros(WORDS)
-    for frame_YXC in frames_TYXC:
-        people = parts.finder.faces(frames_to_tensor(frame_YXC[None])[0, :, 0])
-        found.append(people[0] if people else None)
-    for number, face in enumerate(steadied(found)):
-        if face is not None:
-            picture_CYX = frames_to_tensor(frames_TYXC[number : number + 1])[0, :, 0]
-            (square,) = faces.squares(parts.face_painter, picture_CYX, [face], wordless_W, was_drawn=False)
-            who = [(square, units_TU[number : number + 1])]
-            drawn = faces.painted(parts.face_painter, picture_CYX, who, wordless_W, was_drawn=False)
-            frames_TYXC[number] = drawn[:, 0].add(1).mul(127.5).round().to(torch.uint8).permute(1, 2, 0).numpy()
-
-
-def steadied(found: Sequence[Face | None]) -> list[Face | None]:
-    """Faces frame by frame, each the mean of those around it: what is drawn on them does not shake."""
-    out: list[Face | None] = []
-    for number, face in enumerate(found):
-        near = [f for f in found[max(0, number - STEADY) : number + STEADY + 1] if f is not None]
-        out.append(None if face is None else Face(*np.mean(near, 0).tolist()))
-    return out

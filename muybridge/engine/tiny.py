@@ -40,6 +40,7 @@ def load_tiny(folder: Path, device: torch.device, asked: Precision = "auto") -> 
     small = (LISTENER, FINDER, FACE_PAINTER)
     listener, finder, painter = (folder / f"{name}.safetensors" for name in small)
     text = _filled(PhraseEncoder(), folder / f"{TEXT}.safetensors")
+    text.encode(["."])  # the frozen encoder is read now, not within the first clip
     return Components(
         "tiny" if base.config.distilled else "tiny-base",
         precision.apply(base, chosen).to(device),
