@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
@@ -51,7 +52,8 @@ SIZE = "tiny-draft"  # its sampling (engine/sampling.py)
 STILL = Window(0, Clock(1, 0))
 # In faces that fill the picture lips are what is seen, and they move less where the draft drew them (docs/log.md).
 NEAREST = ("extreme close-up", "full-face shot", "shot filled by the face", "very near shot of the face")
-TRIES, ANOTHER = 5, 1_000_003  # pictures drawn until one has what is counted or moves; how far seeds are apart
+TRIES, ANOTHER = 6, 1_000_003  # pictures drawn until one has what is counted or moves; how far seeds are apart
+GLANCE = 0.5  # of the steps, after which is looked for the first time
 SURE = 0.95  # of a thing's cover: it is there
 LEAST_OF_FACE = {"hair": 0.2, "clothes": 0.1}  # of a face's pixels, which those of rendered people all have
 LOOKS = 6  # last steps from as many noises, whose mean has less of their grain
@@ -113,9 +115,10 @@ def _first(parts: Components, state: GenerationState, frame: PixelSize, wish: Wi
 def _with_all(parts: Components, draft: Denoiser, state: GenerationState, size: PixelSize, wish: Wishes) -> Tensor:
     """A first picture with what the words count, colour or let move: drawn again, within limits, until it has.
 
-    That is as many faces as people, hair of one, clothes that are to have a colour, and a thing that is seen to be
-    struck; of pictures that fall short, the nearest. Hair that is dyed after is drawn dark, a ball red: light hair is
-    lost in faces, and a ball in its place.
+    It is looked for half way, when what a picture shows is decided, and at the end. That is as many faces as people,
+    hair of one, clothes that are to have a colour, and a thing that is seen to be struck; of pictures that fall
+    short, the nearest. Hair that is dyed after is drawn dark, a ball red: light hair is lost in faces, and a ball in
+    its place.
     """
     scene = scene_of(state.request)
     wanted = how_many(scene, len({line.speaker for line in wish.said}))
@@ -125,6 +128,7 @@ def _with_all(parts: Components, draft: Denoiser, state: GenerationState, size: 
     parts_asked += ["hair"] if lacks_hair else []
     parts_asked += ["thing"] if wish.struck else []
     tried: list[tuple[int, float, int, Rough]] = []
+    finder = parts.finder if wanted is not None or parts_asked else None
     plain = scene
     for part in PLAIN if parts.finder is not None else ():
         plain = plainer(plain, part) if part in parts_asked else plain
@@ -133,12 +137,16 @@ def _with_all(parts: Components, draft: Denoiser, state: GenerationState, size: 
         words = words if len(words) <= MAX_PROMPT_CHARS else scene
         request = state.request.replace(prompt=words, seed=state.request.seed + turn * ANOTHER)
         rough = _rough(parts, draft, replace(state, request=request), size)
-        if parts.finder is None or (wanted is None and not parts_asked):
+        if finder is None:
             return _finished(rough)
-        picture_CYX = parts.video_codec.decode(rough.picture_BCTYX.to(parts.device))[0, :, 0].float().cpu()
-        off = 0 if wanted is None else abs(len(side_by_side(parts.finder.faces(picture_CYX))) - wanted)
-        missing = _missing(parts.finder, picture_CYX, parts_asked, WIDEST.get(wish.struck or "", 1.0))
-        if off == 0 and missing == 0:
+        for share in (GLANCE, 1.0):
+            rough = _stepped(rough, share)
+            picture_CYX = parts.video_codec.decode(rough.picture_BCTYX.to(parts.device))[0, :, 0].float().cpu()
+            off = 0 if wanted is None else abs(len(side_by_side(finder.faces(picture_CYX))) - wanted)
+            missing = _missing(finder, picture_CYX, parts_asked, WIDEST.get(wish.struck or "", 1.0))
+            if off or missing:  # what is not there half way does not come
+                break
+        else:
             return _finished(rough)
         tried.append((off, missing, turn, rough))
     return _finished(min(tried, key=lambda turn: turn[:3])[3])
@@ -205,12 +213,16 @@ def is_left_to_base(parts: Components, state: GenerationState) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Rough:
-    """A picture after its last step, and the state before it, from which it gets rid of its grain."""
+    """A picture on its way, as it is guessed to become; at the end, with the grain of its last step."""
 
     alone: Components
-    before: GenerationState
+    now: GenerationState
     prepared: pipeline.Prepared
-    picture_BCTYX: Tensor
+
+    @cached_property
+    def picture_BCTYX(self) -> Tensor:
+        """What it is going to be, as this step tells."""
+        return pipeline.guess(self.alone, self.now, self.prepared)
 
 
 def first_picture(parts: Components, draft: Denoiser, state: GenerationState, size: PixelSize) -> Tensor:
@@ -230,9 +242,8 @@ def redrawn(parts: Components, draft: Denoiser, latent_BCTYX: Tensor, still: Req
     first = next(step for step, sigma in enumerate(levels) if sigma <= level)
     noisy = (1 - levels[first]) * latent_BCTYX + levels[first] * now.latents["video"]
     solvers = {stream: replace(solver, step=first) for stream, solver in now.solvers.items()}
-    return _finished(
-        _stepped(alone, replace(now, step=first, latents={**now.latents, "video": noisy}, solvers=solvers))
-    )
+    now = replace(now, step=first, latents={**now.latents, "video": noisy}, solvers=solvers)
+    return _finished(Rough(alone, now, pipeline.prepare(alone, now)))
 
 
 def _rough(parts: Components, draft: Denoiser, state: GenerationState, size: PixelSize) -> Rough:
@@ -246,7 +257,8 @@ def _rough(parts: Components, draft: Denoiser, state: GenerationState, size: Pix
         negative_prompt=request.negative_prompt,
     )
     alone = _alone(parts, draft)
-    return _stepped(alone, pipeline.encode(alone, still, None, STILL))
+    now = pipeline.encode(alone, still, None, STILL)
+    return Rough(alone, now, pipeline.prepare(alone, now))
 
 
 def _alone(parts: Components, draft: Denoiser) -> Components:
@@ -255,20 +267,23 @@ def _alone(parts: Components, draft: Denoiser) -> Components:
 
 
 @torch.inference_mode()
-def _stepped(alone: Components, now: GenerationState) -> Rough:
-    prepared = pipeline.prepare(alone, now)
-    for _ in range(now.step, pipeline.num_steps(alone, now) - 1):
-        now = pipeline.step(alone, now, prepared)
-    return Rough(alone, now, prepared, pipeline.step(alone, now, prepared).latents["video"])
+def _stepped(rough: Rough, share: float) -> Rough:
+    """The picture after this share of its steps; before the last one at the end."""
+    now = rough.now
+    last = pipeline.num_steps(rough.alone, now) - 1
+    for _ in range(now.step, min(last, round(share * (last + 1)))):
+        now = pipeline.step(rough.alone, now, rough.prepared)
+    return replace(rough, now=now)
 
 
 @torch.inference_mode()
 def _finished(rough: Rough) -> Tensor:
     """The mean of its last step from several noises."""
-    now, last, picture = rough.before, rough.before.step, rough.picture_BCTYX
+    rough = _stepped(rough, 1.0)
+    now, last, picture = rough.now, rough.now.step, rough.picture_BCTYX
     sigma, seen = rough.prepared.schedule.sigma(last), []
     for turn in range(LOOKS):
         fresh = noise(now.request.seed, SIZE, last + 1 + turn, "video", picture.shape, picture.device)
         again = replace(now, latents={**now.latents, "video": (1 - sigma) * picture + sigma * fresh})
-        seen.append(pipeline.step(rough.alone, again, rough.prepared).latents["video"])
+        seen.append(pipeline.guess(rough.alone, again, rough.prepared))
     return torch.stack(seen).mean(0)

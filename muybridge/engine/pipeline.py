@@ -164,6 +164,14 @@ def step(parts: Components, state: GenerationState, prepared: Prepared | None = 
 
 
 @torch.inference_mode()
+def guess(parts: Components, state: GenerationState, prepared: Prepared) -> Tensor:
+    """[B, C, T, Y, X]: the picture that the current step tells of, without its noise; what a last step gives."""
+    x = state.latents["video"].to(parts.device)
+    clean: Tensor = x - prepared.schedule.sigma(state.step) * _velocity(prepared, state)["video"]
+    return clean
+
+
+@torch.inference_mode()
 def decode(parts: Components, state: GenerationState) -> Clip:
     """Frames and sound of exactly the asked size and length; frame n starts at sample n * rate / 25."""
     ticks, size = state.window.clock, state.request.pixel_size

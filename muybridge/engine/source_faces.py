@@ -26,6 +26,7 @@ from muybridge.model.finder import Face
 STEADY = 2  # frames before and after, over which a face's place is a mean
 SILENT = 0.05  # of all units together: a mouth that rests
 SURE_AFTER = 3  # frames from the nearest word, as it is heard, after which a mouth rests beyond doubt
+LIGHTS = (0.2, 3.0)  # how much darker or brighter a frame may be than the one of its mouth
 # Of the square around a face: the middle of its mouth and chin from its own, their half width and half height, from
 # where to where what is drawn there fades out, and as far as skin of the same light is looked for.
 MOUTH_DOWN, MOUTH_WIDE, MOUTH_HIGH, FADES, AROUND = 0.44, 0.46, 0.4, (0.65, 1.0), 1.3
@@ -111,9 +112,10 @@ def _draw_lips(
         told_BK = told(units_TU[number].expand(2, -1), wordless_W, False, face.half_height)
         drawn_BCYX = parts.face_painter(rest_BCYX, told_BK).float()
         lips_CYX = torch.lerp(drawn_BCYX[0], drawn_BCYX[1], share)
-        light_CYX = around_YX * (shown_CYX - torch.lerp(rest_BCYX[0], rest_BCYX[1], share))
-        light_C = light_CYX.sum((1, 2), keepdim=True) / around_YX.sum()
-        change_CYX = mouth_YX * (lips_CYX + light_C - shown_CYX)
+        rest_CYX = torch.lerp(rest_BCYX[0], rest_BCYX[1], share)
+        here_C, there_C = ((around_YX * (x + 1)).sum((1, 2), keepdim=True) for x in (shown_CYX, rest_CYX))
+        lit_CYX = (lips_CYX + 1) * (here_C / there_C.clamp(min=1.0)).clamp(*LIGHTS) - 1
+        change_CYX = mouth_YX * (lit_CYX - shown_CYX)
         picture_CYX = _picture(frames_TYXC, number)
         change_CYX = faces.pasted(change_CYX[None], face, *picture_CYX.shape[1:])[0]
         _put(frames_TYXC, number, (picture_CYX + change_CYX).clamp(-1, 1))
