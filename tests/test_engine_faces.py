@@ -57,8 +57,9 @@ def test_a_good_picture_stays_where_nothing_is_asked_and_outside_of_its_face() -
     units_TU = torch.zeros(6, NUM_UNITS)
     units_TU[3:5, JAW] = 0.3
     painter = Brighter()
-    (square,) = faces.squares(painter, picture, [FACE], torch.zeros(WORDS), was_drawn=False)
-    film = faces.painted(painter, picture, [(square, units_TU)], torch.zeros(WORDS), was_drawn=False)
+    changes = faces.changes(painter, picture, [(FACE, units_TU)], torch.zeros(WORDS), was_drawn=False)
+    film = faces.changed(picture, changes)
+    assert torch.equal(faces.changed(picture, changes, slice(2, 4)), film[:, 2:4])
     assert film.shape == (3, 6, 128, 224)
     assert all(torch.equal(film[:, k], picture) for k in (0, 1, 2, 5))
     y, x = int(FACE.y * 128), int(FACE.x * 128)
@@ -74,8 +75,7 @@ def test_any_face_can_be_drawn_also_at_the_edge(x: float, y: float, high: float,
     units_TU = torch.zeros(3, NUM_UNITS)
     units_TU[1, JAW] = 0.5
     face = Face(x, y, high, high)
-    (square,) = faces.squares(Brighter(), picture, [face], torch.zeros(WORDS), was_drawn)
-    film = faces.painted(Brighter(), picture, [(square, units_TU)], torch.zeros(WORDS), was_drawn)
+    film = faces.changed(picture, faces.changes(Brighter(), picture, [(face, units_TU)], torch.zeros(WORDS), was_drawn))
     assert film.shape == (3, 3, 64, 96) and film.isfinite().all() and film.max() <= 0.5 + 1e-6
 
 

@@ -247,4 +247,4 @@ def test_a_part_of_a_film_is_put_together_for_the_clock() -> None:
     assert film.num_frames == 9 and film.units_PTU.shape[1] == 9 and film.views_5T.shape == (5, 9)
     assert shown.shape[2] == part.latents["video"].shape[2] == 3
     engine = engine_with(painter=Brighter())
-    assert composed(engine.parts, part, pipeline.PixelSize(448, 256)).shape == (9, 256, 448, 3)
+    assert composed(engine.parts, part).shape == (9, 256, 448, 3)

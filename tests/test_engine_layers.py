@@ -46,7 +46,7 @@ def test_a_bell_turns_when_it_is_struck(at_s: float) -> None:
 
 def test_a_ball_is_lowest_in_the_frames_of_its_strikes() -> None:
     picture = torch.where(ball() > 0, torch.tensor(1.0), torch.tensor(-0.5)).expand(3, -1, -1)
-    film = layers.struck(picture, ball(), STRIKES, 50, "ball")
+    film = layers.struck(picture, ball(), STRIKES, "ball")(range(50))
     assert film.shape == (3, 50, ROWS, COLS)
     bright = (film[0] > 0.5).float()
     rows = (bright.sum(2) @ (torch.arange(ROWS) + 0.5)) / bright.sum((1, 2))
@@ -62,7 +62,7 @@ def test_only_the_bell_swings_in_its_frame() -> None:
     picture = torch.rand(3, ROWS, COLS)
     cover = torch.zeros(ROWS, COLS)
     cover[4:60, 26:86] = 1.0
-    film = layers.struck(picture, cover, STRIKES, 40, "bell")
+    film = layers.struck(picture, cover, STRIKES, "bell")(range(40))
     moved = (film - picture[:, None]).abs().amax((0, 1))
     assert float(moved[12:30, 45:67].min()) > 0  # where it hangs
     assert not moved[45:].any() and not moved[:, :20].any() and not moved[:, 92:].any()
@@ -72,7 +72,7 @@ def test_only_the_bell_swings_in_its_frame() -> None:
 def test_a_place_passes_behind_a_horse_that_stays(heading: int) -> None:
     ramp = torch.linspace(-1, 1, COLS).expand(3, ROWS, -1)
     picture = torch.where(ball() > 0, torch.tensor(1.0), ramp)
-    film = layers.struck(picture, ball(), STRIKES, 25, "horse", heading)
+    film = layers.struck(picture, ball(), STRIKES, "horse", heading)(range(25))
     assert float((film[:, 24] - film[:, 0])[:, 5, 30:60].mean()) * heading > 0.1  # what was to the right comes in
     bright = (film[0, :, 30:, 30:70] > 0.95).float().sum((1, 2))
     assert float(bright.min()) > 150  # it is there in every frame
@@ -81,7 +81,7 @@ def test_a_place_passes_behind_a_horse_that_stays(heading: int) -> None:
 
 def test_where_there_is_next_to_nothing_nothing_moves() -> None:
     picture = torch.rand(3, ROWS, COLS)
-    film = layers.struck(picture, torch.zeros(ROWS, COLS), STRIKES, 5, "ball")
+    film = layers.struck(picture, torch.zeros(ROWS, COLS), STRIKES, "ball")(range(5))
     assert torch.equal(film, picture[:, None].expand(-1, 5, -1, -1))
 
 

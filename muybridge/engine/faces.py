@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as nnf
 
 from muybridge.engine.components import PaintsFaces
-from muybridge.model.face_painter import NUM_UNITS, REACH, SIDE, told
+from muybridge.model.face_painter import REACH, SIDE, told
 from muybridge.model.finder import Face
 from muybridge.shapes import FPS
 from muybridge.speech.acts import Act
@@ -76,55 +76,51 @@ def blink_times(seed: int, seconds: float) -> list[float]:
     return times
 
 
-class Square(NamedTuple):
-    """What lies around a face in a picture, and what the painter begins with in its place; both [1, C, SIDE, SIDE]."""
+class Change(NamedTuple):
+    """What is added to the square around a face in each frame, [T, C, SIDE, SIDE]."""
 
     face: Face
-    shown_BCYX: Tensor
-    begun_BCYX: Tensor
+    change_TCYX: Tensor
 
 
 @torch.inference_mode()
-def squares(
-    painter: PaintsFaces, picture_CYX: Tensor, people: Sequence[Face], words_W: Tensor, was_drawn: bool
-) -> list[Square]:
-    """Of each face: itself, or where it `was_drawn`, and is a blank, a face at rest."""
-    found = []
-    for face in people:
-        shown_BCYX = cut(picture_CYX[None].float(), face)
-        begun_BCYX = shown_BCYX
-        for _ in range(PASSES if was_drawn else 0):
-            rest_BK = told(torch.zeros(1, NUM_UNITS), words_W, was_drawn, face.half_height)
-            begun_BCYX = painter(begun_BCYX, rest_BK).float().clamp(-1, 1)
-        found.append(Square(face, shown_BCYX, begun_BCYX))
-    return found
-
-
-@torch.inference_mode()
-def painted(
+def changes(
     painter: PaintsFaces,
     picture_CYX: Tensor,
-    people: Sequence[tuple[Square, Tensor]],
+    people: Sequence[tuple[Face, Tensor]],
     words_W: Tensor,
     was_drawn: bool,
-) -> Tensor:
-    """[C, T, Y, X]: the picture with faces as their units [T, U] ask; a good one stays where they ask nothing.
+) -> list[Change]:
+    """What makes faces as their units [T, U] ask; nothing where they ask nothing of a good one.
 
     Units say how a face is where it `was_drawn`, else how it is to change.
     """
-    film_TCYX = picture_CYX.float().expand(len(people[0][1]), -1, -1, -1)
-    for (face, shown_BCYX, begun_BCYX), units_TU in people:
+    found = []
+    for face, units_TU in people:
+        square_BCYX = cut(picture_CYX[None].float(), face)
+        begin_BCYX = square_BCYX
+        for _ in range(PASSES if was_drawn else 0):
+            rest_BK = told(torch.zeros(1, units_TU.shape[1]), words_W, was_drawn, face.half_height)
+            begin_BCYX = painter(begin_BCYX, rest_BK).float().clamp(-1, 1)
         which_T, wanted = _apart(units_TU)
-        changes = []
+        drawn = []
         for begin in range(0, len(wanted), TOGETHER):
             some_BU = torch.stack(wanted[begin : begin + TOGETHER])
-            many_BCYX = begun_BCYX.expand(len(some_BU), -1, -1, -1)
+            many_BCYX = begin_BCYX.expand(len(some_BU), -1, -1, -1)
             told_BK = told(some_BU, words_W, was_drawn, face.half_height)
-            changes.append(painter(many_BCYX, told_BK).float() - shown_BCYX)
-        change_BCYX = torch.cat(changes)
+            drawn.append(painter(many_BCYX, told_BK).float() - square_BCYX)
+        change_BCYX = torch.cat(drawn)
         if not was_drawn:
             change_BCYX[torch.stack(wanted).abs().sum(1) < LEAST] = 0.0
-        film_TCYX = film_TCYX + pasted(change_BCYX, face, *picture_CYX.shape[1:])[which_T]
+        found.append(Change(face, change_BCYX[which_T]))
+    return found
+
+
+def changed(picture_CYX: Tensor, found: Sequence[Change], frames: slice = slice(None)) -> Tensor:
+    """[C, T, Y, X]: the picture with its changes of these frames."""
+    film_TCYX = picture_CYX.float()[None]
+    for face, change_TCYX in found:
+        film_TCYX = film_TCYX + pasted(change_TCYX[frames], face, *picture_CYX.shape[1:])
     return film_TCYX.clamp(-1, 1).transpose(0, 1)
 
 

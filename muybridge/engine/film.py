@@ -11,7 +11,7 @@ Letters: T frames, C colours or channels, Y X rows and columns.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -48,7 +48,7 @@ FILMED = 0.75  # of a picture over which the camera moves
 BESIDE = 2.2  # half heights between faces of people who are drawn together, and times that one is larger
 LONGEST = 1.6  # half widths to the half height of a drawn face
 SIDES = 0.5  # radians: how far a whole orbit turns a head
-TOGETHER = 16  # frames that are put together at a time
+TOGETHER, SMALL = 16, 448 * 256  # frames that are put together at a time, of so many pixels
 
 
 @dataclass(frozen=True)
@@ -124,13 +124,34 @@ def known(parts: Components, state: GenerationState, first_BCTYX: Tensor, wish: 
     conditions = replace(conditions, frames={0: stands[:, :, :1]}) if was_drawn else conditions
     if not parts.enlarges_pixels:
         return conditions
-    large = small
-    if len(stages) > 1 and was_drawn:
-        large = replace(small, picture_CYX=sharpened(parts, state.request, first_BCTYX, small.people))
-        large = _as_told(parts, large, dyes, lent)
+    picture_CYX = _large(parts, state, small, first_BCTYX)
+    if was_drawn and picture_CYX is not small.picture_CYX:
+        picture_CYX = _as_told(parts, replace(small, picture_CYX=picture_CYX), dyes, lent).picture_CYX
+    return replace(conditions, film_BCTYX=latents, film=replace(film, picture_CYX=picture_CYX))
+
+
+def size_of(parts: Components, request: Request) -> PixelSize:
+    """Of a film's frames: the shape of what is made, as large as it must be to cover what is delivered."""
+    made, size = pipeline.stages_of(parts, request)[-1].size, request.pixel_size
+    return made if made.width >= size.width and made.height >= size.height else pipeline.covering(made, size)
+
+
+def _large(parts: Components, state: GenerationState, small: First, first_BCTYX: Tensor) -> Tensor:
+    """[C, Y, X]: a first picture at its film's size. A given one is itself where that is larger than what is made."""
+    request, stages = state.request, pipeline.stages_of(parts, state.request)
+    made, size = stages[-1].size, size_of(parts, state.request)
+    if size != made and request.image is not None and not small.was_drawn:
+        given = media.condition_image(media.read_image(request.image), size.height, size.width)
+        return frames_to_tensor(given[None])[0, :, 0]
+    picture_CYX = small.picture_CYX
+    if len(stages) > 1 and small.was_drawn:
+        picture_CYX = sharpened(parts, request, first_BCTYX, small.people)
     elif len(stages) > 1:
-        large = replace(small, picture_CYX=_decoded(parts, conditions.large_frames[0]))
-    return replace(conditions, film_BCTYX=latents, film=replace(film, picture_CYX=large.picture_CYX))
+        picture_CYX = _decoded(parts, state.conditions.large_frames[0])
+    if size == made:
+        return picture_CYX
+    rows, cols = (round(n * size.height / made.height) for n in picture_CYX.shape[1:])
+    return torch.nn.functional.interpolate(picture_CYX[None], (rows, cols), mode="bicubic", align_corners=False)[0]
 
 
 def _struck_thing(parts: Components, picture_CYX: Tensor, wish: Wishes) -> Tensor | None:
@@ -210,61 +231,60 @@ def _lasting(latents_BCTYX: Tensor, count: int) -> Tensor:
 
 
 @torch.inference_mode()
-def composed(parts: Components, state: GenerationState, size: PixelSize) -> NDArray[np.uint8]:
-    """Frames [T, Y, X, 3] of a base's clip at the upscaler's size: what its film shows, and what the base changed.
+def composed(parts: Components, state: GenerationState) -> NDArray[np.uint8]:
+    """Frames [T, Y, X, 3] of a base's clip as they are delivered: what its film shows, and what the base changed.
 
     As a Laplacian pyramid is put together (Burt and Adelson 1983): the large film's detail over the small clip, less
-    where that is not what the film shows. Faces are the film's: a codec, or a base, blurs lips over four frames.
+    where that is not what the film shows. Faces are the film's: a codec, or a base, blurs lips over four frames. A few
+    frames are put together at a time: a film in floats would be most of the memory that a clip takes.
     """
     film, shown_BCTYX = state.conditions.film, state.conditions.film_BCTYX
     assert film is not None and shown_BCTYX is not None  # the caller has seen to it
+    size, asked = size_of(parts, state.request), state.request.pixel_size
     base_BCTYX, num_frames = in_tone(state.latents["video"].cpu(), shown_BCTYX), state.window.clock.num_frames
     apart_BTYX = (base_BCTYX - shown_BCTYX).square().mean(1)
     like_BTYX = (-apart_BTYX / (UNLIKE * shown_BCTYX.square().mean().clamp(min=1e-6))).exp()
-    share_BTYX = torch.nn.functional.interpolate(like_BTYX, (size.height, size.width), mode="bilinear")
     small = pipeline.pixels_of(parts.video_codec, base_BCTYX)
     made, seen = (
         pipeline.decode_frames(parts.video_codec, x.to(parts.device), small, num_frames)
         for x in (base_BCTYX, shown_BCTYX)
     )
-    frames = np.empty((num_frames, size.height, size.width, 3), np.uint8)
-    for part, whole, held in _in_parts(film, parts.face_painter, size, num_frames):
+    drawn, cover = _drawn(film, parts.face_painter), _cover(film)
+    frames = np.empty((num_frames, asked.height, asked.width, 3), np.uint8)
+    top, left = (size.height - asked.height) // 2, (size.width - asked.width) // 2
+    together = max(2, TOGETHER * SMALL // (size.width * size.height))
+    held = None
+    for start in range(0, num_frames, together):
+        part = slice(start, min(start + together, num_frames))
+        if held is None or film.views_5T.numel():  # what nobody films from elsewhere stays where it is
+            held = _held(film, cover, part, size)
         base, shown = (frames_to_tensor(pipeline.enlarge(x[part], size))[0] for x in (made, seen))
         latent = [latent_of(frame, parts.video_codec.stride[0]) for frame in range(part.start, part.stop)]
-        frames[part] = pipeline.to_uint8(torch.lerp(base + share_BTYX[0, latent] * (whole - shown), whole, held))
-        if part.start == 0 and 0 in state.conditions.frames:
-            frames[0] = pipeline.to_uint8(whole[:, :1])[0]
+        share = torch.nn.functional.interpolate(like_BTYX[:, latent], (size.height, size.width), mode="bilinear")
+        whole = _shown(film, drawn, part, size)[0]
+        both = torch.lerp(base + share * (whole - shown), whole, held)
+        if start == 0 and 0 in state.conditions.frames:
+            both[:, :1] = whole[:, :1]
+        frames[part] = pipeline.to_uint8(both[:, :, top : top + asked.height, left : left + asked.width])
     return frames
 
 
-def _in_parts(
-    film: Film, painter: PaintsFaces | None, size: PixelSize, num_frames: int
-) -> Iterator[tuple[slice, Tensor, Tensor]]:
-    """(frames, a film's own [C, T, Y, X], how much of them is the film's alone) of some frames after the other.
-
-    A whole film in floats would be most of the memory that a clip takes. One of what is struck is short, and is whole.
-    """
-    begun = _squares(film, painter)
-    whole_CTYX = play(film, painter, size)[0] if film.strikes_K.numel() else None
-    for start in range(0, num_frames, TOGETHER):
-        part = slice(start, min(start + TOGETHER, num_frames))
-        some = film if whole_CTYX is not None else film.at(part)
-        own_CTYX = whole_CTYX[:, part] if whole_CTYX is not None else play(some, painter, size, begun)[0]
-        yield part, own_CTYX, _held(some, size)[0]
+def _cover(film: Film) -> Film:
+    """The film of how much of a pixel is drawn anew where faces are."""
+    people = [Face(*place) for place in film.faces_P4.tolist()] if film.units_PTU.numel() else []
+    cover_YX = faces.covered(people, *film.picture_CYX.shape[1:])
+    return replace(film, picture_CYX=cover_YX.expand(3, -1, -1), units_PTU=torch.zeros(0))
 
 
-def _held(film: Film, size: PixelSize) -> Tensor:
-    """[1, C, T, Y, X] in 0..1: how much of a pixel is the film's alone: drawn faces, and most where a camera moves.
+def _held(film: Film, cover: Film, frames: slice, size: PixelSize) -> Tensor:
+    """[C, T, Y, X] in 0..1: how much of a pixel is the film's alone: drawn faces, and most where a camera moves.
 
     A base adds nothing to a drawn face or a ball that bounces, and to a moving camera's picture a shadow of where
     things were.
     """
     if film.strikes_K.numel():
-        return torch.ones(1, 1, 1, size.height, size.width)
-    people = [Face(*place) for place in film.faces_P4.tolist()] if film.units_PTU.numel() else []
-    cover_YX = faces.covered(people, *film.picture_CYX.shape[1:])
-    cover = replace(film, picture_CYX=cover_YX.expand(3, -1, -1), units_PTU=torch.zeros(0))
-    held = play(cover, None, size).clamp(0, 1)
+        return torch.ones(1, 1, size.height, size.width)
+    held = _shown(cover, Drawn(), frames, size)[0].clamp(0, 1)
     return held.clamp(min=FILMED) if film.views_5T.numel() else held
 
 
@@ -342,40 +362,48 @@ def _with_sides(film: Film, cover_YX: Tensor, orbit_T: NDArray[np.float64], peop
     return replace(film, cover_YX=cover_YX, poses_T4=poses_T4, faces_P4=torch.tensor(list(people)))
 
 
-@torch.inference_mode()
-def play(
-    film: Film, painter: PaintsFaces | None, frame: PixelSize, begun: Sequence[faces.Square] | None = None
-) -> Tensor:
-    """[1, C, T, Y, X] at the frame's size: a film, or its one picture where nothing moves.
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """What of a film is drawn once for all of its frames: its faces, and what is struck in it."""
 
-    `begun` are the squares around its faces, where they are known from other frames of it.
-    """
-    film_CTYX = film.picture_CYX[:, None]
-    people = [Face(*place) for place in film.faces_P4.tolist()]
+    changes: Sequence[faces.Change] = ()
+    struck: Callable[[range], Tensor] | None = None
+
+
+@torch.inference_mode()
+def play(film: Film, painter: PaintsFaces | None, frame: PixelSize) -> Tensor:
+    """[1, C, T, Y, X] at the frame's size: a film, or its one picture where nothing moves."""
+    return _shown(film, _drawn(film, painter), slice(0, film.num_frames), frame)
+
+
+def _drawn(film: Film, painter: PaintsFaces | None) -> Drawn:
+    changes: Sequence[faces.Change] = ()
     if film.units_PTU.numel():
         assert painter is not None  # or there were no units
-        begun = _squares(film, painter) if begun is None else begun
-        drawn = list(zip(begun, film.units_PTU, strict=True))
-        film_CTYX = faces.painted(painter, film.picture_CYX, drawn, film.words_W, film.is_blank)
-    if film.strikes_K.numel():
-        cover_YX = _enlarged(film.cover_YX, film.picture_CYX)
-        times_K, picture_CYX = film.strikes_K.tolist(), film.picture_CYX
-        moved_CTYX = layers.struck(picture_CYX, cover_YX, times_K, film.num_frames, film.kind, film.heading)
-        film_CTYX = film_CTYX + moved_CTYX - film.picture_CYX[:, None]
+        who = [(Face(*place), units) for place, units in zip(film.faces_P4.tolist(), film.units_PTU, strict=True)]
+        changes = faces.changes(painter, film.picture_CYX, who, film.words_W, film.is_blank)
+    if not film.strikes_K.numel():
+        return Drawn(changes)
+    cover_YX = _enlarged(film.cover_YX, film.picture_CYX)
+    return Drawn(changes, layers.struck(film.picture_CYX, cover_YX, film.strikes_K.tolist(), film.kind, film.heading))
+
+
+def _shown(film: Film, drawn: Drawn, frames: slice, frame: PixelSize) -> Tensor:
+    """[1, C, T, Y, X]: some frames of a film, or its one picture where nothing moves."""
+    film_CTYX = faces.changed(film.picture_CYX, drawn.changes, frames)
+    if drawn.struck is not None:
+        numbers = range(*frames.indices(film.num_frames))
+        film_CTYX = film_CTYX + drawn.struck(numbers) - film.picture_CYX[:, None]
     if film.poses_T4.numel():
-        film_CTYX = acting.acted(film_CTYX.expand(-1, film.num_frames, -1, -1), people[0], film.poses_T4)
+        poses_T4, face = film.poses_T4[frames], Face(*film.faces_P4[0].tolist())
+        film_CTYX = acting.acted(film_CTYX.expand(-1, len(poses_T4), -1, -1), face, poses_T4)
     if film.views_5T.numel() or film_CTYX.shape[2:] != (frame.height, frame.width):
         still = camera.views((), film_CTYX.shape[1], 0, is_given=True)
-        seen = camera.Views(*film.views_5T.numpy()) if film.views_5T.numel() else still
+        seen = camera.Views(*film.views_5T[:, frames].numpy()) if film.views_5T.numel() else still
         is_in_front = film.cover_YX.numel() and not film.strikes_K.numel()
         near_YX = _enlarged(film.cover_YX, film.picture_CYX) if is_in_front else None
         return camera.filmed(film_CTYX, seen, frame, near_YX)
     return film_CTYX[None]
-
-
-def _squares(film: Film, painter: PaintsFaces | None) -> list[faces.Square]:
-    people = [Face(*place) for place in film.faces_P4.tolist()] if film.units_PTU.numel() else []
-    return [] if painter is None else faces.squares(painter, film.picture_CYX, people, film.words_W, film.is_blank)
 
 
 def _enlarged(cover_YX: Tensor, picture_CYX: Tensor) -> Tensor:

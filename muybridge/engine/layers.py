@@ -11,7 +11,7 @@ Letters: T frames, C colours, Y X rows and columns in pixels, K strikes.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -128,21 +128,21 @@ def filled(picture_CYX: Tensor, cover_YX: Tensor) -> Tensor:
 
 
 def struck(
-    picture_CYX: Tensor, cover_YX: Tensor, strikes_K: Sequence[float], num_frames: int, kind: str, heading: int = 1
-) -> Tensor:
-    """[C, T, Y, X]: a film in which the covered thing of KINDS moves so that it is struck, or strides, at these times.
+    picture_CYX: Tensor, cover_YX: Tensor, strikes_K: Sequence[float], kind: str, heading: int = 1
+) -> Callable[[range], Tensor]:
+    """What gives frames [C, T, Y, X] in which the covered thing of KINDS moves so that it is struck at these times.
 
-    `heading` is 1 for a horse that runs to the viewer's right, else -1.
+    A horse strides then. `heading` is 1 for one that runs to the viewer's right, else -1.
     """
     cover_YX = grown(cover_YX, EDGE)
     place = place_of(cover_YX)
     if place is None or not strikes_K:
-        return picture_CYX[:, None].expand(-1, num_frames, -1, -1)
+        return lambda frames: picture_CYX[:, None].expand(-1, len(frames), -1, -1)
     part_YX = cover_YX * _hanging(place, cover_YX) if kind == "bell" else cover_YX
     place_CYX = filled(picture_CYX, grown(part_YX, RIM_LEFT))
     layer = torch.cat([picture_CYX, part_YX[None]])
-    frames = []
-    for frame in range(num_frames):
+
+    def at(frame: int) -> Tensor:
         at_s, behind_CYX = frame / FPS, place_CYX
         match kind:
             case "ball":
@@ -155,8 +155,9 @@ def struck(
                 moved = _turned(layer, -heading * DIP * math.cos(phase), place.x, place.y)
                 moved = _sampled(moved, torch.eye(2), (0.0, RISE * place.half_height * math.sin(phase)))
                 behind_CYX = _passing(place_CYX, heading * PASSES * at_s * picture_CYX.shape[2])
-        frames.append(torch.lerp(behind_CYX, moved[:-1], moved[-1:].clamp(0, 1)))
-    return torch.stack(frames, 1)
+        return torch.lerp(behind_CYX, moved[:-1], moved[-1:].clamp(0, 1))
+
+    return lambda frames: torch.stack([at(frame) for frame in frames], 1)
 
 
 def flight(strikes_K: Sequence[float], at_s: float) -> float:

@@ -128,7 +128,8 @@ def seconds_after(parts: Components, state: GenerationState, stages: tuple[Stage
             decoding = partial(pipeline.decode_frames, codec, latent, stage.size, num_frames)
             out[stage.name] = seconds_of(decoding, reads(total) / reads(count))
         elif stage is stages[-1]:
-            out[stage.name] = seconds_of(partial(composed, parts, a_part(state, count), stage.size), times)
+            out[stage.name] = seconds_of(partial(composed, parts, a_part(state, count)), times)
+            continue
         else:
             out[stage.name] = 0.0  # nothing comes between
             continue

@@ -187,10 +187,7 @@ def decode(parts: Components, state: GenerationState) -> Clip:
     else:
         from muybridge.engine.film import composed  # late: a film is made with the pipeline
 
-        frames_TYXC = composed(parts, state, made)
-        if not is_small:
-            top, left = (made.height - size.height) // 2, (made.width - size.width) // 2
-            frames_TYXC = np.ascontiguousarray(frames_TYXC[:, top : top + size.height, left : left + size.width])
+        frames_TYXC, is_small = composed(parts, state), False
     if is_small:
         frames_TYXC = enlarge(frames_TYXC, size)
     if state.conditions.left_alone_TYX is not None:
@@ -452,11 +449,16 @@ def decode_frames(codec: VideoCodec, latent_BCTYX: Tensor, size: PixelSize, num_
     return np.ascontiguousarray(frames[:, top : top + size.height, left : left + size.width])
 
 
+def covering(made: PixelSize, size: PixelSize) -> PixelSize:
+    """The shape of a made picture, as large as it must be to cover `size`."""
+    scale = max(size.height / made.height, size.width / made.width)
+    return PixelSize(max(size.width, round(made.width * scale)), max(size.height, round(made.height * scale)))
+
+
 def enlarge(frames_TYXC: NDArray[np.uint8], size: PixelSize) -> NDArray[np.uint8]:
     """Frames interpolated (bicubic) until they cover `size`, and its centre; a few at a time, for memory."""
     count, rows, cols, _ = frames_TYXC.shape
-    scale = max(size.height / rows, size.width / cols)
-    high, wide = max(size.height, round(rows * scale)), max(size.width, round(cols * scale))
+    wide, high = covering(PixelSize(cols, rows), size)
     top, left = (high - size.height) // 2, (wide - size.width) // 2
     out = np.empty((count, size.height, size.width, 3), np.uint8)
     for start in range(0, count, 8):

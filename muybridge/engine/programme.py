@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as nnf
@@ -215,7 +216,7 @@ def _denoise(
 def _decode(engine: Engine, state: GenerationState) -> tuple[Clip, Clip]:
     """(the clip as large as it was made, as large as it is delivered): two where pixels are enlarged."""
     size, made = state.request.pixel_size, pipeline.stages_of(engine.parts, state.request)[-1].size
-    if made.width >= size.width and made.height >= size.height:
+    if state.conditions.film is not None or (made.width >= size.width and made.height >= size.height):
         clip = engine.decode(state)
         return clip, clip
     clip = engine.decode(replace(state, request=state.request.replace(size=f"{made.width}x{made.height}")))
@@ -260,6 +261,12 @@ def _carry(parts: Components, clip: Clip, state: GenerationState, following: Win
 
 def _still(parts: Components, frame_YXC: Frames, made: PixelSize, size: PixelSize) -> Tensor:
     """A delivered frame as a clip's first latent at a stage's size; what was cut off at its edges repeats the edge."""
+    high, wide, _ = frame_YXC.shape
+    if high > made.height or wide > made.width:
+        scale = made.height / pipeline.covering(made, PixelSize(wide, high)).height
+        smaller_YX = (min(made.height, round(high * scale)), min(made.width, round(wide * scale)))
+        picture = torch.from_numpy(frame_YXC).permute(2, 0, 1)[None]
+        frame_YXC = nnf.interpolate(picture, smaller_YX, mode="bilinear", antialias=True)[0].permute(1, 2, 0).numpy()
     rows, cols = made.height - frame_YXC.shape[0], made.width - frame_YXC.shape[1]
     whole = np.pad(frame_YXC, ((rows // 2, rows - rows // 2), (cols // 2, cols - cols // 2), (0, 0)), mode="edge")
     picture = frames_to_tensor(whole[None])

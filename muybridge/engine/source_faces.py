@@ -78,10 +78,9 @@ def _draw_over(
     for number, face in enumerate(found):
         if face is not None:
             picture_CYX = _picture(frames_TYXC, number)
-            begun = faces.squares(parts.face_painter, picture_CYX, [face], wordless_W, was_drawn=False)
-            who = list(zip(begun, units_TU[None, number : number + 1], strict=True))
-            drawn = faces.painted(parts.face_painter, picture_CYX, who, wordless_W, was_drawn=False)
-            _put(frames_TYXC, number, drawn[:, 0])
+            who = [(face, units_TU[number : number + 1])]
+            found_now = faces.changes(parts.face_painter, picture_CYX, who, wordless_W, was_drawn=False)
+            _put(frames_TYXC, number, faces.changed(picture_CYX, found_now)[:, 0])
 
 
 @torch.inference_mode()
