@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,13 +11,17 @@ import numpy as np
 import pytest
 import torch
 from engine_parts import SHAPE, Draft, picture
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
-from muybridge.engine import Engine, pipeline, random_components
-from muybridge.engine.conditions import Said
+from muybridge import media
+from muybridge.engine import Engine, pipeline, random_components, sharpen
+from muybridge.engine.conditions import Said, frames_to_tensor
 from muybridge.engine.draft import goes_on
-from muybridge.engine.film import composed, in_tone, latent_of, phones_of, play, side_by_side, whose
+from muybridge.engine.film import phones_of, side_by_side, whose
 from muybridge.engine.meter import a_part
+from muybridge.engine.projector import composed, in_tone, latent_of, play, size_of
 from muybridge.engine.state import Conditions, Film, GenerationState
 from muybridge.flow.continuity import Continuity
 from muybridge.flow.scaling import from_noise
@@ -248,3 +253,50 @@ def test_a_part_of_a_film_is_put_together_for_the_clock() -> None:
     assert shown.shape[2] == part.latents["video"].shape[2] == 3
     engine = engine_with(painter=Brighter())
     assert composed(engine.parts, part).shape == (9, 256, 448, 3)
+
+
+def test_a_given_picture_is_delivered_larger_than_anything_is_made(tmp_path: Path) -> None:
+    engine = engine_with(painter=Brighter())
+    path = picture(tmp_path / "a.png", width=896, height=512)
+    talk = TALK.replace(image=path, size="896x512")
+    assert size_of(engine.parts, talk) == (896, 512) and size_of(engine.parts, TALK) == (448, 256)
+    assert size_of(engine.parts, talk.replace(size="1280x720")) == (1280, 731)  # cut to 720
+    state = engine.encode(talk, plan=said(TALK))
+    film, shown = film_in(state)
+    own = frames_to_tensor(media.read_image(path)[None])[0, :, 0]
+    assert torch.equal(film.picture_CYX, own)
+    made = replace(state, latents={**state.latents, "video": shown})
+    frames = engine.decode(engine.upscale(engine.upscale(made))).frames_TYXC
+    assert frames.shape == (75, 512, 896, 3)
+    assert np.abs(frames[0].astype(int) - media.read_image(path)).max() <= 1
+    apart = np.abs(frames.astype(int) - frames[0]).max((1, 2, 3))
+    assert apart.max() > 5  # somebody speaks
+    cut = engine.decode(engine.upscale(engine.upscale(replace(made, request=talk.replace(size="896x500")))))
+    assert np.array_equal(cut.frames_TYXC, frames[:, 6:-6])
+
+
+def test_a_drawn_picture_is_sharpened_again_where_more_is_delivered() -> None:
+    engine, plan = engine_with(painter=Brighter()), said(TALK)
+    sizes = {}
+    for size in ("448x256", "512x288", "896x512"):
+        film, _ = film_in(engine.encode(TALK.replace(size=size), plan=plan))
+        sizes[size] = film.picture_CYX
+        assert f"{film.picture_CYX.shape[2]}x{film.picture_CYX.shape[1]}" in (size, "512x293")
+    soft = torch.nn.functional.interpolate(sizes["448x256"][None], (512, 896), mode="bicubic")[0]
+    x, y = int(LEFT.x * 512), int(LEFT.y * 512)
+    face = slice(None), slice(y - 8, y + 8), slice(x - 8, x + 8)
+    apart = (sizes["896x512"] - soft.clamp(-1, 1)).abs()
+    assert float(apart[face].max()) < 1e-5, "a face that is drawn later was sharpened"
+    assert float(apart.mean()) > 0.01, "nothing was drawn"
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(128, 900), st.sampled_from([64, 96, 128]))
+def test_tiles_cover_a_picture_and_share_enough(whole: int, tile: int) -> None:
+    starts = sharpen._starts(whole, tile)
+    assert starts[0] == 0 and starts[-1] == whole - tile
+    assert all(b - a <= (1 - sharpen.SHARED) * tile + 1 for a, b in itertools.pairwise(starts))
+    total = torch.zeros(whole)
+    for start in starts:
+        total[start : start + tile] += sharpen._ramp(tile)
+    assert float(total.min()) > 0

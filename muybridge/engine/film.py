@@ -1,17 +1,15 @@
 """What is known of a clip from its first picture: a film of it in which people speak, feel and act, and a camera moves.
 
 Phones, moods, gestures, moves and strikes are known from the words and the plan (faces.py, acting.py, camera.py,
-layers.py). The base takes
-the latents of the film for its guess over time and adds what a drawing on a still picture lacks. Where an upscaler
-follows, the film is made at its size, too: what the large one shows beyond the small one is the detail that an
-enlarged picture lacks.
+layers.py). The base takes the latents of the film for its guess over time and adds what a drawing on a still picture
+lacks. The film has its picture as large as the clip is delivered, and projector.py puts both together.
 
 Letters: T frames, C colours or channels, Y X rows and columns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -22,13 +20,15 @@ from torch import Tensor
 
 from muybridge import media
 from muybridge.engine import acting, camera, faces, foley, layers, pipeline
-from muybridge.engine.components import Components, PaintsFaces
+from muybridge.engine.components import Components
 from muybridge.engine.conditions import Said, frames_to_tensor, heard, spoken
+from muybridge.engine.projector import play, size_of
 from muybridge.engine.recolour import dyed
+from muybridge.engine.sharpen import sharpened, sharpened_again
 from muybridge.engine.state import Conditions, Film, GenerationState
 from muybridge.model.finder import Face
 from muybridge.request import Request
-from muybridge.shapes import FPS, Clock, PixelSize, Window
+from muybridge.shapes import FPS
 from muybridge.speech import acts, moods, moves, sounds
 from muybridge.speech.acts import Act
 from muybridge.speech.durations import Phone
@@ -42,13 +42,10 @@ if TYPE_CHECKING:
     from muybridge.speech.pacing import Plan
 
 
-PALER = (0.8, 1.5)  # how much of a channel's contrast may be taken or given back
-UNLIKE = 0.5  # how far the base is from its film, in mean squares of the film's latents, where detail counts 1/e
-FILMED = 0.75  # of a picture over which the camera moves
+AGAIN = 1.5  # times as high as it is made, from which a drawn picture is sharpened once more
 BESIDE = 2.2  # half heights between faces of people who are drawn together, and times that one is larger
 LONGEST = 1.6  # half widths to the half height of a drawn face
 SIDES = 0.5  # radians: how far a whole orbit turns a head
-TOGETHER, SMALL = 16, 448 * 256  # frames that are put together at a time, of so many pixels
 
 
 @dataclass(frozen=True)
@@ -130,12 +127,6 @@ def known(parts: Components, state: GenerationState, first_BCTYX: Tensor, wish: 
     return replace(conditions, film_BCTYX=latents, film=replace(film, picture_CYX=picture_CYX))
 
 
-def size_of(parts: Components, request: Request) -> PixelSize:
-    """Of a film's frames: the shape of what is made, as large as it must be to cover what is delivered."""
-    made, size = pipeline.stages_of(parts, request)[-1].size, request.pixel_size
-    return made if made.width >= size.width and made.height >= size.height else pipeline.covering(made, size)
-
-
 def _large(parts: Components, state: GenerationState, small: First, first_BCTYX: Tensor) -> Tensor:
     """[C, Y, X]: a first picture at its film's size. A given one is itself where that is larger than what is made."""
     request, stages = state.request, pipeline.stages_of(parts, state.request)
@@ -145,12 +136,16 @@ def _large(parts: Components, state: GenerationState, small: First, first_BCTYX:
         return frames_to_tensor(given[None])[0, :, 0]
     picture_CYX = small.picture_CYX
     if len(stages) > 1 and small.was_drawn:
-        picture_CYX = sharpened(parts, request, first_BCTYX, small.people)
+        scene = scene_of(request)
+        picture_CYX = sharpened(parts, scene, request.seed, first_BCTYX, small.people)
+        if size.height >= AGAIN * made.height:
+            picture_CYX = sharpened_again(parts, scene, request.seed, picture_CYX, stages[0].size, small.people)
     elif len(stages) > 1:
         picture_CYX = _decoded(parts, state.conditions.large_frames[0])
     if size == made:
         return picture_CYX
-    rows, cols = (round(n * size.height / made.height) for n in picture_CYX.shape[1:])
+    frame, (rows, cols) = stages[0].size, small.picture_CYX.shape[1:]
+    rows, cols = round(rows * size.height / frame.height), round(cols * size.width / frame.width)
     return torch.nn.functional.interpolate(picture_CYX[None], (rows, cols), mode="bicubic", align_corners=False)[0]
 
 
@@ -230,101 +225,6 @@ def _lasting(latents_BCTYX: Tensor, count: int) -> Tensor:
     return torch.cat([latents_BCTYX, latents_BCTYX[:, :, -1:].expand(-1, -1, missing, -1, -1)], 2)
 
 
-@torch.inference_mode()
-def composed(parts: Components, state: GenerationState) -> NDArray[np.uint8]:
-    """Frames [T, Y, X, 3] of a base's clip as they are delivered: what its film shows, and what the base changed.
-
-    As a Laplacian pyramid is put together (Burt and Adelson 1983): the large film's detail over the small clip, less
-    where that is not what the film shows. Faces are the film's: a codec, or a base, blurs lips over four frames. A few
-    frames are put together at a time: a film in floats would be most of the memory that a clip takes.
-    """
-    film, shown_BCTYX = state.conditions.film, state.conditions.film_BCTYX
-    assert film is not None and shown_BCTYX is not None  # the caller has seen to it
-    size, asked = size_of(parts, state.request), state.request.pixel_size
-    base_BCTYX, num_frames = in_tone(state.latents["video"].cpu(), shown_BCTYX), state.window.clock.num_frames
-    apart_BTYX = (base_BCTYX - shown_BCTYX).square().mean(1)
-    like_BTYX = (-apart_BTYX / (UNLIKE * shown_BCTYX.square().mean().clamp(min=1e-6))).exp()
-    small = pipeline.pixels_of(parts.video_codec, base_BCTYX)
-    made, seen = (
-        pipeline.decode_frames(parts.video_codec, x.to(parts.device), small, num_frames)
-        for x in (base_BCTYX, shown_BCTYX)
-    )
-    drawn, cover = _drawn(film, parts.face_painter), _cover(film)
-    frames = np.empty((num_frames, asked.height, asked.width, 3), np.uint8)
-    top, left = (size.height - asked.height) // 2, (size.width - asked.width) // 2
-    together = max(2, TOGETHER * SMALL // (size.width * size.height))
-    held = None
-    for start in range(0, num_frames, together):
-        part = slice(start, min(start + together, num_frames))
-        if held is None or film.views_5T.numel():  # what nobody films from elsewhere stays where it is
-            held = _held(film, cover, part, size)
-        base, shown = (frames_to_tensor(pipeline.enlarge(x[part], size))[0] for x in (made, seen))
-        latent = [latent_of(frame, parts.video_codec.stride[0]) for frame in range(part.start, part.stop)]
-        share = torch.nn.functional.interpolate(like_BTYX[:, latent], (size.height, size.width), mode="bilinear")
-        whole = _shown(film, drawn, part, size)[0]
-        both = torch.lerp(base + share * (whole - shown), whole, held)
-        if start == 0 and 0 in state.conditions.frames:
-            both[:, :1] = whole[:, :1]
-        frames[part] = pipeline.to_uint8(both[:, :, top : top + asked.height, left : left + asked.width])
-    return frames
-
-
-def _cover(film: Film) -> Film:
-    """The film of how much of a pixel is drawn anew where faces are."""
-    people = [Face(*place) for place in film.faces_P4.tolist()] if film.units_PTU.numel() else []
-    cover_YX = faces.covered(people, *film.picture_CYX.shape[1:])
-    return replace(film, picture_CYX=cover_YX.expand(3, -1, -1), units_PTU=torch.zeros(0))
-
-
-def _held(film: Film, cover: Film, frames: slice, size: PixelSize) -> Tensor:
-    """[C, T, Y, X] in 0..1: how much of a pixel is the film's alone: drawn faces, and most where a camera moves.
-
-    A base adds nothing to a drawn face or a ball that bounces, and to a moving camera's picture a shadow of where
-    things were.
-    """
-    if film.strikes_K.numel():
-        return torch.ones(1, 1, size.height, size.width)
-    held = _shown(cover, Drawn(), frames, size)[0].clamp(0, 1)
-    return held.clamp(min=FILMED) if film.views_5T.numel() else held
-
-
-def latent_of(frame: int, stride: int) -> int:
-    """The number of the latent that holds a frame: the first has one, later ones `stride`."""
-    return -(-frame // stride)
-
-
-def in_tone(base_BCTYX: Tensor, film_BCTYX: Tensor) -> Tensor:
-    """The base's latents with the mean and the spread that each channel has in the film: guesses are pale."""
-    (base, film), (low, high) = ((x.mean((2, 3, 4), keepdim=True) for x in (base_BCTYX, film_BCTYX)), PALER)
-    spread, wanted = (x.std((2, 3, 4), keepdim=True).clamp(min=1e-6) for x in (base_BCTYX, film_BCTYX))
-    return (base_BCTYX - base) * (wanted / spread).clamp(low, high) + film
-
-
-@torch.inference_mode()
-def sharpened(parts: Components, request: Request, first_BCTYX: Tensor, people: Sequence[Face]) -> Tensor:
-    """[C, Y, X]: a drawn picture at twice its size, by the upscaler; its faces, not drawn yet, as they are.
-
-    Sizes that no upscaler makes of it are enlarged as they are.
-    """
-    codec = parts.video_codec
-    small = pipeline.pixels_of(codec, first_BCTYX)
-    large = PixelSize(2 * small.width, 2 * small.height)
-    soft = pipeline.enlarge(pipeline.decode_frames(codec, first_BCTYX.to(parts.device), small, 1), large)
-    soft_CYX = frames_to_tensor(soft)[0, :, 0]
-    still = Request(scene_of(request), size=str(large), seed=request.seed)
-    alone = replace(parts, draft=None, listener=None)
-    if parts.upscaler is None or [stage.size for stage in pipeline.stages_of(alone, still)] != [small, large]:
-        return soft_CYX
-    now = pipeline.encode(alone, still, None, Window(0, Clock(1, 0)))
-    now = pipeline.upscale(alone, replace(now, latents={**now.latents, "video": first_BCTYX.cpu()}))
-    prepared = pipeline.prepare(alone, now)
-    for _ in range(pipeline.num_steps(alone, now)):
-        now = pipeline.step(alone, now, prepared)
-    sharp_CYX = codec.decode(now.latents["video"].to(parts.device))[0, :, 0].float().cpu()
-    inside_YX = faces.covered(people, large.height, large.width)
-    return torch.lerp(sharp_CYX, soft_CYX, inside_YX)
-
-
 def film_of(parts: Components, state: GenerationState, first: First, wish: Wishes) -> Film:
     """The picture with what its people say, a lone one feels and does, and how the camera moves."""
     request, num_frames, count = state.request, state.window.clock.num_decoded_frames, len(first.people)
@@ -360,56 +260,6 @@ def _with_sides(film: Film, cover_YX: Tensor, orbit_T: NDArray[np.float64], peop
     poses_T4 = film.poses_T4.clone() if film.poses_T4.numel() else torch.zeros(film.num_frames, 4)
     poses_T4[:, 0] += torch.from_numpy(SIDES * orbit_T / camera.ORBIT).float()
     return replace(film, cover_YX=cover_YX, poses_T4=poses_T4, faces_P4=torch.tensor(list(people)))
-
-
-@dataclass(frozen=True, eq=False)
-class Drawn:
-    """What of a film is drawn once for all of its frames: its faces, and what is struck in it."""
-
-    changes: Sequence[faces.Change] = ()
-    struck: Callable[[range], Tensor] | None = None
-
-
-@torch.inference_mode()
-def play(film: Film, painter: PaintsFaces | None, frame: PixelSize) -> Tensor:
-    """[1, C, T, Y, X] at the frame's size: a film, or its one picture where nothing moves."""
-    return _shown(film, _drawn(film, painter), slice(0, film.num_frames), frame)
-
-
-def _drawn(film: Film, painter: PaintsFaces | None) -> Drawn:
-    changes: Sequence[faces.Change] = ()
-    if film.units_PTU.numel():
-        assert painter is not None  # or there were no units
-        who = [(Face(*place), units) for place, units in zip(film.faces_P4.tolist(), film.units_PTU, strict=True)]
-        changes = faces.changes(painter, film.picture_CYX, who, film.words_W, film.is_blank)
-    if not film.strikes_K.numel():
-        return Drawn(changes)
-    cover_YX = _enlarged(film.cover_YX, film.picture_CYX)
-    return Drawn(changes, layers.struck(film.picture_CYX, cover_YX, film.strikes_K.tolist(), film.kind, film.heading))
-
-
-def _shown(film: Film, drawn: Drawn, frames: slice, frame: PixelSize) -> Tensor:
-    """[1, C, T, Y, X]: some frames of a film, or its one picture where nothing moves."""
-    film_CTYX = faces.changed(film.picture_CYX, drawn.changes, frames)
-    if drawn.struck is not None:
-        numbers = range(*frames.indices(film.num_frames))
-        film_CTYX = film_CTYX + drawn.struck(numbers) - film.picture_CYX[:, None]
-    if film.poses_T4.numel():
-        poses_T4, face = film.poses_T4[frames], Face(*film.faces_P4[0].tolist())
-        film_CTYX = acting.acted(film_CTYX.expand(-1, len(poses_T4), -1, -1), face, poses_T4)
-    if film.views_5T.numel() or film_CTYX.shape[2:] != (frame.height, frame.width):
-        still = camera.views((), film_CTYX.shape[1], 0, is_given=True)
-        seen = camera.Views(*film.views_5T[:, frames].numpy()) if film.views_5T.numel() else still
-        is_in_front = film.cover_YX.numel() and not film.strikes_K.numel()
-        near_YX = _enlarged(film.cover_YX, film.picture_CYX) if is_in_front else None
-        return camera.filmed(film_CTYX, seen, frame, near_YX)
-    return film_CTYX[None]
-
-
-def _enlarged(cover_YX: Tensor, picture_CYX: Tensor) -> Tensor:
-    """A cover at a picture's size."""
-    size = picture_CYX.shape[1:]
-    return torch.nn.functional.interpolate(cover_YX[None, None], size, mode="bilinear", align_corners=False)[0, 0]
 
 
 def phones_of(said: Sequence[Said], scene: str, count: int) -> list[list[Phone]]:

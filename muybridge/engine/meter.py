@@ -16,8 +16,8 @@ import torch
 from muybridge.engine import pipeline
 from muybridge.engine.components import Components
 from muybridge.engine.conditions import frames_to_tensor
-from muybridge.engine.film import composed
 from muybridge.engine.left_alone import asked, is_source_s_own, put_back
+from muybridge.engine.projector import composed
 from muybridge.engine.state import GenerationState
 from muybridge.request import AudioMode
 from muybridge.shapes import STRIDE_T, Clock, StagePlan, cost, decode_flops

@@ -185,7 +185,7 @@ def decode(parts: Components, state: GenerationState) -> Clip:
         latent = state.latents["video"].to(parts.device)
         frames_TYXC = decode_frames(parts.video_codec, latent, made if is_small else size, ticks.num_frames)
     else:
-        from muybridge.engine.film import composed  # late: a film is made with the pipeline
+        from muybridge.engine.projector import composed  # late: a film is made with the pipeline
 
         frames_TYXC, is_small = composed(parts, state), False
     if is_small:
