@@ -26,7 +26,7 @@ from muybridge.shapes import PixelSize
 PALER = (0.8, 1.5)  # how much of a channel's contrast may be taken or given back
 UNLIKE = 0.5  # how far the base is from its film, in mean squares of the film's latents, where detail counts 1/e
 FILMED = 0.75  # of a picture over which the camera moves
-TOGETHER, SMALL = 16, 448 * 256  # frames that are put together at a time, of so many pixels
+TOGETHER, LARGEST = 8, 448 * 256  # frames that are put together at a time; fewer of more pixels than these
 
 
 def size_of(parts: Components, request: Request) -> PixelSize:
@@ -57,7 +57,7 @@ def composed(parts: Components, state: GenerationState) -> NDArray[np.uint8]:
     drawn, cover = _drawn(film, parts.face_painter), _cover(film)
     frames = np.empty((num_frames, asked.height, asked.width, 3), np.uint8)
     top, left = (size.height - asked.height) // 2, (size.width - asked.width) // 2
-    together = max(2, TOGETHER * SMALL // (size.width * size.height))
+    together = max(1, min(TOGETHER, TOGETHER * LARGEST // (size.width * size.height)))
     held = None
     for start in range(0, num_frames, together):
         part = slice(start, min(start + together, num_frames))
