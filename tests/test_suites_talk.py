@@ -78,17 +78,33 @@ def test_drift_and_another_person_show_over_the_bars(
         assert (person <= 1) == (not moved), person
 
 
-def test_words_at_the_end_are_compared_with_those_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    talk = true_talk("en", 0)
-    first, last = talk.lines_at("start"), talk.lines_at("end")
-    assert first and last and first[-1][2] <= programme.EDGE_S and last[0][1] >= 60 - programme.EDGE_S
+def test_words_at_the_end_are_compared_with_the_same_words_said_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    talk, plans = true_talk("en", 0), []
+
+    def made(_: Run, language: str, number: int, plan: Any) -> programme.Talk:
+        plans.append(plan)
+        said = tuple((line.text, line.start_s, line.end_s) for line in plan.lines)
+        return replace(true_talk(language, number, seconds=plan.seconds), said=said)
 
     def transcribe(_: str, folder: Path, items: list[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, str]]]:
         assert all((folder / item["file"]).is_file() for item in items)
+        of = {end: [i["text"] for i in items if i["end"] == end] for end in ("start", "end")}
+        assert of["start"] == of["end"] == [line[0] for line in talk.last_lines]
         return [(i, {"said": i["text"], "heard": i["text"] if i["end"] == "start" else ""}) for i in items]
 
+    monkeypatch.setattr(programme, "_made", made)
     monkeypatch.setattr(speech, "transcribe", transcribe)
-    assert programme._worse("python", tmp_path, "en", [talk]) == 1.0
+    monkeypatch.setattr(evaluators, "python_for", lambda *_: "python")
+    run = run_of(object(), tmp_path, 1, ("en",))
+    (row,) = programme._words(run, "en", [talk], tmp_path)
+    assert row.figure == 1.0 and row.count == len(talk.last_lines) > 1
+    (plan,) = plans
+    assert plan.lines[0].start_s == pytest.approx(programme.FIRST_S) and plan.lines[-1].end_s <= plan.seconds <= 13
+    for line, (_, start_s, _) in zip(plan.lines, talk.last_lines, strict=True):
+        assert line.phones[0].start_s - line.start_s == pytest.approx(0, abs=1e-6)
+        assert start_s - line.start_s == pytest.approx(talk.last_lines[0][1] - programme.FIRST_S, abs=1e-6)
 
 
 def test_the_models_programme_is_watched_window_by_window(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

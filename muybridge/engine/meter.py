@@ -101,7 +101,7 @@ def seconds_after(parts: Components, state: GenerationState, stages: tuple[Stage
 
     Between stages the picture is decoded, enlarged and encoded; at the end it is decoded, with the sound, and enlarged
     where more is asked for. A film is put together at the end, and a source's pixels are put back. The second of two
-    runs counts, but for enlarging.
+    runs counts, but for films and enlarging.
     """
     ticks, size = state.window.clock, state.request.pixel_size
     count, total = min(SAMPLE, ticks.num_video_latents), ticks.num_video_latents
@@ -128,7 +128,7 @@ def seconds_after(parts: Components, state: GenerationState, stages: tuple[Stage
             decoding = partial(pipeline.decode_frames, codec, latent, stage.size, num_frames)
             out[stage.name] = seconds_of(decoding, reads(total) / reads(count))
         elif stage is stages[-1]:
-            out[stage.name] = seconds_of(partial(composed, parts, a_part(state, count)), times)
+            out[stage.name] = seconds_of(partial(composed, parts, a_part(state, count)), times, is_fresh=True)
             continue
         else:
             out[stage.name] = 0.0  # nothing comes between

@@ -33,6 +33,7 @@ CELLS, GAIN, DARK = (4, 7), (0.02, 12.0), 2e-3  # of a change of light: its cell
 OWN = 0.7  # of a cell's gain that is its own, and not the picture's
 UNSURE = 0.25  # of a cover: less is nothing, and as much less than all is all
 INNER = 0.3  # of what is covered: so much must be left without its edge
+BRIGHTER = 1.3  # than its dye is dark hair that gets a lighter one: it has deeper shades than light hair has
 SHADES = {"hair": (0.15, 3.0), "clothes": (0.15, 3.0), "thing": (0.6, 1.5)}  # of the mean, between which shades stay
 
 
@@ -89,7 +90,8 @@ def recoloured(picture_CYX: Tensor, cover_YX: Tensor, part: str, name: str, usua
     shade_YX = shade_YX.clamp(lowest, highest) ** flat
     if part == "hair" and rise > LIFT:  # or a rim of the old colour is left
         cover_YX = nnf.max_pool2d(cover_YX[None], 3, 1, 1)[0]
-    new_CYX = (wanted_C * light_C)[:, None, None] * shade_YX
+    gain = BRIGHTER if part == "hair" and rise > 1 and name != "black" else 1.0
+    new_CYX = (gain * wanted_C * light_C)[:, None, None] * shade_YX
     return torch.lerp(picture_CYX, to_srgb(new_CYX.clamp(0, 1)), cover_YX)
 
 
