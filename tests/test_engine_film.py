@@ -13,10 +13,11 @@ import torch
 from engine_parts import SHAPE, Draft, picture
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from torch import Tensor
 
 from muybridge import media
-from muybridge.engine import Engine, pipeline, random_components, sharpen
+from muybridge.engine import Engine, pipeline, programme, random_components, sharpen
 from muybridge.engine.conditions import Said, frames_to_tensor
 from muybridge.engine.draft import goes_on
 from muybridge.engine.film import phones_of, side_by_side, whose
@@ -300,3 +301,27 @@ def test_tiles_cover_a_picture_and_share_enough(whole: int, tile: int) -> None:
     for start in starts:
         total[start : start + tile] += sharpen._ramp(tile)
     assert float(total.min()) > 0
+
+
+def test_the_first_second_of_a_programme_does_not_wait_for_its_first_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Sink:
+        def __init__(self) -> None:
+            self.frames: list[NDArray[np.uint8]] = []
+            self.sounds: list[NDArray[np.float32]] = []
+
+        def add(self, frames_TYXC: NDArray[np.uint8], waveform_CS: NDArray[np.float32] | None = None) -> None:
+            assert waveform_CS is not None
+            self.frames.append(frames_TYXC)
+            self.sounds.append(waveform_CS)
+
+    request = TALK.replace(prompt="A woman at a desk.", num_inference_steps=1)
+    plan = replace(said(TALK), seconds=8.0)
+    early, late = Sink(), Sink()
+    programme.generate_programme(engine_with(painter=Brighter()), request, 8.0, early, plan=plan)
+    monkeypatch.setattr(programme._Early, "see", lambda *_: None)
+    programme.generate_programme(engine_with(painter=Brighter()), request, 8.0, late, plan=plan)
+    assert len(early.frames[0]) == 25 < len(late.frames[0]) and len(early.frames) == len(late.frames) + 1
+    assert early.sounds[0].shape[1] == 24_000
+    for one, other in ((early.frames, late.frames), (early.sounds, late.sounds)):
+        axis = 0 if one is early.frames else 1
+        assert np.array_equal(np.concatenate(one, axis), np.concatenate(other, axis))

@@ -89,9 +89,9 @@ def test_a_programme_larger_than_its_base_carries_latents_of_both_stages(
         parts = replace(parts, upscaler=random_components("tiny", seed=1, shape=SMALL).base)
     engine, states, real = Engine(parts), [], Engine.decode
 
-    def decode(own: Engine, state: GenerationState) -> Clip:
+    def decode(own: Engine, state: GenerationState, *more: object) -> Clip:
         states.append(state)
-        return real(own, state)
+        return real(own, state, *more)  # type: ignore[arg-type]  # what the engine is given
 
     monkeypatch.setattr(Engine, "decode", decode)
     sink = Collect()

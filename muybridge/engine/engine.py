@@ -95,10 +95,10 @@ class Engine:
             leave(model)  # a placement that waits makes room for the next stage
         return pipeline.upscale(self.parts, state)
 
-    def decode(self, state: GenerationState) -> Clip:
-        """Latents to frames and sound."""
+    def decode(self, state: GenerationState, on_frames: Callable[[Clip], None] | None = None) -> Clip:
+        """Latents to frames and sound; `on_frames` sees the first frames as soon as they are there, if it can."""
         self._prepared = None
-        return pipeline.decode(self.parts, state)
+        return pipeline.decode(self.parts, state, on_frames)
 
     def num_steps(self, state: GenerationState) -> int:
         """Steps of the state's stage."""

@@ -8,7 +8,7 @@ Legend: B samples, N tokens, C channels, T latent frames, Y X latent rows/column
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -172,37 +172,44 @@ def guess(parts: Components, state: GenerationState, prepared: Prepared) -> Tens
 
 
 @torch.inference_mode()
-def decode(parts: Components, state: GenerationState) -> Clip:
-    """Frames and sound of exactly the asked size and length; frame n starts at sample n * rate / 25."""
+def decode(parts: Components, state: GenerationState, on_frames: Callable[[Clip], None] | None = None) -> Clip:
+    """Frames and sound of exactly the asked size and length; frame n starts at sample n * rate / 25.
+
+    `on_frames` sees the first frames, with the whole sound, as soon as they are there; where a film is put together.
+    """
+    sound_CS, rate = _sound(parts, state)
     ticks, size = state.window.clock, state.request.pixel_size
     made = stages_of(parts, state.request)[-1].size
     is_small = made.width < size.width or made.height < size.height
-    is_own = is_source_s_own(parts, state)
-    is_small &= not is_own
-    if is_own:
+    if is_source_s_own(parts, state):
         frames_TYXC = np.zeros((ticks.num_frames, size.height, size.width, 3), np.uint8)
     elif state.conditions.film is None:
         latent = state.latents["video"].to(parts.device)
         frames_TYXC = decode_frames(parts.video_codec, latent, made if is_small else size, ticks.num_frames)
+        frames_TYXC = enlarge(frames_TYXC, size) if is_small else frames_TYXC
     else:
         from muybridge.engine.projector import composed  # late: a film is made with the pipeline
 
-        frames_TYXC, is_small = composed(parts, state), False
-    if is_small:
-        frames_TYXC = enlarge(frames_TYXC, size)
+        ready = None if on_frames is None else lambda frames: on_frames(Clip(frames, sound_CS, rate))
+        frames_TYXC = composed(parts, state, ready)
     if state.conditions.left_alone_TYX is not None:
         put_back(parts, frames_TYXC, state)
-    voice_CS, rate = state.conditions.voice_CS, parts.audio_codec.sample_rate
+    return Clip(frames_TYXC, sound_CS, rate)
+
+
+def _sound(parts: Components, state: GenerationState) -> tuple[NDArray[np.float32] | None, int]:
+    """(waveform [C, S], its rate); None where none was asked for."""
+    ticks, voice_CS, rate = state.window.clock, state.conditions.voice_CS, parts.audio_codec.sample_rate
     if state.request.audio_mode is AudioMode.NONE:
-        return Clip(frames_TYXC, None, rate)
+        return None, rate
     if voice_CS is not None:  # the sound that comes out is the sound that went in, not its latent's
-        return Clip(frames_TYXC, voice_CS.cpu().numpy(), voice_CS.shape[1] * FPS // ticks.num_frames)
+        return voice_CS.cpu().numpy(), voice_CS.shape[1] * FPS // ticks.num_frames
     waveform = parts.audio_codec.decode(state.latents["audio"].transpose(1, 2).to(parts.device))[0]
     wave_CS = (parts.voice_gain * waveform[:, : ticks.num_samples(rate)].float()).clamp(-1, 1).cpu().numpy()
     if state.conditions.has_sounds:
         found = sounds.asked(state.request)
         wave_CS = foley.heard(found, wave_CS, rate, state.request.seed, state.conditions.is_said)
-    return Clip(frames_TYXC, wave_CS, rate)
+    return wave_CS, rate
 
 
 @torch.inference_mode()

@@ -10,6 +10,8 @@ Legend: T frames, Y X rows/columns, C channels, S samples.
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
@@ -115,16 +117,44 @@ def generate_programme(
         state = _denoise(engine, state, step)
         if checkpoints is not None and not was_done:
             checkpoints.save(index, state)
-        made, clip = _decode(engine, state)
+        early = _Early(sink, around, window, state)
+        made, clip = _decode(engine, state, early.see if index == 0 and len(windows) > 1 else None)
         made = _sounding(made, around, window, state)
         clip = replace(clip, waveform_CS=made.waveform_CS)
         is_last = index == len(windows) - 1
-        _deliver(sink, clip, window, carried, is_last)
+        _deliver(sink, clip, window, carried, is_last, early.sent)
         if not is_last:
             carried = _carry(engine.parts, made, state, windows[index + 1], window)
             anchor = remember(anchor, state, state.latents.get(BASE, state.latents["video"]), plan)
-        del made, clip  # or a window's frames lie beside those of the next while it is decoded
+        del made, clip, early  # or a window's frames lie beside those of the next while it is decoded
+        _give_back()
     return windows
+
+
+@dataclass
+class _Early:
+    """Sends the first second of a programme before its first window is whole."""
+
+    sink: Sink
+    around: foley.Around | None
+    window: Window
+    state: GenerationState
+    sent: int = 0  # frames
+
+    def see(self, part: Clip) -> None:
+        """Called with the frames that are ready."""
+        if self.sent or len(part.frames_TYXC) < FPS:
+            return
+        self.sent = FPS
+        wave_CS, end = _sounding(part, self.around, self.window, self.state).waveform_CS, part.sample_rate
+        self.sink.add(part.frames_TYXC[:FPS].copy(), None if wave_CS is None else wave_CS[:, :end].copy())
+
+
+def _give_back() -> None:
+    """Freed memory to the system, where the allocator can (glibc): else a window's remains lie among the next one's."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
 
 
 def windows_of(seconds: float, plan: Plan | None, size: str) -> tuple[Window, ...]:
@@ -213,11 +243,13 @@ def _denoise(
     return with_base(engine.denoise(state, lambda now, progress: step(with_base(now), progress)))
 
 
-def _decode(engine: Engine, state: GenerationState) -> tuple[Clip, Clip]:
+def _decode(
+    engine: Engine, state: GenerationState, on_frames: Callable[[Clip], None] | None = None
+) -> tuple[Clip, Clip]:
     """(the clip as large as it was made, as large as it is delivered): two where pixels are enlarged."""
     size, made = state.request.pixel_size, pipeline.stages_of(engine.parts, state.request)[-1].size
     if state.conditions.film is not None or (made.width >= size.width and made.height >= size.height):
-        clip = engine.decode(state)
+        clip = engine.decode(state, on_frames)
         return clip, clip
     clip = engine.decode(replace(state, request=state.request.replace(size=f"{made.width}x{made.height}")))
     return clip, replace(clip, frames_TYXC=pipeline.enlarge(clip.frames_TYXC, size))
@@ -276,18 +308,18 @@ def _still(parts: Components, frame_YXC: Frames, made: PixelSize, size: PixelSiz
     return parts.video_codec.encode(picture.to(parts.device)).cpu()
 
 
-def _deliver(sink: Sink, clip: Clip, window: Window, carried: Carried | None, is_last: bool) -> None:
-    """Hand over the frames that no window before had, and the sound up to the last shared frame.
+def _deliver(sink: Sink, clip: Clip, window: Window, carried: Carried | None, is_last: bool, sent: int = 0) -> None:
+    """Hand over the frames that no window before had and that were not `sent`, and the sound up to the last shared one.
 
     The last frame's sound waits for the next window and is cross-faded with it, so no seam is a step in the waveform.
     """
-    skip = 0 if carried is None else window.overlap_units * STRIDE_T + 1
+    skip = sent if carried is None else window.overlap_units * STRIDE_T + 1
     frames = clip.frames_TYXC[skip:]
     if clip.waveform_CS is None:
         sink.add(frames)
         return
     rate, total = clip.sample_rate, len(clip.frames_TYXC)
-    first = max(0, skip - 1)  # the frame whose sound was held back
+    first = skip if carried is None else skip - 1  # the frame whose sound was held back
     end = total if is_last else total - 1
     sound = clip.waveform_CS[:, sample_at_frame(first, rate) : sample_at_frame(end, rate)].copy()
     if carried is not None and carried.last_sound_CS is not None:

@@ -36,8 +36,12 @@ def size_of(parts: Components, request: Request) -> PixelSize:
 
 
 @torch.inference_mode()
-def composed(parts: Components, state: GenerationState) -> NDArray[np.uint8]:
+def composed(
+    parts: Components, state: GenerationState, on_frames: Callable[[NDArray[np.uint8]], None] | None = None
+) -> NDArray[np.uint8]:
     """Frames [T, Y, X, 3] of a base's clip as they are delivered: what its film shows, and what the base changed.
+
+    `on_frames` sees those that are ready, again and again.
 
     As a Laplacian pyramid is put together (Burt and Adelson 1983): the large film's detail over the small clip, less
     where that is not what the film shows. Faces are the film's: a codec, or a base, blurs lips over four frames. A few
@@ -71,6 +75,8 @@ def composed(parts: Components, state: GenerationState) -> NDArray[np.uint8]:
         if start == 0 and 0 in state.conditions.frames:
             both[:, :1] = whole[:, :1]
         frames[part] = pipeline.to_uint8(both[:, :, top : top + asked.height, left : left + asked.width])
+        if on_frames is not None:
+            on_frames(frames[: part.stop])
     return frames
 
 
