@@ -303,7 +303,10 @@ def test_tiles_cover_a_picture_and_share_enough(whole: int, tile: int) -> None:
     assert float(total.min()) > 0
 
 
-def test_the_first_second_of_a_programme_does_not_wait_for_its_first_window(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("size", ["448x256", "640x360"])
+def test_the_first_second_of_a_programme_does_not_wait_for_its_first_window(
+    size: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Sink:
         def __init__(self) -> None:
             self.frames: list[NDArray[np.uint8]] = []
@@ -314,7 +317,7 @@ def test_the_first_second_of_a_programme_does_not_wait_for_its_first_window(monk
             self.frames.append(frames_TYXC)
             self.sounds.append(waveform_CS)
 
-    request = TALK.replace(prompt="A woman at a desk.", num_inference_steps=1)
+    request = TALK.replace(prompt="A woman at a desk.", num_inference_steps=1, size=size)
     plan = replace(said(TALK), seconds=8.0)
     early, late = Sink(), Sink()
     programme.generate_programme(engine_with(painter=Brighter()), request, 8.0, early, plan=plan)
@@ -322,6 +325,7 @@ def test_the_first_second_of_a_programme_does_not_wait_for_its_first_window(monk
     programme.generate_programme(engine_with(painter=Brighter()), request, 8.0, late, plan=plan)
     assert len(early.frames[0]) == 25 < len(late.frames[0]) and len(early.frames) == len(late.frames) + 1
     assert early.sounds[0].shape[1] == 24_000
+    assert {f"{x.shape[2]}x{x.shape[1]}" for x in early.frames} == {size}
     for one, other in ((early.frames, late.frames), (early.sounds, late.sounds)):
         axis = 0 if one is early.frames else 1
         assert np.array_equal(np.concatenate(one, axis), np.concatenate(other, axis))
