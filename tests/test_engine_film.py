@@ -22,7 +22,7 @@ from muybridge.engine.conditions import Said, frames_to_tensor
 from muybridge.engine.draft import goes_on
 from muybridge.engine.film import phones_of, side_by_side, whose
 from muybridge.engine.meter import a_part
-from muybridge.engine.projector import composed, in_tone, latent_of, play, size_of
+from muybridge.engine.projector import Drawn, _cover, _shown, composed, in_tone, latent_of, play, size_of
 from muybridge.engine.state import Conditions, Film, GenerationState
 from muybridge.flow.continuity import Continuity
 from muybridge.flow.scaling import from_noise
@@ -329,3 +329,22 @@ def test_the_first_second_of_a_programme_does_not_wait_for_its_first_window(
     for one, other in ((early.frames, late.frames), (early.sounds, late.sounds)):
         axis = 0 if one is early.frames else 1
         assert np.array_equal(np.concatenate(one, axis), np.concatenate(other, axis))
+
+
+def test_a_head_that_moves_is_the_film_s_wherever_it_is(tmp_path: Path) -> None:
+    engine = engine_with(painter=Brighter())
+    wide = picture(tmp_path / "a.png", width=448, height=256)
+    request = TALK.replace(image=wide, prompt=TALK.prompt + " She nods.")
+    state = engine.encode(request, plan=said(request))
+    film, shown = film_in(state)
+    assert film.poses_T4.numel() and film.units_PTU.numel()
+    done = engine.upscale(engine.upscale(replace(state, latents={**state.latents, "video": shown})))
+    frames = engine.decode(done).frames_TYXC  # 75 of them: the last are fewer than those that are put together
+    wanted = pipeline.to_uint8(play(film, engine.parts.face_painter, pipeline.PixelSize(448, 256))[0, :, :75])
+    apart = np.abs(frames.astype(int) - wanted)
+    assert frames.shape == wanted.shape and apart.max() <= 1
+    # A base that makes something else changes no face, wherever its head has moved to.
+    other = engine.decode(replace(done, latents={**done.latents, "video": shown.flip(4)})).frames_TYXC
+    cover = _shown(_cover(film), Drawn(), slice(0, 75), pipeline.PixelSize(448, 256))[0, 0].numpy()
+    assert np.abs(other.astype(int) - wanted)[1:][cover[1:] > 0.999].max() <= 1
+    assert np.abs(other.astype(int) - wanted)[1:][cover[1:] < 0.001].max() > 5

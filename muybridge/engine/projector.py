@@ -65,7 +65,7 @@ def composed(
     held = None
     for start in range(0, num_frames, together):
         part = slice(start, min(start + together, num_frames))
-        if held is None or film.views_5T.numel():  # what nobody films from elsewhere stays where it is
+        if held is None or film.views_5T.numel() or film.poses_T4.numel():  # else faces stay where they are
             held = _held(film, cover, part, size)
         base, shown = (frames_to_tensor(pipeline.enlarge(x[part], size))[0] for x in (made, seen))
         latent = [latent_of(frame, parts.video_codec.stride[0]) for frame in range(part.start, part.stop)]
