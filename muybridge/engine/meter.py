@@ -84,7 +84,10 @@ class Meter:
 
 
 def a_part(state: GenerationState, count: int) -> GenerationState:
-    """The state with `count` latents of its clip and film, taken from all over it: faces that speak differ."""
+    """The state with `count` latents of its clip and film, taken from all over it: faces that speak differ.
+
+    Blank faces are drawn once whatever a clip's length, so they count as drawn.
+    """
     known, num_frames = state.conditions, STRIDE_T * (count - 1) + 1
     assert known.film is not None and known.film_BCTYX is not None  # it is only asked for with one
     which_T = torch.linspace(0, known.film.num_frames - 1, num_frames).long()
@@ -92,7 +95,9 @@ def a_part(state: GenerationState, count: int) -> GenerationState:
         state,
         window=replace(state.window, clock=Clock(num_frames, count - 1)),
         latents={**state.latents, "video": state.latents["video"][:, :, :count]},
-        conditions=replace(known, film=known.film.at(which_T), film_BCTYX=known.film_BCTYX[:, :, :count]),
+        conditions=replace(
+            known, film=replace(known.film.at(which_T), is_blank=False), film_BCTYX=known.film_BCTYX[:, :, :count]
+        ),
     )
 
 
@@ -101,7 +106,7 @@ def seconds_after(parts: Components, state: GenerationState, stages: tuple[Stage
 
     Between stages the picture is decoded, enlarged and encoded; at the end it is decoded, with the sound, and enlarged
     where more is asked for. A film is put together at the end, and a source's pixels are put back. The second of two
-    runs counts, but for films and enlarging.
+    runs counts, but for enlarging.
     """
     ticks, size = state.window.clock, state.request.pixel_size
     count, total = min(SAMPLE, ticks.num_video_latents), ticks.num_video_latents
@@ -128,7 +133,7 @@ def seconds_after(parts: Components, state: GenerationState, stages: tuple[Stage
             decoding = partial(pipeline.decode_frames, codec, latent, stage.size, num_frames)
             out[stage.name] = seconds_of(decoding, reads(total) / reads(count))
         elif stage is stages[-1]:
-            out[stage.name] = seconds_of(partial(composed, parts, a_part(state, count)), times, is_fresh=True)
+            out[stage.name] = seconds_of(partial(composed, parts, a_part(state, count)), times)
             continue
         else:
             out[stage.name] = 0.0  # nothing comes between
