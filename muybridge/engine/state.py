@@ -59,11 +59,11 @@ class Film:
         parts = (self.units_PTU, self.poses_T4, self.views_5T, self.strikes_K)
         return any(part.numel() for part in parts)
 
-    def at(self, frames: slice | Tensor) -> Film:
-        """As many frames, these ones. What is struck goes by its own clock: it is seen from its first frame on."""
+    def at(self, frames: Tensor) -> Film:
+        """Of the frames with these numbers. What is struck goes by its own clock, from its first frame on."""
         return replace(
             self,
-            num_frames=len(torch.arange(self.num_frames)[frames]),
+            num_frames=len(frames),
             units_PTU=self.units_PTU[:, frames] if self.units_PTU.numel() else self.units_PTU,
             poses_T4=self.poses_T4[frames] if self.poses_T4.numel() else self.poses_T4,
             views_5T=self.views_5T[:, frames] if self.views_5T.numel() else self.views_5T,

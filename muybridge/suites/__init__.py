@@ -46,7 +46,9 @@ def evaluate(
     module = importlib.import_module(f"muybridge.suites.{suite}")
     if suite == "codec":
         return list(module.evaluate(Run(None, count, seed, out, quiet, languages, evaluators), _video_codec(model)))
-    run = Run(_engine(model), count, seed, out, quiet, languages, evaluators, talk_s, _made_by(model))
+    engine = _engine(model)
+    made_by = "" if engine is None else _made_by(model)
+    run = Run(engine, count, seed, out, quiet, languages, evaluators, talk_s, made_by)
     try:
         return list(module.evaluate(run))
     finally:
@@ -62,11 +64,12 @@ def _engine(model: str) -> Engine | None:
 
 
 def _made_by(model: str) -> str:
-    """A hash of the package and of the weights that are looked at."""
-    package, folder, digest = SHIPPED.parent.parent, Path(model), hashlib.sha256()
-    for root in (package, *([folder] if folder.is_dir() else [])):
-        for path in sorted(p for p in root.rglob("*") if p.suffix in (".py", ".safetensors", ".json")):
-            digest.update(str(path.relative_to(root)).encode() + path.read_bytes())
+    """A hash of the package's code, and of the weights that are looked at."""
+    from muybridge.engine.loading import weights_identity
+
+    package, digest = SHIPPED.parent.parent, hashlib.sha256(weights_identity(model).encode())
+    for path in sorted(package.rglob("*.py")):
+        digest.update(str(path.relative_to(package)).encode() + path.read_bytes())
     return digest.hexdigest()[:12]
 
 

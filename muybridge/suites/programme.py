@@ -108,17 +108,20 @@ def _drawn_once(run: Run, language: str, number: int, seconds: float) -> Talk:
     """`drawn`, kept in the user cache for every run with the same witness and the same finder of faces."""
     if run.known_witness is not None:
         return drawn(run, language, number, seconds)
-    seen_by = "witness" if run.finder is None else "mediapipe"
-    path = fitted.folder() / f"talk-{seen_by}-{language}-{number}-{seconds:g}s.npz"
+    path = fitted.folder() / f"talk-{_seen_by(run)}-{language}-{number}-{seconds:g}s.npz"
     return _kept(path, lambda: drawn(run, language, number, seconds))
 
 
 def _written_once(run: Run, language: str, number: int) -> Talk:
-    """`written`, kept beside the run's plots, so that a run that was stopped goes on."""
+    """`written`, kept beside the run's plots, so that a run that was stopped goes on with the same finder of faces."""
     if not run.made_by:
         return written(run, language, number)
-    path = run.out / f"talks-{run.made_by}" / f"{language}-{number}-{run.talk_s:g}s.npz"
+    path = run.out / f"talks-{run.made_by}" / f"{_seen_by(run)}-{language}-{number}-{run.talk_s:g}s.npz"
     return _kept(path, lambda: written(run, language, number))
+
+
+def _seen_by(run: Run) -> str:
+    return "witness" if run.finder is None else "mediapipe"
 
 
 def _kept(path: Path, make: Callable[[], Talk]) -> Talk:
