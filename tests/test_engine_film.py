@@ -20,6 +20,7 @@ from muybridge import media
 from muybridge.engine import Engine, pipeline, programme, random_components, sharpen
 from muybridge.engine.conditions import Said, frames_to_tensor
 from muybridge.engine.draft import goes_on
+from muybridge.engine.faces import covered
 from muybridge.engine.film import phones_of, side_by_side, whose
 from muybridge.engine.meter import a_part
 from muybridge.engine.projector import Drawn, _cover, _shown, composed, in_tone, latent_of, play, size_of
@@ -27,6 +28,7 @@ from muybridge.engine.state import Conditions, Film, GenerationState
 from muybridge.flow.continuity import Continuity
 from muybridge.flow.scaling import from_noise
 from muybridge.model.finder import KINDS, Face
+from muybridge.model.picture_painter import guess, open_, told
 from muybridge.request import Request
 from muybridge.shapes import Window, clock
 from muybridge.speech.durations import Phone
@@ -348,3 +350,26 @@ def test_a_head_that_moves_is_the_film_s_wherever_it_is(tmp_path: Path) -> None:
     cover = _shown(_cover(film), Drawn(), slice(0, 75), pipeline.PixelSize(448, 256))[0, 0].numpy()
     assert np.abs(other.astype(int) - wanted)[1:][cover[1:] > 0.999].max() <= 1
     assert np.abs(other.astype(int) - wanted)[1:][cover[1:] < 0.001].max() > 5
+
+
+def test_a_drawn_picture_is_painted_anew_but_for_its_faces() -> None:
+    """Sixteen steps from noise end at what the painter answers, whatever the noise."""
+
+    class Lighter:
+        def __init__(self) -> None:
+            self.levels = 0
+
+        def __call__(self, noisy_BCYX: Tensor, drawn_BCYX: Tensor, told_BK: Tensor) -> Tensor:
+            sigma = 1 - self.levels / sharpen.STEPS
+            self.levels += 1
+            at = torch.tensor(sigma)
+            assert torch.equal(told_BK, told(torch.ones(1, 512), at[None]))
+            return (drawn_BCYX + 0.1 - guess(noisy_BCYX, drawn_BCYX, at)) / open_(at)
+
+    parts = engine_with().parts
+    drawn = 0.2 * torch.randn(1, 48, 1, 8, 14)
+    assert sharpen.painted(parts, torch.ones(512), 3, drawn) is drawn
+    found = sharpen.painted(replace(parts, picture_painter=Lighter()), torch.ones(512), 3, drawn)
+    before = parts.video_codec.decode(drawn)[0, :, 0]
+    wanted = torch.lerp((before + 0.1).clamp(-1, 1), before, covered([LEFT], 128, 224))
+    assert torch.allclose(found, parts.video_codec.encode(wanted[None, :, None]), atol=1e-4)

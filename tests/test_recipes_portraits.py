@@ -52,7 +52,7 @@ def test_squares_tell_what_changes_from_where_they_begin() -> None:
 def test_a_drawn_square_takes_the_light_of_the_true_one() -> None:
     true, drawn = torch.full((3, 144, 144), 90.0), torch.full((3, 144, 144), 30.0)
     drawn[:, 70:73] += 20.0
-    found = face_painter.toned(drawn, true, 6)
+    found = face_painter.toned(drawn, true, 6, 6)
     assert float((found - true).abs().mean()) < 5
     assert float(found[:, 71].mean() - found[:, 100].mean()) > 10  # what is fine is its own
 

@@ -322,6 +322,34 @@ def test_int8_error_is_at_most_half_a_step(rows: int, cols: int, log_scale: floa
     assert ((back["w"] - state["w"]).abs() <= bound * (1 + 1e-4) + 1e-37).all()
 
 
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 20), st.integers(1, 8), st.floats(-3, 3), st.integers(0, 10**6))
+def test_int4_error_is_at_most_half_a_step_of_its_group(rows: int, groups: int, log_scale: float, seed: int) -> None:
+    """|error| <= max|group| / 14, and what float16 rounds of the scale; two weights to a byte."""
+    generator = torch.Generator().manual_seed(seed)
+    weight = torch.randn(-(-4096 // (rows * groups * 32)) * rows, 4, 8 * groups, generator=generator) * 10.0**log_scale
+    weight[0, :, :] = 0
+    small = quantize_state({"w": weight}, "int4")
+    assert small["w"].dtype == torch.uint8 and small["w"].numel() * 2 == weight.numel()
+    back = dequantize_state(small)["w"]
+    largest = weight.reshape(len(weight), -1, 32).abs().amax(2, keepdim=True)
+    error = (back - weight).reshape(len(weight), -1, 32).abs()
+    assert (error <= largest / 14 * 1.02 + 7 * 2**-24).all()
+    assert quantize_state({"w": torch.randn(100, 45)}, "int4")["w"].dtype == torch.int8  # no whole groups
+
+
+def test_int4_files_are_read_as_float32(tmp_path: Path) -> None:
+    state = {"w": torch.randn(64, 96), "odd": torch.randn(70, 61), "bytes": torch.arange(8, dtype=torch.uint8)}
+    save(state, tmp_path / "w.safetensors", storage="int4")
+    with Checkpoint.open(tmp_path / "w.safetensors") as checkpoint:
+        assert checkpoint.storage == "int4"
+        assert checkpoint.specs["w"] == TensorSpec((64, 96), torch.float32)
+        assert checkpoint.specs["odd"] == TensorSpec((70, 61), torch.float32)
+        assert torch.equal(checkpoint.read("bytes"), state["bytes"])
+        assert float((checkpoint.read("w") - state["w"]).abs().max()) < float(state["w"].abs().max()) / 13
+        assert checkpoint.read("w").shape == (64, 96)
+
+
 def test_bf16_storage_keeps_eight_bits() -> None:
     state = {"w": torch.randn(50, 50), "count": torch.tensor([3]), "bands": torch.rand(16)}
     back = dequantize_state(quantize_state(state, "bfloat16"))
@@ -352,5 +380,5 @@ def test_bf16_where_float32_is_wanted_needs_the_storage_mark(tmp_path: Path) -> 
 def test_storage_refuses_nonsense() -> None:
     with pytest.raises(WeightsInvalid, match="w holds infinite or NaN"):
         quantize_state({"w": torch.tensor([[float("nan")]])}, "int8")
-    with pytest.raises(UserError, match="int4"):
-        quantize_state({}, "int4")
+    with pytest.raises(UserError, match="int3"):
+        quantize_state({}, "int3")

@@ -19,7 +19,7 @@ def train(
         str,
         typer.Argument(
             help="codec_video, codec_audio, pacing, base, decoder, upscaler, few_step, draft, listener, finder "
-            "or face_painter."
+            "face_painter or picture_painter."
         ),
     ],
     out: Annotated[

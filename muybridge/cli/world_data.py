@@ -1,4 +1,4 @@
-"""`muybridge world frames, speech, takes, stills, puppets, actors, portraits, cuts, latents`: what training reads."""
+"""`muybridge world frames, speech, takes, stills, ..., portraits, pictures, cuts, latents`: what training reads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 
 def register(group: typer.Typer) -> None:
     """Add the verbs to the `world` group."""
-    for verb in (frames, speech, takes, stills, puppets, actors, portraits, cuts, latents):
+    for verb in (frames, speech, takes, stills, puppets, actors, portraits, pictures, cuts, latents):
         group.command()(verb)
 
 
@@ -157,6 +157,24 @@ def portraits(
     folder = output or settings().home / "portraits"
     made = build(load(model).parts, folder, count, split, first, quiet=as_json)
     typer.echo(json.dumps({"output": str(folder), "portraits": made}) if as_json else f"{made} new ones in {folder}")
+
+
+def pictures(
+    count: Annotated[int, typer.Option(min=1, help="Number of pictures.")] = 3000,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder; default: in the cache.")] = None,
+    first: Annotated[int, typer.Option(min=0, help="Number of the first one: processes share the work.")] = 0,
+    split: Annotated[str, typer.Option(help="train, val or test.")] = "train",
+    model: Annotated[str, typer.Option(help="Whose draft draws them again.")] = "tiny",
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was made as JSON.")] = False,
+) -> None:
+    """Draw scenes, and what the draft makes of them: for picture_painter."""
+    from muybridge.config import settings
+    from muybridge.engine.loading import load
+    from muybridge.recipes.pictures import build
+
+    folder = output or settings().home / "pictures"
+    made = build(load(model).parts, folder, count, split, first, quiet=as_json)
+    typer.echo(json.dumps({"output": str(folder), "pictures": made}) if as_json else f"{made} new ones in {folder}")
 
 
 def cuts(

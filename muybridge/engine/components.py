@@ -89,6 +89,14 @@ class PaintsFaces(Protocol):
         ...
 
 
+class PaintsPictures(Protocol):
+    """What was drawn, painted anew from noise (model/picture_painter.py)."""
+
+    def __call__(self, noisy_BCYX: Tensor, drawn_BCYX: Tensor, told_BK: Tensor) -> Tensor:
+        """Shaped like both."""
+        ...
+
+
 def _as_written(request: Request) -> str:
     return request.prompt
 
@@ -115,6 +123,7 @@ class Components:
     listener: HearsPhones | None = None  # hears the phones of a given voice
     finder: Finds | None = None  # finds whose face is to move, and what is in front
     face_painter: PaintsFaces | None = None  # draws faces anew, speaking or in a mood (faces.py)
+    picture_painter: PaintsPictures | None = None  # paints what the draft drew anew (sharpen.py)
     small_upscaler: Denoiser | None = None  # for outputs up to 1024x576, where the size has another one for them
     voice_gain: float = 1.0  # what its base's sound is multiplied by
     format_prompt: Callable[[Request], str] = _as_written

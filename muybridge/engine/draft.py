@@ -23,7 +23,7 @@ from torch import Tensor
 from muybridge.engine import camera, pipeline
 from muybridge.engine.components import Components, Denoiser, Finds
 from muybridge.engine.conditions import spoken
-from muybridge.engine.film import Wishes, filmed_on, known, scene_of, side_by_side, wished
+from muybridge.engine.film import Wishes, filmed_on, known, scene_of, scene_words, side_by_side, wished
 from muybridge.engine.layers import WIDEST, one, place_of
 from muybridge.engine.left_alone import (
     asked,
@@ -35,6 +35,7 @@ from muybridge.engine.left_alone import (
     only_changes,
 )
 from muybridge.engine.recolour import cover_of, gains
+from muybridge.engine.sharpen import painted
 from muybridge.engine.state import Conditions, Film, GenerationState
 from muybridge.flow.noise import noise
 from muybridge.request import MAX_PROMPT_CHARS, Request
@@ -46,7 +47,10 @@ from muybridge.speech.places import how_many
 if TYPE_CHECKING:
     from muybridge.speech.pacing import Plan
 
-HAIR = " The person has short dark brown hair."  # in English, as the draft learned it; said where it drew none
+# In English, as the draft learned it; one of them, by the seed, is said where a prompt does not tell of hair.
+HAIRS = tuple(
+    f" The person has {hair} hair." for hair in ("short dark brown", "long black", "short black", "long brown")
+)
 LOG = logging.getLogger(__name__)
 SIZE = "tiny-draft"  # its sampling (engine/sampling.py)
 STILL = Window(0, Clock(1, 0))
@@ -109,6 +113,8 @@ def _first(parts: Components, state: GenerationState, frame: PixelSize, wish: Wi
     seen = camera.views(wish.moves, state.window.clock.num_decoded_frames, state.request.seed, is_given=False)
     size = camera.canvas(seen, frame) if wish.moves else frame
     first = _with_all(parts, parts.draft, state, size, wish)
+    if parts.picture_painter is not None:
+        first = painted(parts, scene_words(parts, state.request), state.request.seed, first)
     return known(parts, state, first, wish, was_drawn=True)
 
 
@@ -133,7 +139,7 @@ def _with_all(parts: Components, draft: Denoiser, state: GenerationState, size: 
     for part in PLAIN if parts.finder is not None else ():
         plain = plainer(plain, part) if part in parts_asked else plain
     for turn in range(TRIES):
-        words = plain + HAIR if turn and lacks_hair else plain
+        words = plain + HAIRS[(state.request.seed + turn) % len(HAIRS)] if lacks_hair else plain
         words = words if len(words) <= MAX_PROMPT_CHARS else scene
         request = state.request.replace(prompt=words, seed=state.request.seed + turn * ANOTHER)
         rough = _rough(parts, draft, replace(state, request=request), size)

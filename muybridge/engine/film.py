@@ -238,7 +238,7 @@ def film_of(parts: Components, state: GenerationState, first: First, wish: Wishe
             units_TU = faces.units_of(phones, felt, num_frames, seed + number)
             units.append(units_TU if first.was_drawn else units_TU - units_TU[:1])
         film = replace(film, units_PTU=torch.stack(units), faces_P4=torch.tensor(list(first.people)))
-        film = replace(film, words_W=_scene_words(parts, request)) if first.is_blank else film
+        film = replace(film, words_W=scene_words(parts, request)) if first.is_blank else film
     if wish.acts and count == 1:
         poses = [acting.pose_at(wish.acts, frame / FPS) for frame in range(num_frames)]
         film = replace(film, poses_T4=torch.tensor(poses), faces_P4=torch.tensor(list(first.people)))
@@ -298,7 +298,7 @@ def scene_of(request: Request) -> str:
     return without_quotes(parse_script(request.prompt, request.language).scene).strip() or request.prompt
 
 
-def _scene_words(parts: Components, request: Request) -> Tensor:
+def scene_words(parts: Components, request: Request) -> Tensor:
     """The mean of the text features of a prompt's scene, as the painter learned it."""
     (features_NC,) = parts.text_encoder.encode([scene_of(request)])
     return features_NC.float().cpu().mean(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +29,8 @@ def load(size_or_path: str | Path = "tiny", config: EngineConfig | None = None) 
     Raises InvalidRequest for an unknown size, UserError where the weights are not there (with the command that gets
     them), WeightsInvalid where they do not fit their config.
     """
+    # Of compiled products, one a shape: a programme's windows have many lengths. oneDNN reads it when it is first used.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
     config = config or EngineConfig()
     device = pick_device(config.device)
     precision.choose(device, config.precision)  # refused before weights are looked for

@@ -113,11 +113,13 @@ def generate_programme(
             if on_step is not None:
                 on_step(index, len(windows), progress)
 
+        _give_back()
         was_done = state.stage == "done"
         state = _denoise(engine, state, step)
         if checkpoints is not None and not was_done:
             checkpoints.save(index, state)
         early = _Early(sink, around, window, state)
+        _give_back()
         made, clip = _decode(engine, state, early.see if index == 0 and len(windows) > 1 else None)
         made = _sounding(made, around, window, state)
         clip = replace(clip, waveform_CS=made.waveform_CS)

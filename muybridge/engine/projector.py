@@ -121,8 +121,16 @@ class Drawn:
 
 @torch.inference_mode()
 def play(film: Film, painter: PaintsFaces | None, frame: PixelSize) -> Tensor:
-    """[1, C, T, Y, X] at the frame's size: a film, or its one picture where nothing moves."""
-    return _shown(film, _drawn(film, painter), slice(0, film.num_frames), frame)
+    """[1, C, T, Y, X] at the frame's size: a film, or its one picture where nothing moves. A few frames at a time."""
+    drawn = _drawn(film, painter)
+    if not film.moves:
+        return _shown(film, drawn, slice(0, 1), frame)
+    starts = range(0, film.num_frames, TOGETHER)
+    pieces = (_shown(film, drawn, slice(start, min(start + TOGETHER, film.num_frames)), frame) for start in starts)
+    whole = torch.empty(1, len(film.picture_CYX), film.num_frames, frame.height, frame.width)
+    for start, piece in zip(starts, pieces, strict=True):
+        whole[:, :, start : start + piece.shape[2]] = piece
+    return whole
 
 
 def _drawn(film: Film, painter: PaintsFaces | None) -> Drawn:

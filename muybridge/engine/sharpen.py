@@ -1,6 +1,8 @@
-"""A drawn picture at twice its size and more, by the upscaler: what is drawn of a clip before its base (draft.py).
+"""A drawn picture made clearer, and twice as large and more: what is drawn of a clip before its base (draft.py).
 
-Letters: C colours or channels, Y X rows and columns.
+The picture painter denoises what may have been meant with the drawn picture in sight, the upscaler enlarges it.
+
+Letters: C colours or channels, Y X rows and columns, W text features.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -16,11 +19,32 @@ from torch.nn import functional as nnf
 from muybridge.engine import faces, pipeline
 from muybridge.engine.components import Components
 from muybridge.engine.conditions import frames_to_tensor
+from muybridge.flow.noise import noise
 from muybridge.model.finder import Face
+from muybridge.model.picture_painter import guess, open_, told
 from muybridge.request import Request
 from muybridge.shapes import Clock, PixelSize, Window
 
+STEPS = 16  # of the painter, at even noise levels
 SHARED = 0.25  # of a tile, at least, that its neighbour draws too
+
+
+@torch.inference_mode()
+def painted(parts: Components, words_W: Tensor, seed: int, drawn_BCTYX: Tensor) -> Tensor:
+    """[1, C, 1, Y, X]: a drawn picture's latent, painted anew but for its faces; as it is without a painter."""
+    if parts.picture_painter is None:
+        return drawn_BCTYX
+    drawn_BCYX = parts.video_codec.decode(drawn_BCTYX.to(parts.device))[:, :, 0].float().cpu().clamp(-1, 1)
+    picture_BCYX = noise(seed, "picture painter", -1, "video", drawn_BCYX.shape)
+    levels = torch.linspace(1, 0, STEPS + 1)
+    for sigma, following in pairwise(levels):
+        answer = parts.picture_painter(picture_BCYX, drawn_BCYX, told(words_W[None], sigma[None])).float()
+        clean = (guess(picture_BCYX, drawn_BCYX, sigma) + open_(sigma) * answer).clamp(-1, 1)
+        picture_BCYX = clean + (picture_BCYX - clean) * following / sigma
+    people = [] if parts.finder is None else parts.finder.faces(drawn_BCYX[0])
+    inside_YX = faces.covered(people, *drawn_BCYX.shape[2:])
+    whole_BCYX = torch.lerp(picture_BCYX, drawn_BCYX, inside_YX)
+    return parts.video_codec.encode(whole_BCYX[:, :, None].to(parts.device)).cpu()
 
 
 @torch.inference_mode()

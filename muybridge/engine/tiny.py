@@ -17,6 +17,7 @@ from muybridge.flow.scaling import NO_MOMENTS, Moments, from_noise, video_moment
 from muybridge.model.face_painter import FacePainter
 from muybridge.model.finder import Finder
 from muybridge.model.phrase_encoder import PhraseEncoder
+from muybridge.model.picture_painter import PicturePainter
 from muybridge.model.tiny_video_codec import load_video_codec
 from muybridge.model.transformer import Transformer
 from muybridge.model.weights import load_into, load_transformer
@@ -24,7 +25,7 @@ from muybridge.model.world_audio_codec import WorldAudioCodec
 
 # File names, `.safetensors`.
 BASE, UPSCALER, DRAFT, VIDEO_CODEC, TEXT = "base", "upscaler", "draft", "video_codec", "text"
-LISTENER, FINDER, FACE_PAINTER = "listener", "finder", "face_painter"
+LISTENER, FINDER, FACE_PAINTER, PICTURE_PAINTER = "listener", "finder", "face_painter", "picture_painter"
 STATISTICS = "audio_codec.json"
 
 VOICE_GAIN = 0.5  # its base speaks 6 dB louder than what it learned from (`evaluate speech`)
@@ -37,8 +38,8 @@ def load_tiny(folder: Path, device: torch.device, asked: Precision = "auto") -> 
     chosen = precision.choose(device, asked).precision
     base = load_transformer(folder / f"{BASE}.safetensors", matrix_dtype=torch.float32)
     upscaler, draft = (_transformer(folder / f"{name}.safetensors") for name in (UPSCALER, DRAFT))
-    small = (LISTENER, FINDER, FACE_PAINTER)
-    listener, finder, painter = (folder / f"{name}.safetensors" for name in small)
+    small = (LISTENER, FINDER, FACE_PAINTER, PICTURE_PAINTER)
+    listener, finder, painter, pictures = (folder / f"{name}.safetensors" for name in small)
     text = _filled(PhraseEncoder(), folder / f"{TEXT}.safetensors")
     text.encode(["."])  # the frozen encoder is read now, not within the first clip
     return Components(
@@ -59,6 +60,9 @@ def load_tiny(folder: Path, device: torch.device, asked: Precision = "auto") -> 
         listener=_filled(Listener(), listener) if listener.is_file() else None,
         finder=_filled(Finder(), finder) if finder.is_file() else None,
         face_painter=precision.apply_to_painter(_filled(FacePainter(), painter), chosen) if painter.is_file() else None,
+        picture_painter=(
+            precision.apply_to_painter(_filled(PicturePainter(), pictures), chosen) if pictures.is_file() else None
+        ),
         draft_moments=NO_MOMENTS if draft is None else video_moments(draft.config),
         voice_gain=VOICE_GAIN,
     )

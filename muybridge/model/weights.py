@@ -182,8 +182,9 @@ def save(
 ) -> list[Path]:
     """Write a state dict as a file (`*.safetensors`) or a folder (sharded above `shard_bytes`); returns the files.
 
-    `storage` is `native`, `bfloat16` or `int8` (one scale per row): smaller files for small float32 models, read back
-    as float32. Atomic: after a crash at any moment the path holds the old checkpoint or the new one, whole.
+    `storage` is `native`, `bfloat16`, `int8` (one scale per row) or `int4` (one per 32): smaller files for small
+    float32 models, read back as float32. Atomic: after a crash at any moment the path holds the old checkpoint or the
+    new one, whole.
     """
     if storage != "native":
         state = quantize_state(state, storage)

@@ -68,7 +68,7 @@ def dtype_name(dtype: torch.dtype) -> str:
 class Checkpoint:
     """An open checkpoint: specs of all tensors from the headers, values one at a time. Use as a context manager.
 
-    Weights stored as int8 rows or bf16 for size (metadata `storage`) appear, and are read, as float32.
+    Weights stored as int8 rows, int4 groups or bf16 for size (metadata `storage`) appear, and are read, as float32.
     """
 
     path: Path
@@ -128,21 +128,23 @@ class Checkpoint:
         """Show reduced storage as the float32 it stands for."""
         if self.storage == "native":
             return
-        for name in [n for n in self.specs if n.endswith(SCALE_SUFFIX)]:
-            del self.specs[name]
+        scaled = {n.removesuffix(SCALE_SUFFIX) for n in self.specs if n.endswith(SCALE_SUFFIX)}
+        self.specs = {n: spec for n, spec in self.specs.items() if not n.endswith(SCALE_SUFFIX)}
         for name, spec in self.specs.items():
-            if spec.dtype in (torch.int8, torch.bfloat16):
+            if name in scaled and spec.dtype == torch.uint8:  # two weights to a byte
+                self.specs[name] = TensorSpec((*spec.shape[:-1], 2 * spec.shape[-1]), torch.float32)
+            elif spec.dtype in (torch.int8, torch.bfloat16):
                 self.specs[name] = TensorSpec(spec.shape, torch.float32)
 
     @property
     def storage(self) -> str:
-        """`native`, `int8` or `bfloat16`."""
+        """`native` or one of quantize.py's STORAGES."""
         return self.metadata.get("muybridge_storage", "native")
 
     def read(self, name: str) -> torch.Tensor:
         """One tensor, in the dtype its spec says."""
         tensor: torch.Tensor = self._files[name].get_tensor(name)
-        if tensor.dtype == torch.int8 and name + SCALE_SUFFIX in self._files:
+        if tensor.dtype in (torch.int8, torch.uint8) and name + SCALE_SUFFIX in self._files:
             return dequantize_rows(tensor, self._files[name + SCALE_SUFFIX].get_tensor(name + SCALE_SUFFIX))
         return tensor.to(self.specs[name].dtype)
 

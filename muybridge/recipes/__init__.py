@@ -25,6 +25,7 @@ RECIPES = (
     "listener",
     "finder",
     "face_painter",
+    "picture_painter",
 )
 
 

@@ -66,10 +66,10 @@ def recipe(
         begin_BCYX, told_BK, wanted_BCYX, still_BCYX = drawn
         found_BCYX = modules["painter"](begin_BCYX, told_BK).float()
         moved_B1YX = (wanted_BCYX - still_BCYX).abs().mean(1, keepdim=True)
-        plain = (_size(found_BCYX - wanted_BCYX) * (centre_YX + MOVES * moved_B1YX)).mean()
-        edges = torch.stack([_size(_edges(found_BCYX, d) - _edges(wanted_BCYX, d)).mean() for d in (2, 3)]).sum()
+        plain = (charbonnier(found_BCYX - wanted_BCYX) * (centre_YX + MOVES * moved_B1YX)).mean()
+        sharp = torch.stack([charbonnier(edges(found_BCYX, d) - edges(wanted_BCYX, d)).mean() for d in (2, 3)]).sum()
         moving = ((found_BCYX - wanted_BCYX).abs() * moved_B1YX).sum() / moved_B1YX.sum() / 3
-        return {"loss": plain + edges, "plain": plain.detach(), "edges": edges.detach(), "moving": moving.detach()}
+        return {"loss": plain + sharp, "plain": plain.detach(), "edges": sharp.detach(), "moving": moving.detach()}
 
     return Recipe(
         "face_painter",
@@ -87,13 +87,14 @@ def recipe(
     )
 
 
-def _size(error: Tensor) -> Tensor:
+def charbonnier(error: Tensor) -> Tensor:
     """Square of small errors, size of large ones: a plain size holds on to what need not change (Charbonnier 1994)."""
     return (error.square() + SOFT**2).sqrt() - SOFT
 
 
-def _edges(x_BCYX: Tensor, dim: int) -> Tensor:
-    return x_BCYX.narrow(dim, 1, SIDE - 1) - x_BCYX.narrow(dim, 0, SIDE - 1)
+def edges(x_BCYX: Tensor, dim: int) -> Tensor:
+    """Differences of neighbours along a dimension."""
+    return x_BCYX.diff(dim=dim)
 
 
 def squares(seen: portraits.Portraits, count: int, generator: torch.Generator) -> tuple[Tensor, ...]:
@@ -108,9 +109,8 @@ def squares(seen: portraits.Portraits, count: int, generator: torch.Generator) -
         first, last = (int(torch.randint(count, (1,), generator=generator)) for count in most)
         wanted, units = seen.faces_NFCYX[n, last], seen.units_NFU[n, last]
         if was_drawn:
-            begin = toned(
-                seen.drawn_NCYX[n], seen.faces_NFCYX[n, 0], int(torch.randint(*TONES, (1,), generator=generator))
-            )
+            cells = int(torch.randint(*TONES, (1,), generator=generator))
+            begin = toned(seen.drawn_NCYX[n], seen.faces_NFCYX[n, 0], cells, cells)
         else:
             begin = seen.coded_NFCYX[n, first] if is_coded else seen.faces_NFCYX[n, first]
             units = units - seen.units_NFU[n, first]
@@ -130,13 +130,13 @@ def squares(seen: portraits.Portraits, count: int, generator: torch.Generator) -
     return tuple(torch.stack(x) for x in (begins, tolds, wanteds, stills))
 
 
-def toned(drawn_CYX: Tensor, true_CYX: Tensor, cells: int) -> Tensor:
-    """A drawn square with the light and colours of the true one, as `cells` x `cells` of them tell; floats of bytes.
+def toned(drawn_CYX: Tensor, true_CYX: Tensor, rows: int, cols: int) -> Tensor:
+    """A drawn picture with the light and colours of the true one, as `rows` x `cols` cells tell; floats of bytes.
 
     The draft draws another light, and how that goes with the true one is nothing to learn.
     """
     apart = (true_CYX.float() - drawn_CYX.float())[None]
-    coarse = nnf.interpolate(apart, (cells, cells), mode="area")
+    coarse = nnf.interpolate(apart, (rows, cols), mode="area")
     smooth = nnf.interpolate(coarse, apart.shape[2:], mode="bicubic", align_corners=False)[0]
     return (drawn_CYX.float() + smooth).clamp(0, 255)
 

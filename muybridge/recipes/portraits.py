@@ -11,7 +11,7 @@ units, W text features.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ SHARD = 40
 OFFSET = 1 << 39  # other people than those of takes, stills and puppets
 CASTS = {"person": 0.75, "pair": 0.09, "thing": 0.16}
 NEAR = 0.4  # share of people whose faces fill the picture
+Arrays = Mapping[str, NDArray[Any]]
 LEVELS = (0.7, 0.91)  # of noise from which the draft draws a picture again: below, the face stays; above, nothing does
 BLINKS, LOOKS_AWAY, LEAST_PIXELS = 0.2, 0.15, 150
 
@@ -108,30 +109,44 @@ def build(
 
     Raises UserError for weights without a draft.
     """
+    return build_shards(parts, folder, "portraits", portrait, count, split, first, quiet)
+
+
+def build_shards(
+    parts: Components,
+    folder: Path,
+    name: str,
+    draw: Callable[[Components, int, str], Arrays | None],
+    count: int,
+    split: str,
+    first: int,
+    quiet: bool,
+) -> int:
+    """What `draw` makes of numbers, in files of SHARD named after `name`; None is left out."""
     from rich.progress import track
 
     if parts.draft is None:
-        raise UserError(f"{parts.size} has no draft, and portraits show what a draft makes of people; use tiny.")
+        raise UserError(f"{parts.size} has no draft, and {name} show what a draft makes of scenes; use tiny.")
     os.environ.setdefault("LP_NUM_THREADS", "0")  # see train/frames.py
     folder.mkdir(parents=True, exist_ok=True)
     made = 0
-    for start in track(range(first, first + count, SHARD), f"drawing portraits ({split})", disable=quiet):
-        path = folder / f"portraits-{split}-{start:06d}.npz"
+    for start in track(range(first, first + count, SHARD), f"drawing {name} ({split})", disable=quiet):
+        path = folder / f"{name}-{split}-{start:06d}.npz"
         if path.is_file():
             continue
-        drawn = [portrait(parts, index, split) for index in range(start, min(start + SHARD, first + count))]
+        drawn = [draw(parts, index, split) for index in range(start, min(start + SHARD, first + count))]
         kept = [one for one in drawn if one is not None]
         if not kept:
             continue
         part = path.with_name(f".{path.name}.{os.getpid()}.npz")
-        stacked: dict[str, Any] = {name: np.stack([one[name] for one in kept]) for name in kept[0]}
+        stacked: dict[str, Any] = {key: np.stack([one[key] for one in kept]) for key in kept[0]}
         np.savez(part, **stacked)
         part.replace(path)
         made += len(kept)
     return made
 
 
-def portrait(parts: Components, index: int, split: str) -> Mapping[str, NDArray[Any]] | None:
+def portrait(parts: Components, index: int, split: str) -> Arrays | None:
     """Everything about portrait `index` of a split; None where the one face is hardly to be seen."""
     from muybridge.world import captions
 
@@ -152,13 +167,13 @@ def portrait(parts: Components, index: int, split: str) -> Mapping[str, NDArray[
         again = draft.redrawn(parts, parts.draft, latents[:1].cpu(), still, float(rng.uniform(*LEVELS)))
         drawn = parts.video_codec.decode(again.to(parts.device))[:, :, 0].float().cpu()
     seen = torch.cat([large, nnf.interpolate(torch.cat([coded, drawn]), large.shape[2:], mode="bilinear")])
-    squares = _bytes(_cut(seen, x, y, REACH * half_height))
+    squares = as_bytes(_cut(seen, x, y, REACH * half_height))
     return {
         "one": np.asarray(is_one),
         "targets": squares[:NUM_FACES],
         "inputs": squares[NUM_FACES:],
-        "small": _bytes(small[0]),
-        "whole": _bytes(torch.stack([coded[0], drawn[0]])),
+        "small": as_bytes(small[0]),
+        "whole": as_bytes(torch.stack([coded[0], drawn[0]])),
         "cover": _cells(cover_KYX),
         "units": units_FU,
         "height": np.asarray(half_height, np.float32),
@@ -253,6 +268,6 @@ def _cut(pictures_NCYX: Tensor, x: float, y: float, half: float) -> Tensor:
     return nnf.grid_sample(pictures_NCYX, many, padding_mode="border", align_corners=False)
 
 
-def _bytes(pictures: Tensor) -> NDArray[np.uint8]:
+def as_bytes(pictures: Tensor) -> NDArray[np.uint8]:
     """-1..1 as 0..255."""
     return pictures.add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8).numpy()
