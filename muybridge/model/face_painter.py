@@ -9,6 +9,7 @@ Letters: B samples, C channels, Y X pixels of the square, K what is told.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 import torch
@@ -43,20 +44,42 @@ class Block(nn.Module):
         return out_BCYX
 
 
-class FacePainter(nn.Module):
+class UNet(nn.Module):
+    """Blocks at falling sizes and back, each size beside what it was on the way down."""
+
+    def __init__(self, widths: Sequence[int]) -> None:
+        super().__init__()
+        pairs = list(pairwise(widths))
+        self.narrow = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairs)
+        self.down = nn.ModuleList(Block(width) for width in widths)
+        self.up = nn.ModuleList(Block(width) for width in widths)
+        self.widen = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairs)
+        self.join = nn.ModuleList(nn.Conv2d(2 * a, a, 1) for a, _ in pairs)
+
+    def through(self, x_BCYX: Tensor, told_BH: Tensor, bottom: Iterable[nn.Module] = ()) -> Tensor:
+        """Shaped like `x_BCYX`; `bottom` are more blocks at the smallest size."""
+        x, sides = x_BCYX, []
+        for level, block in enumerate(self.down):
+            x = block(x, told_BH)
+            if level < len(self.narrow):
+                sides.append(x)
+                x = self.narrow[level](x)
+        for block in (*bottom, self.up[-1]):
+            x = block(x, told_BH)
+        for level in reversed(range(len(self.narrow))):
+            x = F.interpolate(self.widen[level](x), scale_factor=2, mode="nearest")
+            x = self.up[level](self.join[level](torch.cat([x, sides[level]], 1)), told_BH)
+        return x
+
+
+class FacePainter(UNet):
     """1.5 million weights; about 0.4 billion products a face."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(WIDTHS)
         self.words = nn.Linear(WORDS, 32)
         self.told = nn.Sequential(nn.Linear(TOLD - WORDS + 32, HIDDEN), nn.SiLU(), nn.Linear(HIDDEN, HIDDEN))
         self.enter = nn.Conv2d(12, WIDTHS[0], 3, padding=1)
-        pairs = list(pairwise(WIDTHS))
-        self.narrow = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairs)
-        self.down = nn.ModuleList(Block(width) for width in WIDTHS)
-        self.up = nn.ModuleList(Block(width) for width in WIDTHS)
-        self.widen = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairs)
-        self.join = nn.ModuleList(nn.Conv2d(2 * a, a, 1) for a, _ in pairs)
         self.norm = nn.GroupNorm(GROUPS, WIDTHS[0])
         self.leave = nn.Conv2d(WIDTHS[0], 12, 3, padding=1)
         for parameter in self.leave.parameters():
@@ -65,17 +88,7 @@ class FacePainter(nn.Module):
     def forward(self, faces_BCYX: Tensor, told_BK: Tensor) -> Tensor:
         """The squares [B, 3, SIDE, SIDE] in -1..1 with their faces drawn anew; `told_BK` as `told` makes it."""
         told_BH = self.told(torch.cat([told_BK[:, :-WORDS], self.words(told_BK[:, -WORDS:])], 1))
-        x = self.enter(F.pixel_unshuffle(faces_BCYX, 2))
-        sides = []
-        for level, block in enumerate(self.down):
-            x = block(x, told_BH)
-            if level < len(self.narrow):
-                sides.append(x)
-                x = self.narrow[level](x)
-        x = self.up[-1](x, told_BH)
-        for level in reversed(range(len(self.narrow))):
-            x = F.interpolate(self.widen[level](x), scale_factor=2, mode="nearest")
-            x = self.up[level](self.join[level](torch.cat([x, sides[level]], 1)), told_BH)
+        x = self.through(self.enter(F.pixel_unshuffle(faces_BCYX, 2)), told_BH)
         out_BCYX: Tensor = faces_BCYX + F.pixel_shuffle(self.leave(F.silu(self.norm(x))), 2)
         return out_BCYX
 

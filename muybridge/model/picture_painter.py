@@ -11,16 +11,14 @@ Letters: B samples, C channels, Y X pixels, K what is told, W text features.
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (the field's name for it)
 
-from muybridge.model.face_painter import GROUPS, HIDDEN, WORDS, Block
+from muybridge.model.face_painter import GROUPS, HIDDEN, WORDS, Block, UNet
 
 WIDTHS = (64, 112, 160)
-BOTTOM = 2  # blocks more where a cell is as wide as eight pixels
 CELL = 2
 SIDES = CELL * 2 ** (len(WIDTHS) - 1)  # its pictures' sides are multiples of this
 SPREAD = 0.2  # how far true pictures are from drawn ones, in -1..1
@@ -28,21 +26,15 @@ WAVES = 8  # of the noise level, that is told as so many sines and cosines
 TOLD = WORDS + 2 * WAVES
 
 
-class PicturePainter(nn.Module):
-    """1.8 million weights; 2 billion products a step of 224x128."""
+class PicturePainter(UNet):
+    """2.4 million weights; 2 billion products a step of 224x128."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(WIDTHS)
         self.words = nn.Linear(WORDS, 48)
         self.told = nn.Sequential(nn.Linear(48 + 2 * WAVES, HIDDEN), nn.SiLU(), nn.Linear(HIDDEN, HIDDEN))
         self.enter = nn.Conv2d(6 * CELL**2, WIDTHS[0], 3, padding=1)
-        pairs = list(pairwise(WIDTHS))
-        self.narrow = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairs)
-        self.down = nn.ModuleList(Block(width) for width in WIDTHS)
-        self.bottom = nn.ModuleList(Block(WIDTHS[-1]) for _ in range(BOTTOM))
-        self.up = nn.ModuleList(Block(width) for width in WIDTHS[:-1])
-        self.widen = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairs)
-        self.join = nn.ModuleList(nn.Conv2d(2 * a, a, 1) for a, _ in pairs)
+        self.bottom = nn.ModuleList([Block(WIDTHS[-1])])
         self.norm = nn.GroupNorm(GROUPS, WIDTHS[0])
         self.leave = nn.Conv2d(WIDTHS[0], 3 * CELL**2, 3, padding=1)
         for parameter in self.leave.parameters():
@@ -51,18 +43,8 @@ class PicturePainter(nn.Module):
     def forward(self, noisy_BCYX: Tensor, drawn_BCYX: Tensor, told_BK: Tensor) -> Tensor:
         """[B, 3, Y, X]: what `guess` lacks of the true picture, in units of `open_`; sides are multiples of SIDES."""
         told_BH = self.told(torch.cat([self.words(told_BK[:, :WORDS]), told_BK[:, WORDS:]], 1))
-        x = self.enter(F.pixel_unshuffle(torch.cat([noisy_BCYX, drawn_BCYX], 1), CELL))
-        sides = []
-        for level, block in enumerate(self.down):
-            x = block(x, told_BH)
-            if level < len(self.narrow):
-                sides.append(x)
-                x = self.narrow[level](x)
-        for block in self.bottom:
-            x = block(x, told_BH)
-        for level in reversed(range(len(self.narrow))):
-            x = F.interpolate(self.widen[level](x), scale_factor=2, mode="nearest")
-            x = self.up[level](self.join[level](torch.cat([x, sides[level]], 1)), told_BH)
+        seen = self.enter(F.pixel_unshuffle(torch.cat([noisy_BCYX, drawn_BCYX], 1), CELL))
+        x = self.through(seen, told_BH, self.bottom)
         out_BCYX: Tensor = F.pixel_shuffle(self.leave(F.silu(self.norm(x))), CELL)
         return out_BCYX
 
