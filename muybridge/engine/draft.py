@@ -23,7 +23,7 @@ from torch import Tensor
 from muybridge.engine import camera, pipeline
 from muybridge.engine.components import Components, Denoiser, Finds
 from muybridge.engine.conditions import spoken
-from muybridge.engine.film import Wishes, filmed_on, known, scene_of, scene_words, side_by_side, wished
+from muybridge.engine.film import Wishes, filmed_on, known, scene_of, side_by_side, wished
 from muybridge.engine.layers import WIDEST, one, place_of
 from muybridge.engine.left_alone import (
     asked,
@@ -35,7 +35,6 @@ from muybridge.engine.left_alone import (
     only_changes,
 )
 from muybridge.engine.recolour import cover_of, gains
-from muybridge.engine.sharpen import painted
 from muybridge.engine.state import Conditions, Film, GenerationState
 from muybridge.flow.noise import noise
 from muybridge.request import MAX_PROMPT_CHARS, Request
@@ -113,8 +112,6 @@ def _first(parts: Components, state: GenerationState, frame: PixelSize, wish: Wi
     seen = camera.views(wish.moves, state.window.clock.num_decoded_frames, state.request.seed, is_given=False)
     size = camera.canvas(seen, frame) if wish.moves else frame
     first = _with_all(parts, parts.draft, state, size, wish)
-    if parts.picture_painter is not None:
-        first = painted(parts, scene_words(parts, state.request), state.request.seed, first)
     return known(parts, state, first, wish, was_drawn=True)
 
 

@@ -36,6 +36,7 @@ PASSES = 4
 EDGE = (0.72, 0.98)  # of the square's half side, over which what was drawn ends
 # The head that is lent, beside the face: half width, half height, how far up its middle is, and where it has faded.
 HEAD_WIDE, HEAD_HIGH, HEAD_UP, HEAD_EDGE, SEEN = 1.8, 1.35, 0.12, 1.15, 0.3
+OVAL = (0.9, 1.15)  # of a face's halves, over which it ends
 MOUTHY = torch.tensor([name.startswith(("mouth", "jaw", "tongue")) for name in ARKIT_UNITS])
 
 
@@ -194,4 +195,14 @@ def covered(people: Sequence[Face], rows: int, cols: int) -> Tensor:
     cover_YX = torch.zeros(rows, cols)
     for face in people:
         cover_YX = torch.maximum(cover_YX, pasted(torch.ones(1, 1, SIDE, SIDE), face, rows, cols)[0, 0])
+    return cover_YX
+
+
+def ovals(people: Sequence[Face], rows: int, cols: int) -> Tensor:
+    """[Y, X] in 0..1: how much of each pixel is these faces' own, without the hair and what is around them."""
+    cover_YX = torch.zeros(rows, cols)
+    down_Y, right_X = ((torch.arange(n) + 0.5) / rows for n in (rows, cols))
+    for face in people:
+        far_YX = torch.hypot((right_X - face.x)[None] / face.half_width, (down_Y - face.y)[:, None] / face.half_height)
+        cover_YX = torch.maximum(cover_YX, ((OVAL[1] - far_YX) / (OVAL[1] - OVAL[0])).clamp(0, 1))
     return cover_YX

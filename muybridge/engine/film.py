@@ -24,7 +24,7 @@ from muybridge.engine.components import Components
 from muybridge.engine.conditions import Said, frames_to_tensor, heard, spoken
 from muybridge.engine.projector import play, size_of
 from muybridge.engine.recolour import dyed
-from muybridge.engine.sharpen import sharpened, sharpened_again
+from muybridge.engine.sharpen import doubled, painted
 from muybridge.engine.state import Conditions, Film, GenerationState
 from muybridge.model.finder import Face
 from muybridge.request import Request
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from muybridge.speech.pacing import Plan
 
 
-AGAIN = 1.5  # times as high as it is made, from which a drawn picture is sharpened once more
+AGAIN = 1.5  # times as high as it is made, from which a drawn picture is doubled once more
 BESIDE = 2.2  # half heights between faces of people who are drawn together, and times that one is larger
 LONGEST = 1.6  # half widths to the half height of a drawn face
 SIDES = 0.5  # radians: how far a whole orbit turns a head
@@ -99,16 +99,19 @@ def known(parts: Components, state: GenerationState, first_BCTYX: Tensor, wish: 
     somebody = not was_drawn or wish.said or is_about_people(state.request.prompt)
     found = whose(parts, picture_CYX, was_drawn) if somebody else []
     thing_YX = _struck_thing(parts, picture_CYX, wish)
+    is_painted = was_drawn and parts.picture_painter is not None
+    if is_painted:
+        picture_CYX = painted(parts, scene_words(parts, state.request), state.request.seed, picture_CYX, found)
     if was_drawn and thing_YX is not None and wish.struck == "ball":
         picture_CYX, thing_YX = layers.rounded(picture_CYX, thing_YX)
     small = First(picture_CYX, found, was_drawn, was_drawn, thing_YX, wish.struck)
     lent = lender(parts, state.request) if was_drawn and len(small.people) == 1 else None
     dyes = _dyes(scene_of(state.request), small)
     small = _as_told(parts, small, dyes, lent)
-    if dyes:
+    if dyes or is_painted:
         first_BCTYX = parts.video_codec.encode(small.picture_CYX[None, :, None].to(parts.device)).cpu()
     film = film_of(parts, state, small, wish)
-    if not film.moves and was_drawn:
+    if was_drawn and not film.moves and not is_painted:
         return replace(conditions, frames={0: first_BCTYX})
     if not small.people and state.window.start_unit:  # as the windows before it
         return conditions
@@ -121,13 +124,13 @@ def known(parts: Components, state: GenerationState, first_BCTYX: Tensor, wish: 
     conditions = replace(conditions, frames={0: stands[:, :, :1]}) if was_drawn else conditions
     if not parts.enlarges_pixels:
         return conditions
-    picture_CYX = _large(parts, state, small, first_BCTYX)
+    picture_CYX = _large(parts, state, small)
     if was_drawn and picture_CYX is not small.picture_CYX:
         picture_CYX = _as_told(parts, replace(small, picture_CYX=picture_CYX), dyes, lent).picture_CYX
     return replace(conditions, film_BCTYX=latents, film=replace(film, picture_CYX=picture_CYX))
 
 
-def _large(parts: Components, state: GenerationState, small: First, first_BCTYX: Tensor) -> Tensor:
+def _large(parts: Components, state: GenerationState, small: First) -> Tensor:
     """[C, Y, X]: a first picture at its film's size. A given one is itself where that is larger than what is made."""
     request, stages = state.request, pipeline.stages_of(parts, state.request)
     made, size = stages[-1].size, size_of(parts, state.request)
@@ -136,10 +139,9 @@ def _large(parts: Components, state: GenerationState, small: First, first_BCTYX:
         return frames_to_tensor(given[None])[0, :, 0]
     picture_CYX = small.picture_CYX
     if len(stages) > 1 and small.was_drawn:
-        scene = scene_of(request)
-        picture_CYX = sharpened(parts, scene, request.seed, first_BCTYX, small.people)
-        if size.height >= AGAIN * made.height:
-            picture_CYX = sharpened_again(parts, scene, request.seed, picture_CYX, stages[0].size, small.people)
+        words_W = scene_words(parts, request)
+        for _ in range(2 if size.height >= AGAIN * made.height else 1):
+            picture_CYX = doubled(parts, words_W, request.seed, picture_CYX, small.people)
     elif len(stages) > 1:
         picture_CYX = _decoded(parts, state.conditions.large_frames[0])
     if size == made:
