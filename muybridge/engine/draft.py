@@ -23,7 +23,7 @@ from torch import Tensor
 from muybridge.engine import camera, pipeline
 from muybridge.engine.components import Components, Denoiser, Finds
 from muybridge.engine.conditions import spoken
-from muybridge.engine.film import Wishes, filmed_on, known, scene_of, side_by_side, wished
+from muybridge.engine.film import Wishes, filmed_on, known, scene_of, scene_words, side_by_side, wished
 from muybridge.engine.layers import WIDEST, one, place_of
 from muybridge.engine.left_alone import (
     asked,
@@ -35,6 +35,7 @@ from muybridge.engine.left_alone import (
     only_changes,
 )
 from muybridge.engine.recolour import cover_of, gains
+from muybridge.engine.sharpen import painted
 from muybridge.engine.state import Conditions, Film, GenerationState
 from muybridge.flow.noise import noise
 from muybridge.request import MAX_PROMPT_CHARS, Request
@@ -204,6 +205,9 @@ def _edited(parts: Components, draft: Denoiser, state: GenerationState, frame: P
         return replace(told, frames={0: source_BCTYX}, gains_CYX=gains((made_CYX + 1) / 2, (source_CYX + 1) / 2))
     assert parts.finder is not None  # or it would be about anything
     may_YX = may_change(parts.finder, source_CYX, about)[0]
+    if parts.picture_painter is not None:
+        clear_CYX = painted(parts, scene_words(parts, state.request), state.request.seed, made_CYX)
+        made_BCTYX = parts.video_codec.encode(clear_CYX[None, :, None].to(parts.device)).cpu()
     return replace(told, frames={0: only_changes(made_BCTYX, source_BCTYX, may_YX)})
 
 
