@@ -9,7 +9,7 @@ Letters: T frames, C colours or channels, Y X rows and columns.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -99,16 +99,19 @@ def known(parts: Components, state: GenerationState, first_BCTYX: Tensor, wish: 
     somebody = not was_drawn or wish.said or is_about_people(state.request.prompt)
     found = whose(parts, picture_CYX, was_drawn) if somebody else []
     thing_YX = _struck_thing(parts, picture_CYX, wish)
-    is_painted = was_drawn and parts.picture_painter is not None
-    if is_painted:
-        picture_CYX = painted(parts, scene_words(parts, state.request), state.request.seed, picture_CYX, found)
     if was_drawn and thing_YX is not None and wish.struck == "ball":
         picture_CYX, thing_YX = layers.rounded(picture_CYX, thing_YX)
-    small = First(picture_CYX, found, was_drawn, was_drawn, thing_YX, wish.struck)
-    lent = lender(parts, state.request) if was_drawn and len(small.people) == 1 else None
-    dyes = _dyes(scene_of(state.request), small)
-    small = _as_told(parts, small, dyes, lent)
-    if dyes or is_painted:
+    bare = First(picture_CYX, found, was_drawn, was_drawn, thing_YX, wish.struck)
+    lent = lender(parts, state.request) if was_drawn and len(found) == 1 else None
+    dyes, is_painted = _dyes(scene_of(state.request), bare, lent), was_drawn and parts.picture_painter is not None
+    if dyes:  # before it is painted: the edge of a dye is not there after
+        assert parts.finder is not None  # it has found what is dyed
+        picture_CYX = 2 * dyed(parts.finder, (picture_CYX.clamp(-1, 1) + 1) / 2, dyes, thing_YX) - 1
+    if is_painted:
+        picture_CYX = painted(parts, scene_words(parts, state.request), state.request.seed, picture_CYX, found)
+    bare = replace(bare, picture_CYX=picture_CYX)
+    small = _with_head(parts, bare, lent)
+    if dyes or lent is not None or is_painted:
         first_BCTYX = parts.video_codec.encode(small.picture_CYX[None, :, None].to(parts.device)).cpu()
     film = film_of(parts, state, small, wish)
     if was_drawn and not film.moves and not is_painted:
@@ -124,9 +127,7 @@ def known(parts: Components, state: GenerationState, first_BCTYX: Tensor, wish: 
     conditions = replace(conditions, frames={0: stands[:, :, :1]}) if was_drawn else conditions
     if not parts.enlarges_pixels:
         return conditions
-    picture_CYX = _large(parts, state, small)
-    if was_drawn and picture_CYX is not small.picture_CYX:
-        picture_CYX = _as_told(parts, replace(small, picture_CYX=picture_CYX), dyes, lent).picture_CYX
+    picture_CYX = _with_head(parts, replace(bare, picture_CYX=_large(parts, state, bare)), lent).picture_CYX
     return replace(conditions, film_BCTYX=latents, film=replace(film, picture_CYX=picture_CYX))
 
 
@@ -160,11 +161,15 @@ def _struck_thing(parts: Components, picture_CYX: Tensor, wish: Wishes) -> Tenso
     return None if layers.place_of(thing_YX) is None else thing_YX
 
 
-def _dyes(scene: str, first: First) -> dict[str, str]:
-    """The colours that a drawn picture still has to get: those of its one person, or of what is struck in it."""
+def _dyes(scene: str, first: First, lent: First | None) -> dict[str, str]:
+    """The colours that a drawn picture still has to get: those of its one person, or of what is struck in it.
+
+    A head that is lent has its own hair.
+    """
     is_there = {"hair": len(first.people) == 1, "clothes": len(first.people) == 1}
     is_there["thing"] = not first.people and first.thing_YX is not None
     found = ({"thing": PLAIN["thing"]} if first.kind == "ball" else {}) | colours_of(scene)
+    is_there["hair"] &= lent is None
     return {part: name for part, name in found.items() if first.was_drawn and is_there[part]}
 
 
@@ -201,17 +206,13 @@ def lender(parts: Components, request: Request) -> First | None:
     return max(found, key=lambda first: first.people[0].half_width * first.picture_CYX.shape[1], default=None)
 
 
-def _as_told(parts: Components, first: First, dyes: Mapping[str, str], lent: First | None) -> First:
-    """A drawn picture of one person in the colours of the words, with the head of a reference where there is one."""
-    if not dyes and lent is None:
+def _with_head(parts: Components, first: First, lent: First | None) -> First:
+    """A drawn picture of one person with the head of a reference, where there is one."""
+    if lent is None:
         return first
     assert parts.finder is not None  # it has found the person
-    dyes = {part: name for part, name in dyes.items() if lent is None or part != "hair"}
-    picture_CYX = 2 * dyed(parts.finder, (first.picture_CYX.clamp(-1, 1) + 1) / 2, dyes, first.thing_YX) - 1
-    if lent is None:
-        return replace(first, picture_CYX=picture_CYX)
     heads_YX = parts.finder.covers(lent.picture_CYX)["head"]
-    picture_CYX = faces.exchanged(picture_CYX, first.people[0], lent.picture_CYX, lent.people[0], heads_YX)
+    picture_CYX = faces.exchanged(first.picture_CYX, first.people[0], lent.picture_CYX, lent.people[0], heads_YX)
     return replace(first, picture_CYX=picture_CYX, is_blank=False)
 
 
