@@ -21,7 +21,7 @@ from muybridge.flow.noise import noise
 from muybridge.model.finder import Face
 from muybridge.model.picture_painter import SIDES, guess, open_, told
 
-STEPS, AGAIN_STEPS = 16, 6  # at even noise levels
+STEPS, AGAIN_STEPS = 12, 4  # at even noise levels
 AGAIN_FROM = 0.2  # the level at which an enlarged picture is painted once more
 
 
