@@ -18,7 +18,7 @@ from muybridge.engine import Engine, pipeline, programme, random_components, sha
 from muybridge.engine.conditions import Said, frames_to_tensor
 from muybridge.engine.draft import goes_on
 from muybridge.engine.faces import ovals
-from muybridge.engine.film import phones_of, side_by_side, whose
+from muybridge.engine.film import lender, phones_of, side_by_side, whose
 from muybridge.engine.meter import a_part
 from muybridge.engine.projector import Drawn, _cover, _shown, composed, in_tone, latent_of, play, size_of
 from muybridge.engine.state import Conditions, Film, GenerationState
@@ -26,7 +26,7 @@ from muybridge.flow.continuity import Continuity
 from muybridge.flow.scaling import from_noise
 from muybridge.model.finder import KINDS, Face
 from muybridge.model.picture_painter import WAVES, guess, open_, told
-from muybridge.request import Request
+from muybridge.request import Reference, Request
 from muybridge.shapes import Window, clock
 from muybridge.speech.durations import Phone
 from muybridge.speech.pacing import Plan, plan_request
@@ -376,3 +376,31 @@ def test_a_picture_in_which_nothing_is_known_to_move_stays_sharp_where_it_was_pa
     assert engine.encode(still).conditions.film is None
     film, shown = film_in(Engine(replace(engine.parts, picture_painter=Lighter())).encode(still))
     assert not film.moves and film.picture_CYX.shape == (3, 256, 448) and shown.shape[2] == 20
+
+
+def test_of_references_the_one_seen_from_in_front_lends_its_head(tmp_path: Path) -> None:
+    """A head that is turned has its face beside its middle, or a face wider than those of other pictures."""
+    usual, wide = Face(0.9, 0.5, 0.2, 0.35), Face(0.9, 0.5, 0.32, 0.4)
+    seen = {40: (usual, 0.78), 80: (wide, 0.9), 120: (usual, 0.91), 160: (usual, 1.1)}  # by grey: face, head's middle
+
+    class Turned(Finder):
+        def faces(self, picture_CYX: Tensor) -> list[Face]:
+            return [seen[grey(picture_CYX)][0]]
+
+        def covers(self, picture_CYX: Tensor) -> dict[str, Tensor]:
+            head_YX = torch.zeros(128, 224)
+            middle = round(seen[grey(picture_CYX)][1] * 128)
+            head_YX[20:110, middle - 30 : middle + 30] = 1
+            return {"head": head_YX}
+
+    def grey(picture_CYX: Tensor) -> int:
+        return min(seen, key=lambda value: abs(value - (float(picture_CYX.mean()) + 1) * 127.5))
+
+    references = []
+    for number, value in enumerate(seen):
+        path = media.write_image(tmp_path / f"{value}.png", np.full((128, 224, 3), value, np.uint8))
+        references.append(Reference(path, f"Image {number + 1}"))
+    parts = replace(engine_with().parts, finder=Turned(()))
+    found = lender(parts, TALK.replace(references=tuple(references)))
+    assert found is not None and grey(found.picture_CYX) == 120
+    assert lender(parts, TALK) is None

@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 AGAIN = 1.5  # times as high as it is made, from which a drawn picture is doubled once more
 BESIDE = 2.2  # half heights between faces of people who are drawn together, and times that one is larger
 LONGEST = 1.6  # half widths to the half height of a drawn face
+# Of a face that is turned: how much a wider face than others of its person and a larger one count beside the middle of
+# its head, and half of how wide heads are, in half heights of the face.
+WIDER, LARGER, HEAD = 1.0, 0.2, 3.0
 SIDES = 0.5  # radians: how far a whole orbit turns a head
 
 
@@ -195,15 +198,34 @@ def _decoded(parts: Components, latent_BCTYX: Tensor) -> Tensor:
 
 
 def lender(parts: Components, request: Request) -> First | None:
-    """The reference that shows the widest face, large and from in front, as it was given; None where none shows one."""
-    found: list[First] = []
+    """The reference that shows a face most from in front, or larger, as it was given; None where none shows one."""
+    found: list[tuple[First, float]] = []
     if parts.finder is None:
         return None
     for reference in request.references:
         picture_CYX = frames_to_tensor(media.read_image(reference.image)[None])[0, :, 0]
         people = parts.finder.faces(picture_CYX)[:1]
-        found += [First(picture_CYX, people, was_drawn=False, is_blank=False)] if people else []
-    return max(found, key=lambda first: first.people[0].half_width * first.picture_CYX.shape[1], default=None)
+        if people:
+            beside = _beside(parts.finder.covers(picture_CYX)["head"], people[0])
+            found.append((First(picture_CYX, people, was_drawn=False, is_blank=False), beside))
+    if not found:
+        return None
+    shapes = [first.people[0].half_width / first.people[0].half_height for first, _ in found]
+    usual = sorted(shapes)[len(shapes) // 2]
+
+    def turned(number: int) -> float:
+        first, beside = found[number]
+        return beside + WIDER * max(0.0, shapes[number] - usual) - LARGER * first.people[0].half_height
+
+    return found[min(range(len(found)), key=turned)][0]
+
+
+def _beside(heads_YX: Tensor, face: Face) -> float:
+    """How far a face's middle is beside that of its head, in half heights of the face: a head that is turned."""
+    places_X = (torch.arange(heads_YX.shape[1]) + 0.5) / heads_YX.shape[0]
+    head_X = heads_YX.sum(0) * ((places_X - face.x).abs() < HEAD * face.half_height)
+    middle = float((head_X * places_X).sum() / head_X.sum().clamp(min=1e-6))
+    return abs(middle - face.x) / face.half_height if float(head_X.sum()) > 0 else 0.0
 
 
 def _with_head(parts: Components, first: First, lent: First | None) -> First:
