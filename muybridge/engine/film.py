@@ -110,11 +110,12 @@ def known(parts: Components, state: GenerationState, first_BCTYX: Tensor, wish: 
     if dyes:  # before it is painted: the edge of a dye is not there after
         assert parts.finder is not None  # it has found what is dyed
         picture_CYX = 2 * dyed(parts.finder, (picture_CYX.clamp(-1, 1) + 1) / 2, dyes, thing_YX) - 1
+    bare = replace(bare, picture_CYX=picture_CYX)
+    small = _with_head(parts, bare, lent)  # the base goes on from what the draft drew: of painted ones it spoke worse
     if is_painted:
         picture_CYX = painted(parts, scene_words(parts, state.request), state.request.seed, picture_CYX, found)
-    bare = replace(bare, picture_CYX=picture_CYX)
-    small = _with_head(parts, bare, lent)
-    if dyes or lent is not None or is_painted:
+        bare = replace(bare, picture_CYX=picture_CYX)
+    if dyes or lent is not None:
         first_BCTYX = parts.video_codec.encode(small.picture_CYX[None, :, None].to(parts.device)).cpu()
     film = film_of(parts, state, small, wish)
     if was_drawn and not film.moves and not is_painted:
