@@ -4,8 +4,7 @@
 
 Scenes of the test split and what the draft makes of them (recipes/pictures.py), without their faces. detail: the mean
 step between neighbouring pixels over that of the true picture; of a true picture it is 1, of a smear near 0. afar: how
-far a picture is from the drawn one where eight by eight pixels are seen as one, in shares of white. A quarter of the
-drawn pictures are from words alone.
+far a picture is from the drawn one where eight by eight pixels are seen as one, in shares of white.
 """
 
 from __future__ import annotations
@@ -45,10 +44,7 @@ def main() -> None:
     rows = []
     for index in track(range(asked.count), "drawing"):
         one = pictures.picture(parts, index, "test")
-        small, true = (torch.from_numpy(one[name]).float() / 127.5 - 1 for name in ("drawn", "true"))
-        seen = {"drawn": small, "true": nnf.avg_pool2d(true, 2)}
-        if one["is_free"]:
-            seen["drawn"] = torch.from_numpy(one["free"]).float() / 127.5 - 1
+        seen = {name: torch.from_numpy(one[name]).float() / 127.5 - 1 for name in ("drawn", "true")}
         (words_NC,) = parts.text_encoder.encode([str(one["prompt"])])
         seen["painted"] = painted(parts, words_NC.float().mean(0), index, seen["drawn"])
         apart_YX = 1 - torch.from_numpy(one["face"]).float() / 255

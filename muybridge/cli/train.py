@@ -18,7 +18,7 @@ def train(
     name: Annotated[
         str,
         typer.Argument(
-            help="codec_video, codec_audio, pacing, base, decoder, upscaler, few_step, draft, listener, finder "
+            help="codec_video, codec_audio, pacing, base, decoder, upscaler, few_step, draft, listener, finder, "
             "face_painter or picture_painter."
         ),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -150,13 +151,9 @@ def portraits(
     as_json: Annotated[bool, typer.Option("--json", help="Print what was made as JSON.")] = False,
 ) -> None:
     """Draw people with several faces each, and what the draft makes of them: for finder and face_painter."""
-    from muybridge.config import settings
-    from muybridge.engine.loading import load
     from muybridge.recipes.portraits import build
 
-    folder = output or settings().home / "portraits"
-    made = build(load(model).parts, folder, count, split, first, quiet=as_json)
-    typer.echo(json.dumps({"output": str(folder), "portraits": made}) if as_json else f"{made} new ones in {folder}")
+    _drawn("portraits", build, model, output, count, split, first, as_json)
 
 
 def pictures(
@@ -168,13 +165,22 @@ def pictures(
     as_json: Annotated[bool, typer.Option("--json", help="Print what was made as JSON.")] = False,
 ) -> None:
     """Draw scenes, and what the draft makes of them: for picture_painter."""
-    from muybridge.config import settings
-    from muybridge.engine.loading import load
     from muybridge.recipes.pictures import build
 
-    folder = output or settings().home / "pictures"
+    _drawn("pictures", build, model, output, count, split, first, as_json)
+
+
+def _drawn(
+    name: str, build: Callable[..., int], model: str, output: Path | None, count: int, split: str, first: int,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Build what a model's draft makes of scenes, and say so."""
+    from muybridge.config import settings
+    from muybridge.engine.loading import load
+
+    folder = output or settings().home / name
     made = build(load(model).parts, folder, count, split, first, quiet=as_json)
-    typer.echo(json.dumps({"output": str(folder), "pictures": made}) if as_json else f"{made} new ones in {folder}")
+    typer.echo(json.dumps({"output": str(folder), name: made}) if as_json else f"{made} new ones in {folder}")
 
 
 def cuts(

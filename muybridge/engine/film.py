@@ -106,19 +106,16 @@ def known(parts: Components, state: GenerationState, first_BCTYX: Tensor, wish: 
         picture_CYX, thing_YX = layers.rounded(picture_CYX, thing_YX)
     bare = First(picture_CYX, found, was_drawn, was_drawn, thing_YX, wish.struck)
     lent = lender(parts, state.request) if was_drawn and len(found) == 1 else None
-    dyes, is_painted = _dyes(scene_of(state.request), bare, lent), was_drawn and parts.picture_painter is not None
+    dyes = _dyes(scene_of(state.request), bare, lent)
     if dyes:  # before it is painted: the edge of a dye is not there after
         assert parts.finder is not None  # it has found what is dyed
         picture_CYX = 2 * dyed(parts.finder, (picture_CYX.clamp(-1, 1) + 1) / 2, dyes, thing_YX) - 1
-    bare = replace(bare, picture_CYX=picture_CYX)
-    small = _with_head(parts, bare, lent)  # the base goes on from what the draft drew: of painted ones it spoke worse
-    if is_painted:
-        picture_CYX = painted(parts, scene_words(parts, state.request), state.request.seed, picture_CYX, found)
         bare = replace(bare, picture_CYX=picture_CYX)
-    if dyes or lent is not None:
-        first_BCTYX = parts.video_codec.encode(small.picture_CYX[None, :, None].to(parts.device)).cpu()
+    small = _with_head(parts, bare, lent)  # the base goes on from what the draft drew: of painted ones it spoke worse
     film = film_of(parts, state, small, wish)
-    if was_drawn and not film.moves and not is_painted:
+    if was_drawn and not film.moves and parts.picture_painter is None:
+        if dyes or lent is not None:
+            first_BCTYX = parts.video_codec.encode(small.picture_CYX[None, :, None].to(parts.device)).cpu()
         return replace(conditions, frames={0: first_BCTYX})
     if not small.people and state.window.start_unit:  # as the windows before it
         return conditions
@@ -136,16 +133,20 @@ def known(parts: Components, state: GenerationState, first_BCTYX: Tensor, wish: 
 
 
 def _large(parts: Components, state: GenerationState, small: First) -> Tensor:
-    """[C, Y, X]: a first picture at its film's size. A given one is itself where that is larger than what is made."""
+    """[C, Y, X]: a first picture at its film's size: a drawn one painted anew, a given one as its file has it.
+
+    That is where it is larger than what is made.
+    """
     request, stages = state.request, pipeline.stages_of(parts, state.request)
     made, size = stages[-1].size, size_of(parts, state.request)
     if size != made and request.image is not None and not small.was_drawn:
         given = media.condition_image(media.read_image(request.image), size.height, size.width)
         return frames_to_tensor(given[None])[0, :, 0]
     picture_CYX = small.picture_CYX
-    if len(stages) > 1 and small.was_drawn:
-        words_W = scene_words(parts, request)
-        for _ in range(2 if size.height >= AGAIN * made.height else 1):
+    if small.was_drawn:
+        words_W, times = scene_words(parts, request), 2 if size.height >= AGAIN * made.height else 1
+        picture_CYX = painted(parts, words_W, request.seed, picture_CYX, small.people)
+        for _ in range(times if len(stages) > 1 else 0):
             picture_CYX = doubled(parts, words_W, request.seed, picture_CYX, small.people)
     elif len(stages) > 1:
         picture_CYX = _decoded(parts, state.conditions.large_frames[0])

@@ -11,7 +11,7 @@ Legend: B samples, C channels, T frames, Y X rows/columns, P numbers of a patch.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -19,10 +19,12 @@ from torch import Tensor, nn
 from muybridge.config import ModelConfig
 from muybridge.media import write_image
 from muybridge.model.tiny_video_codec import TinyCodecConfig, TinyVideoCodec, load_video_codec
-from muybridge.model.weights import save
+from muybridge.model.weights import load_into, save
 from muybridge.shapes import LATENT_CHANNELS, STRIDE_T, STRIDE_Y
 from muybridge.train import frames as cache
 from muybridge.train.trainer import Losses, Recipe
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 def recipe(
@@ -167,6 +169,14 @@ def reconstruction_losses(
         "psnr": 10 * torch.log10(4 / pixel_square),
         "latent": latent.detach().square().mean().sqrt(),
     }
+
+
+def begun(module: Module, start: str, name: str) -> Module:
+    """A module to train: from what `export_module` wrote into the folder `start`, or as it is without one."""
+    if not start:
+        return module
+    load_into(module, Path(start) / name, cast=lambda _: torch.float32, any_float=True)
+    return module.train().requires_grad_(True)
 
 
 def export_module(module: nn.Module, path: Path, config: ModelConfig | None = None) -> None:

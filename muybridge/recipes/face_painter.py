@@ -18,9 +18,8 @@ from torch.nn import functional as nnf
 
 from muybridge.model import face_painter
 from muybridge.model.face_painter import SIDE, FacePainter
-from muybridge.model.weights import load_into
 from muybridge.recipes import portraits
-from muybridge.recipes.codec_video import export_module
+from muybridge.recipes.codec_video import begun, export_module
 from muybridge.train.trainer import Losses, Recipe
 from muybridge.world.anatomy import ARKIT_UNITS
 
@@ -53,11 +52,7 @@ def recipe(
     centre_YX = 1 + CENTRE * (1 - far_YX)
 
     def build() -> dict[str, nn.Module]:
-        painter = FacePainter()
-        if start:
-            load_into(painter, Path(start) / FILE, cast=lambda _: torch.float32, any_float=True)
-            painter.train().requires_grad_(True)
-        return {"painter": painter}
+        return {"painter": begun(FacePainter(), start, FILE)}
 
     def batch(step: int, device: torch.device) -> tuple[Tensor, ...]:
         return tuple(x.to(device) for x in squares(seen, batch_size, torch.Generator().manual_seed(step)))

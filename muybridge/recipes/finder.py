@@ -13,9 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from muybridge.model.finder import Finder
-from muybridge.model.weights import load_into
 from muybridge.recipes import portraits
-from muybridge.recipes.codec_video import export_module
+from muybridge.recipes.codec_video import begun, export_module
 from muybridge.train.trainer import Losses, Recipe
 
 FILE = "finder.safetensors"
@@ -36,11 +35,7 @@ def recipe(
     seen = portraits.read_whole(Path(pictures))
 
     def build() -> dict[str, nn.Module]:
-        finder = Finder()
-        if start:
-            load_into(finder, Path(start) / FILE, cast=lambda _: torch.float32, any_float=True)
-            finder.train().requires_grad_(True)
-        return {"finder": finder}
+        return {"finder": begun(Finder(), start, FILE)}
 
     def batch(step: int, device: torch.device) -> tuple[Tensor, Tensor]:
         generator = torch.Generator().manual_seed(step)

@@ -14,13 +14,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as nnf
 
 from muybridge.model import picture_painter
 from muybridge.model.picture_painter import PicturePainter
-from muybridge.model.weights import load_into
 from muybridge.recipes import pictures
-from muybridge.recipes.codec_video import export_module
+from muybridge.recipes.codec_video import begun, export_module
 from muybridge.recipes.face_painter import WORDLESS, toned
 from muybridge.train.trainer import Losses, Recipe
 
@@ -45,11 +43,7 @@ def recipe(
     seen = pictures.read(Path(scenes), Path(words))
 
     def build() -> dict[str, nn.Module]:
-        painter = PicturePainter()
-        if start:
-            load_into(painter, Path(start) / FILE, cast=lambda _: torch.float32, any_float=True)
-            painter.train().requires_grad_(True)
-        return {"painter": painter}
+        return {"painter": begun(PicturePainter(), start, FILE)}
 
     def batch(step: int, device: torch.device) -> tuple[Tensor, ...]:
         return tuple(x.to(device) for x in samples(seen, batch_size, torch.Generator().manual_seed(step)))
@@ -89,7 +83,7 @@ def samples(seen: pictures.Pictures, count: int, generator: torch.Generator) -> 
     columns: tuple[list[Tensor], ...] = ([], [], [], [])
     for n in torch.randint(len(seen.true_NCYX), (count,), generator=generator).tolist():
         tells, mirrored, left, cells = torch.rand(4, generator=generator).tolist()
-        true_CYX = nnf.avg_pool2d(seen.true_NCYX[n].float(), 2)
+        true_CYX = seen.true_NCYX[n].float()
         rows, cols = true_CYX.shape[1:]
         high = TONES[0] + int(cells * (TONES[1] - TONES[0]))
         drawn_CYX = toned(seen.drawn_NCYX[n], true_CYX, high, round(high * cols / rows))

@@ -64,8 +64,7 @@ class Portraits:
 def read(folder: Path, words: Path) -> Portraits:
     """All portraits of single people in a folder; `words` is a text encoder's file. Raises NotFound without any."""
     parts: dict[str, list[Tensor]] = {name: [] for name in Portraits.__dataclass_fields__}
-    text = PhraseEncoder()
-    load_into(text, words, cast=lambda _: torch.float32, any_float=True)
+    means = means_of(words)
     for path in sorted(folder.glob("*.npz")):
         with np.load(path) as file:
             one = file["one"]
@@ -75,11 +74,17 @@ def read(folder: Path, words: Path) -> Portraits:
             parts["drawn_NCYX"].append(inputs[:, 2])
             parts["units_NFU"].append(torch.from_numpy(file["units"][one]).float())
             parts["half_height_N"].append(torch.from_numpy(file["height"][one]).float())
-            said = text.encode([str(p) for p in file["prompt"][one]])
-            parts["words_NW"].append(torch.stack([f.float().mean(0) for f in said]))
+            parts["words_NW"].append(means(file["prompt"][one]))
     if not parts["units_NFU"]:
         raise NotFound(f"{folder} holds no portraits; draw them: muybridge world portraits -o {folder}")
     return Portraits(**{name: torch.cat(values) for name, values in parts.items()})
+
+
+def means_of(words: Path) -> Callable[[NDArray[Any]], Tensor]:
+    """What tells the mean text features [N, W] of N prompts, by a text encoder's file."""
+    text = PhraseEncoder()
+    load_into(text, words, cast=lambda _: torch.float32, any_float=True)
+    return lambda prompts: torch.stack([f.float().mean(0) for f in text.encode([str(p) for p in prompts])])
 
 
 @dataclass(frozen=True, eq=False)

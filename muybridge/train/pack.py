@@ -8,9 +8,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from muybridge.errors import NotFound, UserError
 from muybridge.model.quantize import dequantize_state, quantize_state
@@ -42,21 +41,20 @@ def pack(folders: Iterable[Path], out: Path) -> dict[str, int]:
     if absent := sorted(wanted - set(found)):
         raise NotFound(f"None of the folders holds {', '.join(absent)}; give the runs of base and codec_video.")
     parts = {name: _stored(path) for name, path in found.items() if name != STATISTICS}
-    total = sum(t.numel() * t.element_size() for tensors, _ in parts.values() for t in tensors.values())
+    parts |= {name: path.read_bytes() for name, path in found.items() if name == STATISTICS}
+    total = sum(len(data) for data in parts.values())
     if total > LIMIT:
         raise UserError(f"These weights are {total:,} bytes; what is shipped may be {LIMIT:,}. Train a smaller shape.")
     out.mkdir(parents=True, exist_ok=True)
-    if STATISTICS in found:
-        (out / STATISTICS).write_bytes(found[STATISTICS].read_bytes())
-    for name, (tensors, header) in parts.items():
+    for name, data in parts.items():
         part = out / f".{name}.part"
-        save_file(tensors, part, header)
+        part.write_bytes(data)
         part.replace(out / name)
-    return {name: (out / name).stat().st_size for name in sorted(found)}
+    return {name: len(parts[name]) for name in sorted(found)}
 
 
-def _stored(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """The same tensors, smaller where that costs nothing to be seen, and a header that says what made them."""
+def _stored(path: Path) -> bytes:
+    """A file of the same tensors, smaller where that costs nothing to be seen, whose header says what made them."""
     with safe_open(path, "pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (no mapping)
         header = dict(file.metadata() or {})
@@ -65,7 +63,7 @@ def _stored(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     cards = [json.loads(p.read_text()) for p in sorted(path.parent.glob("*.json")) if p.name != STATISTICS]
     if cards or "muybridge_runs" not in header:  # else it was packed before, and says so already
         header["muybridge_runs"] = json.dumps([told(card) for card in cards if "recipe" in card])
-    return tensors, header | {"muybridge_credits": CREDITS}
+    return save(tensors, header | {"muybridge_credits": CREDITS})
 
 
 def told(card: Mapping[str, Any]) -> dict[str, Any]:
