@@ -22,7 +22,7 @@ from rich.progress import track
 
 from muybridge import media
 from muybridge.engine.loading import SHIPPED
-from muybridge.engine.pipeline import to_uint8
+from muybridge.engine.pixels import to_uint8
 from muybridge.engine.sampling import upscaler_sampling
 from muybridge.engine.tiny import load_audio_codec
 from muybridge.evaluate.picture import psnr

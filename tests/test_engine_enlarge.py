@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from muybridge.engine import pipeline
+from muybridge.engine import pixels
 from muybridge.shapes import PixelSize
 
 
@@ -15,7 +15,7 @@ def test_pictures_cover_the_asked_size_and_keep_their_shape(width: int, height: 
     frames = np.zeros((9, 128, 224, 3), np.uint8)
     y, x = np.mgrid[:128, :224]
     frames[:, (y - 63.5) ** 2 + (x - 111.5) ** 2 < 30**2] = 200  # a disc in the middle
-    large = pipeline.enlarge(frames, PixelSize(width, height))
+    large = pixels.enlarge(frames, PixelSize(width, height))
     assert large.shape == (9, height, width, 3)
     rows, cols = np.nonzero(large[8, :, :, 0] > 100)
     scale = max(width / 224, height / 128)
@@ -27,7 +27,7 @@ def test_pictures_cover_the_asked_size_and_keep_their_shape(width: int, height: 
 
 def test_flat_pictures_stay_what_they_are() -> None:
     frames = np.full((3, 96, 160, 3), (7, 130, 251), np.uint8)
-    assert (pipeline.enlarge(frames, PixelSize(640, 360)) == frames[0, 0, 0]).all()
+    assert (pixels.enlarge(frames, PixelSize(640, 360)) == frames[0, 0, 0]).all()
 
 
 def test_bytes_are_enlarged_as_floats_would_be() -> None:
@@ -37,6 +37,6 @@ def test_bytes_are_enlarged_as_floats_would_be() -> None:
     wanted = torch.nn.functional.interpolate(
         torch.from_numpy(frames).permute(0, 3, 1, 2).float(), (128, 192), mode="bicubic", align_corners=False
     )
-    apart = pipeline.enlarge(frames, PixelSize(192, 128)) - wanted.permute(0, 2, 3, 1).numpy()
+    apart = pixels.enlarge(frames, PixelSize(192, 128)) - wanted.permute(0, 2, 3, 1).numpy()
     assert np.abs(apart).max() < 8
     assert np.abs(apart).mean() < 0.6

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from muybridge import media
-from muybridge.engine import Engine, pipeline, programme, random_components, sharpen
+from muybridge.engine import Engine, pipeline, pixels, programme, random_components, sharpen
 from muybridge.engine.conditions import Said, frames_to_tensor
 from muybridge.engine.draft import goes_on
 from muybridge.engine.faces import ovals
@@ -132,7 +132,7 @@ def test_a_base_that_makes_its_film_is_delivered_as_the_large_film(tmp_path: Pat
     done = engine.upscale(done)
     assert done.stage == "done"
     frames = engine.decode(done).frames_TYXC
-    wanted = pipeline.to_uint8(play(film, engine.parts.face_painter, pipeline.PixelSize(448, 256))[0, :, :75])
+    wanted = pixels.to_uint8(play(film, engine.parts.face_painter, pipeline.PixelSize(448, 256))[0, :, :75])
     apart = np.abs(frames.astype(int) - wanted)
     assert frames.shape == wanted.shape and apart[0].max() == 0 and apart.max() <= 1
     assert np.abs(wanted[0].astype(int) - wanted.astype(int)).max() > 5  # somebody speaks
@@ -149,8 +149,8 @@ def test_where_a_base_made_something_else_no_detail_is_added(tmp_path: Path) -> 
     state = engine.upscale(engine.upscale(replace(state, latents={**state.latents, "video": other})))
     made = engine.decode(state).frames_TYXC.astype(int)
     toned = in_tone(other, shown)
-    bare = pipeline.enlarge(
-        pipeline.decode_frames(engine.parts.video_codec, toned, pipeline.PixelSize(224, 128), 75),
+    bare = pixels.enlarge(
+        pixels.decode_frames(engine.parts.video_codec, toned, pipeline.PixelSize(224, 128), 75),
         pipeline.PixelSize(448, 256),
     )
     apart_X = np.abs(made - bare)[1:].mean((0, 1, 3))
@@ -195,7 +195,7 @@ def test_a_clip_of_the_base_s_size_is_its_small_film(has_upscaler: bool, tmp_pat
     done = engine.upscale(replace(state, latents={**state.latents, "video": shown}))
     assert done.stage == "done"
     frames = engine.decode(done).frames_TYXC
-    assert np.abs(frames.astype(int) - pipeline.to_uint8(film.picture_CYX[:, None])).max() <= 1
+    assert np.abs(frames.astype(int) - pixels.to_uint8(film.picture_CYX[:, None])).max() <= 1
 
 
 def test_of_two_people_the_one_who_speaks_moves() -> None:
@@ -341,7 +341,7 @@ def test_a_head_that_moves_is_the_film_s_wherever_it_is(tmp_path: Path) -> None:
     assert film.poses_T4.numel() and film.units_PTU.numel()
     done = engine.upscale(engine.upscale(replace(state, latents={**state.latents, "video": shown})))
     frames = engine.decode(done).frames_TYXC  # 75 of them: the last are fewer than those that are put together
-    wanted = pipeline.to_uint8(play(film, engine.parts.face_painter, pipeline.PixelSize(448, 256))[0, :, :75])
+    wanted = pixels.to_uint8(play(film, engine.parts.face_painter, pipeline.PixelSize(448, 256))[0, :, :75])
     apart = np.abs(frames.astype(int) - wanted)
     assert frames.shape == wanted.shape and apart.max() <= 1
     # A base that makes something else changes no face, wherever its head has moved to.

@@ -11,7 +11,7 @@ import pytest
 import torch
 from engine_parts import engine, movie, parts, picture
 
-from muybridge.engine import Engine, GenerationState, Progress, pipeline
+from muybridge.engine import Engine, GenerationState, Progress, pipeline, pixels
 from muybridge.engine.conditions import frames_to_tensor
 from muybridge.engine.sampling import BASE, base_sampling, upscaler_sampling
 from muybridge.errors import Cancelled, InvalidRequest, MediaInvalid
@@ -242,8 +242,8 @@ def test_the_upscaler_makes_exactly_the_asked_size(tiny: Engine, size: str, out:
 
 def test_1080_lines_are_the_middle_of_1088() -> None:
     latent = torch.randn(1, 48, 1, 68, 120)
-    whole = pipeline.to_uint8(FixedVideoCodec().decode(latent)[0])
-    cut = pipeline.decode_frames(FixedVideoCodec(), latent, PixelSize(1920, 1080), 1)
+    whole = pixels.to_uint8(FixedVideoCodec().decode(latent)[0])
+    cut = pixels.decode_frames(FixedVideoCodec(), latent, PixelSize(1920, 1080), 1)
     assert np.array_equal(cut, whole[:, 4:-4])
 
 

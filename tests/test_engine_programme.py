@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from muybridge.config import TINY, ModelConfig
-from muybridge.engine import Engine, pipeline, random_components
+from muybridge.engine import Engine, pixels, random_components
 from muybridge.engine.clip import Clip
 from muybridge.engine.programme import BASE, generate_programme
 from muybridge.engine.state import GenerationState
@@ -111,7 +111,7 @@ def test_a_programme_larger_than_its_base_carries_latents_of_both_stages(
     assert (set(large) == set(given)) == (way == "upscaled")
     encoded = (large or given)[0]
     assert encoded.shape[3:] == size
-    seen = pipeline.enlarge(pipeline.to_uint8(parts.video_codec.decode(encoded)[0]), PixelSize(256, 160))[0]
+    seen = pixels.enlarge(pixels.to_uint8(parts.video_codec.decode(encoded)[0]), PixelSize(256, 160))[0]
     wanted = frames[begin * STRIDE_T]
     blocks = [p.reshape(10, 16, 16, 16, 3).mean((1, 3)).ravel() for p in (seen, wanted)]
     assert np.corrcoef(*blocks)[0, 1] > 0.9

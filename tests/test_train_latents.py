@@ -251,7 +251,7 @@ def test_drawn_takes_have_edits_and_references() -> None:
 
 def test_stills_that_are_given_something_are_pairs_and_are_drawn_once(tmp_path: Path) -> None:
     folder = tmp_path / "stills"
-    assert takes.build(folder, 6, size=(64, 64), quiet=True, stills=True, given=True) == 6
+    assert takes.build(folder, 6, sizes=((64, 64),), quiet=True, stills=True, given=True) == 6
     found = [takes.load(path) for path in takes.stored(folder, "train")]
     assert [take.index for take in found] == list(range(6))
     named = 0
@@ -270,7 +270,7 @@ def test_stills_that_are_given_something_are_pairs_and_are_drawn_once(tmp_path: 
             assert not {look.garment, look.hair_color, look.hair_style} & said
     assert len({take.source_TYX3 is None for take in found}) == 2
     assert named
-    assert takes.build(folder, 6, size=(64, 64), quiet=True, stills=True, given=True) == 0
+    assert takes.build(folder, 6, sizes=((64, 64),), quiet=True, stills=True, given=True) == 0
 
 
 def test_silent_stills_need_no_voice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,11 +279,11 @@ def test_silent_stills_need_no_voice(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(takes.talking, "default_source", lambda: type("Loud", (), {"pick": staticmethod(speak)})())
     folder = tmp_path / "stills"
-    assert takes.build(folder, 5, size=(64, 64), quiet=True, stills=True, silent=True) == 5
+    assert takes.build(folder, 5, sizes=((64, 96), (96, 64)), quiet=True, stills=True, silent=True) == 5
     found = [takes.load(path) for path in takes.stored(folder, "train")]
     assert any(take.scene.people for take in found)
     for take in found:
-        assert take.frames_TYX3.shape == (1, 64, 64, 3)
+        assert take.frames_TYX3.shape == (1, *((96, 64) if take.index % 2 else (64, 96)), 3)
         assert len(take.waveform_S) == 960 and not take.facts["lines"]
 
 

@@ -68,14 +68,14 @@ def takes(
     from muybridge.train.takes import build
 
     folder = output or settings().home / "takes"
-    made = build(folder, count, split, _sides(size), seconds, stride, first, quiet=as_json, **_framed(framing))
+    made = build(folder, count, split, (_sides(size),), seconds, stride, first, quiet=as_json, **_framed(framing))
     typer.echo(json.dumps({"output": str(folder), "takes": made}) if as_json else f"{made} new takes in {folder}")
 
 
 def stills(
     count: Annotated[int, typer.Option(min=1, help="Number of stills.")] = 1024,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder; default: in the cache.")] = None,
-    size: Annotated[str, typer.Option(help="WIDTHxHEIGHT, multiples of 32.")] = "448x256",
+    size: Annotated[str, typer.Option(help="WIDTHxHEIGHT, multiples of 32; several by comma in turn.")] = "448x256",
     split: Annotated[str, typer.Option(help="train, val or test.")] = "train",
     stride: Annotated[int, typer.Option(min=1, help="Number of processes that share the work.")] = 1,
     first: Annotated[int, typer.Option(min=0, help="Which of them this is, from 0.")] = 0,
@@ -94,9 +94,9 @@ def stills(
     from muybridge.config import settings
     from muybridge.train.takes import build
 
-    folder = output or settings().home / "stills"
+    folder, sizes = output or settings().home / "stills", [_sides(each) for each in size.split(",")]
     made = build(
-        folder, count, split, _sides(size), None, stride, first, as_json, stills=True, given=given is True,
+        folder, count, split, sizes, None, stride, first, as_json, stills=True, given=given is True,
         silent=given is False, **_framed(framing),
     )  # fmt: skip
     typer.echo(json.dumps({"output": str(folder), "stills": made}) if as_json else f"{made} new stills in {folder}")

@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from muybridge.engine import pipeline
+from muybridge.engine import pipeline, pixels
 from muybridge.engine.components import Components
 from muybridge.engine.conditions import frames_to_tensor
 from muybridge.engine.left_alone import asked, is_source_s_own, put_back
@@ -130,7 +130,7 @@ def seconds_after(parts: Components, state: GenerationState, stages: tuple[Stage
             out[stage.name] = 0.0  # nothing is decoded
             continue
         if state.conditions.film is None:
-            decoding = partial(pipeline.decode_frames, codec, latent, stage.size, num_frames)
+            decoding = partial(pixels.decode_frames, codec, latent, stage.size, num_frames)
             out[stage.name] = seconds_of(decoding, reads(total) / reads(count))
         elif stage is stages[-1]:
             out[stage.name] = seconds_of(partial(composed, parts, a_part(state, count)), times)
@@ -141,7 +141,7 @@ def seconds_after(parts: Components, state: GenerationState, stages: tuple[Stage
         following = stages[1].size if stage is not stages[-1] else size
         if following != stage.size:
             # Memory that is touched for the first time costs more than enlarging, and a clip's is all new.
-            out[stage.name] += seconds_of(partial(pipeline.enlarge, picture, following), times, is_fresh=True)
+            out[stage.name] += seconds_of(partial(pixels.enlarge, picture, following), times, is_fresh=True)
         if stage is not stages[-1]:
             frames = frames_to_tensor(pictures[1]).to(parts.device)
             out[stage.name] += seconds_of(partial(codec.encode, frames), total / count)

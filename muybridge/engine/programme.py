@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as nnf
 
-from muybridge.engine import foley, pipeline
+from muybridge.engine import foley, pipeline, pixels
 from muybridge.engine.anchor import Anchor, anchored, remember
 from muybridge.engine.clip import Clip
 from muybridge.engine.components import Components
@@ -254,7 +254,7 @@ def _decode(
         clip = engine.decode(state, on_frames)
         return clip, clip
     clip = engine.decode(replace(state, request=state.request.replace(size=f"{made.width}x{made.height}")))
-    return clip, replace(clip, frames_TYXC=pipeline.enlarge(clip.frames_TYXC, size))
+    return clip, replace(clip, frames_TYXC=pixels.enlarge(clip.frames_TYXC, size))
 
 
 def _begin_from(parts: Components, state: GenerationState, carried: Carried) -> GenerationState:
@@ -297,7 +297,7 @@ def _still(parts: Components, frame_YXC: Frames, made: PixelSize, size: PixelSiz
     """A delivered frame as a clip's first latent at a stage's size; what was cut off at its edges repeats the edge."""
     high, wide, _ = frame_YXC.shape
     if high > made.height or wide > made.width:
-        scale = made.height / pipeline.covering(made, PixelSize(wide, high)).height
+        scale = made.height / pixels.covering(made, PixelSize(wide, high)).height
         smaller_YX = (min(made.height, round(high * scale)), min(made.width, round(wide * scale)))
         picture = torch.from_numpy(frame_YXC).permute(2, 0, 1)[None]
         frame_YXC = nnf.interpolate(picture, smaller_YX, mode="bilinear", antialias=True)[0].permute(1, 2, 0).numpy()

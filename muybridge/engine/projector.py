@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from muybridge.engine import acting, camera, faces, layers, pipeline
+from muybridge.engine import acting, camera, faces, layers, pipeline, pixels
 from muybridge.engine.components import Components, PaintsFaces
 from muybridge.engine.conditions import frames_to_tensor
 from muybridge.engine.state import Film, GenerationState
@@ -32,7 +32,7 @@ TOGETHER, LARGEST = 8, 448 * 256  # frames that are put together at a time; fewe
 def size_of(parts: Components, request: Request) -> PixelSize:
     """Of a film's frames: the shape of what is made, as large as it must be to cover what is delivered."""
     made, size = pipeline.stages_of(parts, request)[-1].size, request.pixel_size
-    return made if made.width >= size.width and made.height >= size.height else pipeline.covering(made, size)
+    return made if made.width >= size.width and made.height >= size.height else pixels.covering(made, size)
 
 
 @torch.inference_mode()
@@ -53,9 +53,9 @@ def composed(
     base_BCTYX, num_frames = in_tone(state.latents["video"].cpu(), shown_BCTYX), state.window.clock.num_frames
     apart_BTYX = (base_BCTYX - shown_BCTYX).square().mean(1)
     like_BTYX = (-apart_BTYX / (UNLIKE * shown_BCTYX.square().mean().clamp(min=1e-6))).exp()
-    small = pipeline.pixels_of(parts.video_codec, base_BCTYX)
+    small = pixels.pixels_of(parts.video_codec, base_BCTYX)
     made, seen = (
-        pipeline.decode_frames(parts.video_codec, x.to(parts.device), small, num_frames)
+        pixels.decode_frames(parts.video_codec, x.to(parts.device), small, num_frames)
         for x in (base_BCTYX, shown_BCTYX)
     )
     drawn, cover = _drawn(film, parts.face_painter), _cover(film)
@@ -67,14 +67,14 @@ def composed(
         part = slice(start, min(start + together, num_frames))
         if held is None or film.views_5T.numel() or film.poses_T4.numel():  # else faces stay where they are
             held = _held(film, cover, part, size)
-        base, shown = (frames_to_tensor(pipeline.enlarge(x[part], size))[0] for x in (made, seen))
+        base, shown = (frames_to_tensor(pixels.enlarge(x[part], size))[0] for x in (made, seen))
         latent = [latent_of(frame, parts.video_codec.stride[0]) for frame in range(part.start, part.stop)]
         share = torch.nn.functional.interpolate(like_BTYX[:, latent], (size.height, size.width), mode="bilinear")
         whole = _shown(film, drawn, part, size)[0]
         both = torch.lerp(base + share * (whole - shown), whole, held)
         if start == 0 and 0 in state.conditions.frames:
             both[:, :1] = whole[:, :1]
-        frames[part] = pipeline.to_uint8(both[:, :, top : top + asked.height, left : left + asked.width])
+        frames[part] = pixels.to_uint8(both[:, :, top : top + asked.height, left : left + asked.width])
         if on_frames is not None:
             on_frames(frames[: part.stop])
     return frames

@@ -15,7 +15,7 @@ import dataclasses
 import io
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -263,7 +263,7 @@ def build(
     folder: Path,
     count: int,
     split: str = "train",
-    size: tuple[int, int] = (256, 448),
+    sizes: Sequence[tuple[int, int]] = ((256, 448),),
     seconds: float | None = None,
     stride: int = 1,
     first: int = 0,
@@ -273,7 +273,7 @@ def build(
     silent: bool = False,
     **fields: Any,  # noqa: ANN401  (each field of Scene has its own type)
 ) -> int:
-    """Draw takes (or stills) 0..count-1 that are not there yet; returns how many it made.
+    """Draw takes (or stills) 0..count-1 that are not there yet, of `sizes` (height, width) in turn; how many it made.
 
     `stride` processes that pass `first` 0..stride-1 share the work. `given` and `silent` are those of `shoot_still`.
     `fields` hold for all clips, see `shoot`.
@@ -286,6 +286,7 @@ def build(
     wanted = [index for index in range(first, count, stride) if not path_of(folder, index, split).is_file()]
     with Progress(disable=quiet) as bar:
         for index in bar.track(wanted, description="drawing takes"):
+            size = sizes[index % len(sizes)]
             if stills:
                 take = shoot_still(index, split, *size, source, given, silent, **fields)
             else:
