@@ -7,6 +7,7 @@ import dataclasses
 import importlib.util
 from collections.abc import Iterator
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from muybridge.errors import InvalidRequest, NotInstalled
 from muybridge.speech.durations import Phone
 from muybridge.world import edits, garments, gl, grammar, hair, render, soundtrack, things
 from muybridge.world.anatomy import UNIT_INDEX
-from muybridge.world.person import LANDMARKS
+from muybridge.world.person import LANDMARKS, Person
 from muybridge.world.sample import iterate, sample
 from muybridge.world.scene import CameraTrack, LightTrack, Scene, Span, Thing
 
@@ -363,3 +364,21 @@ def test_expressions_move_the_mouth_and_brows(still: Scene) -> None:
     assert shocked["brow_left"][1] < base["brow_left"][1] - 1
     assert shocked["lip_lower_inner"][1] - shocked["lip_upper_inner"][1] > 1
     assert angry["brow_left"][1] > base["brow_left"][1] + 0.5
+
+
+def test_a_person_leaves_nothing_behind(still: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Any] = []
+    real = Person._array
+
+    def array(self: Person, *asked: Any) -> Any:
+        made.append(real(self, *asked))
+        return made[-1]
+
+    monkeypatch.setattr(Person, "_array", array)
+    drawn = render.Set(still)
+    drawn.draw(0, 64, 64)
+    drawn.release()
+    gone = type(made[0].mglo)
+    assert gone.__name__ == "InvalidObject"  # one that is kept keeps all its buffers
+    assert len(made) > 5
+    assert {type(one.mglo) for one in made} == {gone}

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as nnf
 
+from muybridge.model.weights import load_into, save
+
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 
@@ -178,19 +180,13 @@ class Witness(nn.Module):
         described: Floats = found.mean(0).double().numpy()
         return described
 
-    def save(self, path: Path) -> None:
-        """Write the fitted nets."""
-        from safetensors.torch import save_file
-
-        part = path.with_name(f".{path.name}.part")
-        save_file({k: v.contiguous() for k, v in self.state_dict().items()}, part)
-        part.replace(path)
+    def save(self, path: Path, storage: str = "native") -> None:
+        """Write the fitted nets; `storage` as in model/weights.py."""
+        save({name: value.detach().contiguous() for name, value in self.state_dict().items()}, path, storage=storage)
 
     def load(self, path: Path) -> Witness:
-        """Fill from a file that `save` wrote."""
-        from safetensors.torch import load_file
-
-        self.load_state_dict(load_file(path))
+        """Fill from a file that `save` wrote. Raises WeightsInvalid."""
+        load_into(self, path, cast=lambda _: torch.float32, any_float=True)
         return self.eval()
 
 

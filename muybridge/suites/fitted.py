@@ -1,4 +1,7 @@
-"""The witness of this version: fitted once on drawn scenes of the training split, then kept in the user cache."""
+"""The witness of this version: fitted once on drawn scenes of the training split.
+
+A checkout carries it (eight bits a weight); elsewhere it is fitted on first use and kept in the user cache.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +21,11 @@ VERSION = 3  # raise it when what is drawn or fitted changes
 
 
 def witness(quiet: bool = False, scenes: int = SCENES, portraits: int = PORTRAITS, steps: int = STEPS) -> Witness:
-    """The fitted witness. Half an hour of two cores on first use. Raises NotInstalled without the parts that draw."""
+    """The fitted witness. Half an hour of two cores where nobody has fitted it; NotInstalled without what draws."""
     path = _path(scenes, portraits, steps)
-    if path.is_file():
-        return Witness(drawings.names(), len(drawings.NO_PERSON)).load(path)
+    for known in (path, carried(scenes, portraits, steps)):
+        if known.is_file():
+            return Witness(drawings.names(), len(drawings.NO_PERSON)).load(known)
     drawn = drawings.draw(scenes, "train", quiet)
     alone = drawings.draw(portraits, "train", quiet, kind="portraits")
     with Progress(disable=quiet) as bar:
@@ -36,6 +40,11 @@ def witness(quiet: bool = False, scenes: int = SCENES, portraits: int = PORTRAIT
     path.parent.mkdir(parents=True, exist_ok=True)
     made.save(path)
     return made
+
+
+def carried(scenes: int = SCENES, portraits: int = PORTRAITS, steps: int = STEPS) -> Path:
+    """Where a checkout has this witness, or would have it."""
+    return Path(__file__).with_name(_path(scenes, portraits, steps).name)
 
 
 def folder(scenes: int = SCENES, portraits: int = PORTRAITS, steps: int = STEPS) -> Path:

@@ -127,12 +127,12 @@ def shoot_still(
     """The first frame of a talking clip with all its sound: looks and speech for a fiftieth of a clip's drawing.
 
     `given`: other scenes, of one person each; half have what they were before an edit, half other pictures of the
-    person. What is given is learned on pairs, and pairs of stills are cheap; they keep one frame's sound. `silent`:
-    nobody speaks, and one frame's sound is kept, too.
+    person. What is given is learned on pairs, and pairs of stills are cheap. `silent`, and whatever is given: nobody
+    speaks, and one frame's sound is kept.
     """
     rng = np.random.default_rng([0x7A6F, SPLITS.index(split), index])
     number = (GIVEN_OFFSET if given else STILL_OFFSET) + index
-    source = Silence() if silent else source
+    source = Silence() if silent or given else source
     if not given:
         planned = talking.plan(number, split, None, source, **fields)
         take = take_of(talking.draw(planned, index, split, height, width, 1), None, rng)

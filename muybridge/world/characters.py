@@ -10,7 +10,7 @@ evenly and not exposed in words. Adults only.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -246,7 +246,7 @@ def _macro(vertices_V3: NDArray[np.float64], identity: Identity) -> None:
 LIP_SEAM_TOP, LIP_SEAM_BOTTOM = 474, 493
 
 
-@cache
+@lru_cache(maxsize=16)
 def rest_shape(identity: Identity) -> Floats:
     """Vertices [V, 3] in dm of the person at rest, lips closed."""
     base = anatomy.load().vertices_V3

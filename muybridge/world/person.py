@@ -172,7 +172,9 @@ class Person:
                scalp_color=tuple(tint * 0.8 + 0.002), age=who.age, freckles=who.freckles,
                masculine=who.masculine)  # fmt: skip
         context.disable(moderngl.DEPTH_TEST)
-        self._array(program, "skin").render()
+        array = self._array(program, "skin")
+        array.render()
+        array.release()  # or it keeps the person's buffers for good
         context.enable(moderngl.DEPTH_TEST)
         made = context.texture((ATLAS, ATLAS), 4)
         context.copy_framebuffer(made, target)
