@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -343,6 +344,18 @@ def test_base_and_few_step_train_from_a_cache(tmp_path: Path) -> None:
     begun = few_step.recipe(settings["latents"], start, start=second, batch_size=2).build()["base"].state_dict()
     wanted = load_transformer(Path(second) / "base.safetensors", matrix_dtype=torch.float32).state_dict()
     assert all(torch.equal(begun[name], wanted[name]) for name in wanted)
+
+
+def test_a_draft_does_not_learn_pictures_larger_than_it_draws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def holds(rows: int, cols: int) -> None:
+        one = SimpleNamespace(video=torch.zeros(48, 1, rows, cols))
+        monkeypatch.setattr(latents, "read", lambda _: SimpleNamespace(item=lambda _: one))
+        draft.check_area(tmp_path)
+
+    for shape in ((8, 14), (14, 8), (10, 10), (4, 4)):
+        holds(*shape)
+    with pytest.raises(UserError, match="pictures of 448x256"):
+        holds(16, 28)
 
 
 @pytest.mark.parametrize("deep", [False, True])

@@ -13,13 +13,17 @@ from typing import Any
 import torch
 from torch import nn
 
+from muybridge.errors import UserError
 from muybridge.model.transformer import Transformer
 from muybridge.model.weights import load_transformer
 from muybridge.recipes import base
 from muybridge.recipes.codec_video import export_module
+from muybridge.shapes import BASE_AREAS, STRIDE_X, STRIDE_Y
+from muybridge.train import latents
 from muybridge.train.trainer import Recipe
 
 FILE = "draft.safetensors"
+MOST = 2.0  # times the area that is drawn
 
 
 def recipe(
@@ -53,6 +57,7 @@ def recipe(
     )  # fmt: skip
 
     def build() -> dict[str, nn.Module]:
+        check_area(Path(stills))
         modules, begun = made.build(), Path(start) / FILE
         if begun.is_file():
             drawn = load_transformer(begun, matrix_dtype=torch.float32)
@@ -65,3 +70,13 @@ def recipe(
         export_module(drawn, folder / FILE, drawn.config)
 
     return replace(made, name="draft", settings=settings, build=build, export=export)
+
+
+def check_area(stills: Path) -> None:
+    """Raises UserError for latents of much larger pictures than are drawn: what is learned there is of no use."""
+    rows, cols = latents.read(stills).item(0).video.shape[2:]
+    if rows * STRIDE_Y * cols * STRIDE_X > MOST * BASE_AREAS["tiny"]:
+        raise UserError(
+            f"{stills} holds pictures of {cols * STRIDE_X}x{rows * STRIDE_Y}, and tiny draws its first ones at 224x128 "
+            "and shapes of that area. Draw them so: muybridge world stills --silent --size 224x128,128x224,160x160"
+        )
