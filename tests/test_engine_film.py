@@ -185,6 +185,17 @@ def test_a_drawn_face_is_drawn_anew_and_the_picture_sharpened() -> None:
     assert bare.film is None and bare.motion_BCTYX is None
 
 
+@pytest.mark.parametrize("size", ["352x352", "288x384", "256x448", "448x256", "224x128"])
+def test_a_drawn_picture_fills_frames_of_every_shape(size: str) -> None:
+    request = TALK.replace(size=size)
+    engine = engine_with(painter=Brighter())
+    film, _ = film_in(engine.encode(request, plan=said(request)))
+    small = pipeline.stages_of(engine.parts, request)[0].size
+    rows, cols = film.picture_CYX.shape[1:]
+    assert rows >= request.pixel_size.height and cols >= request.pixel_size.width
+    assert rows * small.width == cols * small.height  # nobody is stretched
+
+
 @pytest.mark.parametrize("has_upscaler", [True, False])
 def test_a_clip_of_the_base_s_size_is_its_small_film(has_upscaler: bool, tmp_path: Path) -> None:
     request = TALK.replace(prompt="A desk.", image=picture(tmp_path / "a.png", width=224, height=128), size="224x128")

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from muybridge.speech.pacing import Plan
 
 
+ROUNDED = 0.01  # shapes that differ by less are the same one, rounded to whole pixels
 AGAIN = 1.5  # times as high as it is made, from which a drawn picture is doubled once more
 BESIDE = 2.2  # half heights between faces of people who are drawn together, and times that one is larger
 LONGEST = 1.6  # half widths to the half height of a drawn face
@@ -150,11 +151,16 @@ def _large(parts: Components, state: GenerationState, small: First) -> Tensor:
             picture_CYX = doubled(parts, words_W, request.seed, picture_CYX, small.people)
     elif len(stages) > 1:
         picture_CYX = _decoded(parts, state.conditions.large_frames[0])
-    if size == made:
-        return picture_CYX
+        if size == made:
+            return picture_CYX
     frame, (rows, cols) = stages[0].size, small.picture_CYX.shape[1:]
-    rows, cols = round(rows * size.height / frame.height), round(cols * size.width / frame.width)
-    return torch.nn.functional.interpolate(picture_CYX[None], (rows, cols), mode="bicubic", align_corners=False)[0]
+    down, across = size.height / frame.height, size.width / frame.width
+    if abs(down / across - 1) > ROUNDED:  # another shape: it covers the frame, as what the base makes does
+        down = across = max(down, across)
+    wanted = round(rows * down), round(cols * across)
+    if picture_CYX.shape[1:] == wanted:
+        return picture_CYX
+    return torch.nn.functional.interpolate(picture_CYX[None], wanted, mode="bicubic", align_corners=False)[0]
 
 
 def _struck_thing(parts: Components, picture_CYX: Tensor, wish: Wishes) -> Tensor | None:
