@@ -6,6 +6,7 @@ begins as a copy of the base, and `engine/draft.py` uses it.
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,13 +40,16 @@ def recipe(
     drop_words: float = 0.4,
     num_given: int = 0,
     given: str = "",
+    kept: float = 0.0,
     compiled: bool = False,
 ) -> Recipe:
     """All settings; `stills` are latents of `muybridge world stills`, `start` an exported base or a shipped folder.
 
     It begins as the draft of that folder, or where there is none as its base. `shift` moves the levels
     towards noise: 9 has three in four above 0.75. `num_given` of a batch's items are pairs from `given` (`muybridge
-    world stills --given`): references of a person, which the picture then shows.
+    world stills --given`): references of a person, which the picture then shows. `kept` is the share, in the weights
+    that are exported, of those it began with: what is new is learned, and less is forgotten (Wortsman et al. 2022,
+    "Robust fine-tuning of zero-shot models", arXiv 2109.01903).
     """
     settings: dict[str, Any] = dict(locals())
     still = batch_size - num_given
@@ -67,6 +71,13 @@ def recipe(
     def export(modules: dict[str, nn.Module], folder: Path) -> None:
         drawn = modules["base"]
         assert isinstance(drawn, Transformer)
+        if kept:
+            first = build()["base"].state_dict()
+            drawn = deepcopy(drawn)
+            mixed = {
+                name: torch.lerp(value.float(), first[name].float(), kept) for name, value in drawn.state_dict().items()
+            }
+            drawn.load_state_dict(mixed)
         export_module(drawn, folder / FILE, drawn.config)
 
     return replace(made, name="draft", settings=settings, build=build, export=export)
