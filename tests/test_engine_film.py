@@ -185,7 +185,7 @@ def test_a_drawn_face_is_drawn_anew_and_the_picture_sharpened() -> None:
     assert bare.film is None and bare.motion_BCTYX is None
 
 
-@pytest.mark.parametrize("size", ["352x352", "288x384", "256x448", "448x256", "224x128"])
+@pytest.mark.parametrize("size", ["352x352", "288x384", "576x768", "256x448", "448x256", "224x128"])
 def test_a_drawn_picture_fills_frames_of_every_shape(size: str) -> None:
     request = TALK.replace(size=size)
     engine = engine_with(painter=Brighter())

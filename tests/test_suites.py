@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from muybridge import suites
@@ -21,7 +22,19 @@ from muybridge.shapes import PixelSize
 from muybridge.speech.durations import natural_durations
 from muybridge.speech.pacing import plan_request
 from muybridge.speech.phonemes import phonemes
-from muybridge.suites import adherence, beats, drawings, edit, evaluators, identity, image, speech, sync, whisper
+from muybridge.suites import (
+    adherence,
+    beats,
+    drawings,
+    edit,
+    evaluators,
+    fitted,
+    identity,
+    image,
+    speech,
+    sync,
+    whisper,
+)
 from muybridge.suites.run import Run
 from muybridge.suites.table import Row, to_dict
 from muybridge.world.visemes import planned_opening
@@ -158,6 +171,23 @@ def test_a_fitted_witness_sees_what_it_was_not_shown(tmp_path: Path) -> None:
     again = witness.Witness(ANSWERS, 34).load(tmp_path / "w.safetensors")
     clip = painted(1, 2).frames_NTYX3[0]
     assert np.array_equal(again.aperture(clip), made.aperture(clip))
+
+
+def test_a_checkout_s_witness_is_asked_before_one_that_was_fitted_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("scipy")
+    monkeypatch.setenv("MUYBRIDGE_HOME", str(tmp_path))
+    monkeypatch.setattr(drawings, "draw", None)  # nothing is fitted
+    made = [witness.Witness(drawings.names(), len(drawings.NO_PERSON)) for _ in range(2)]
+    here = tmp_path / "carried" / "w.safetensors"
+    monkeypatch.setattr(fitted, "carried", lambda *_: here)
+    made[0].save(fitted.folder().with_suffix(".safetensors"))
+    weight = "mouth.1.weight"
+    assert torch.equal(fitted.witness(quiet=True).state_dict()[weight], made[0].state_dict()[weight])
+    made[1].save(here, storage="int8")
+    kept, wanted = fitted.witness(quiet=True).state_dict()[weight], made[1].state_dict()[weight]
+    assert torch.allclose(kept, wanted, atol=float(wanted.abs().max()) / 127)
 
 
 def test_only_what_a_prompt_says_is_asked_for() -> None:

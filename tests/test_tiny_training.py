@@ -339,6 +339,8 @@ def test_base_and_few_step_train_from_a_cache(tmp_path: Path) -> None:
     between = torch.lerp(new.state_dict()[name], wanted[name], 0.25)
     assert torch.allclose(kept[name], between, atol=float(between.abs().max()) / 127)
     assert not torch.allclose(kept[name], new.state_dict()[name], atol=float(between.abs().max()) / 60)
+    with pytest.raises(InvalidRequest, match="between 0 and 1"):
+        draft.recipe(settings["stills"], start, kept=1.5)
     before = load_transformer(Path(start) / "base.safetensors", matrix_dtype=torch.float32).state_dict()
     for name, file in (("second", "base"), ("alone", "draft"), ("few", "base")):
         after = load_transformer(tmp_path / name / "export" / f"{file}.safetensors", matrix_dtype=torch.float32)

@@ -22,6 +22,7 @@ from muybridge import media
 from muybridge.engine import acting, camera, faces, foley, layers, pipeline
 from muybridge.engine.components import Components
 from muybridge.engine.conditions import Said, frames_to_tensor, heard, spoken
+from muybridge.engine.pixels import covering
 from muybridge.engine.projector import play, size_of
 from muybridge.engine.recolour import dyed
 from muybridge.engine.sharpen import doubled, painted
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from muybridge.speech.pacing import Plan
 
 
-ROUNDED = 0.01  # shapes that differ by less are the same one, rounded to whole pixels
 AGAIN = 1.5  # times as high as it is made, from which a drawn picture is doubled once more
 BESIDE = 2.2  # half heights between faces of people who are drawn together, and times that one is larger
 LONGEST = 1.6  # half widths to the half height of a drawn face
@@ -154,10 +154,11 @@ def _large(parts: Components, state: GenerationState, small: First) -> Tensor:
         if size == made:
             return picture_CYX
     frame, (rows, cols) = stages[0].size, small.picture_CYX.shape[1:]
-    down, across = size.height / frame.height, size.width / frame.width
-    if abs(down / across - 1) > ROUNDED:  # another shape: it covers the frame, as what the base makes does
-        down = across = max(down, across)
-    wanted = round(rows * down), round(cols * across)
+    cover = covering(frame, made)  # where the shapes differ, as what the base makes is enlarged
+    wanted = (
+        round(rows * cover.height * size.height / (frame.height * made.height)),
+        round(cols * cover.width * size.width / (frame.width * made.width)),
+    )
     if picture_CYX.shape[1:] == wanted:
         return picture_CYX
     return torch.nn.functional.interpolate(picture_CYX[None], wanted, mode="bicubic", align_corners=False)[0]

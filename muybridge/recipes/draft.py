@@ -6,7 +6,6 @@ begins as a copy of the base, and `engine/draft.py` uses it.
 
 from __future__ import annotations
 
-from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from muybridge.errors import UserError
+from muybridge.errors import InvalidRequest, UserError
 from muybridge.model.transformer import Transformer
 from muybridge.model.weights import load_transformer
 from muybridge.recipes import base
@@ -52,6 +51,9 @@ def recipe(
     "Robust fine-tuning of zero-shot models", arXiv 2109.01903).
     """
     settings: dict[str, Any] = dict(locals())
+    if kept and not (start and 0 < kept < 1):
+        raise InvalidRequest(f"kept={kept} of {start or 'nothing'}: give a share between 0 and 1, and a start.", "kept")
+    check_area(Path(stills))
     still = batch_size - num_given
     made = base.recipe(
         latents=stills, stills=stills, start=start, batch_size=batch_size, num_stills=still, quiet_stills=still,
@@ -61,26 +63,32 @@ def recipe(
     )  # fmt: skip
 
     def build() -> dict[str, nn.Module]:
-        check_area(Path(stills))
-        modules, begun = made.build(), Path(start) / FILE
-        if begun.is_file():
-            drawn = load_transformer(begun, matrix_dtype=torch.float32)
-            modules["base"].load_state_dict(drawn.state_dict())
+        modules = made.build()
+        if (Path(start) / FILE).is_file():
+            modules["base"].load_state_dict(first_of(Path(start)).state_dict())
         return modules
 
     def export(modules: dict[str, nn.Module], folder: Path) -> None:
         drawn = modules["base"]
         assert isinstance(drawn, Transformer)
-        if kept:
-            first = build()["base"].state_dict()
-            drawn = deepcopy(drawn)
-            mixed = {
-                name: torch.lerp(value.float(), first[name].float(), kept) for name, value in drawn.state_dict().items()
-            }
-            drawn.load_state_dict(mixed)
-        export_module(drawn, folder / FILE, drawn.config)
+        export_module(mixed(drawn, first_of(Path(start)), kept) if kept else drawn, folder / FILE, drawn.config)
 
     return replace(made, name="draft", settings=settings, build=build, export=export)
+
+
+def first_of(start: Path) -> Transformer:
+    """What a run begins with: the draft of a folder, or where there is none its base."""
+    file = start / FILE
+    return load_transformer(file if file.is_file() else start / "base.safetensors", matrix_dtype=torch.float32)
+
+
+def mixed(drawn: Transformer, first: Transformer, kept: float) -> Transformer:
+    """`first` with a share `kept` of its weights, the others those of `drawn`."""
+    ours = first.state_dict()
+    first.load_state_dict(
+        {n: torch.lerp(value.cpu().float(), ours[n], kept) for n, value in drawn.state_dict().items()}
+    )
+    return first
 
 
 def check_area(stills: Path) -> None:
