@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from muybridge import media
-from muybridge.engine import acting, camera, faces, foley, layers, pipeline
+from muybridge.engine import acting, camera, faces, foley, layers, lighting, pipeline
 from muybridge.engine.components import Components
 from muybridge.engine.conditions import Said, frames_to_tensor, heard, spoken
 from muybridge.engine.pixels import covering
@@ -30,9 +30,10 @@ from muybridge.engine.state import Conditions, Film, GenerationState
 from muybridge.model.finder import Face
 from muybridge.request import Request
 from muybridge.shapes import FPS
-from muybridge.speech import acts, moods, moves, sounds
+from muybridge.speech import acts, lights, moods, moves, sounds
 from muybridge.speech.acts import Act
 from muybridge.speech.durations import Phone
+from muybridge.speech.lights import Change
 from muybridge.speech.looks import PLAIN, colours_of
 from muybridge.speech.moves import Move
 from muybridge.speech.places import NUM_PLACES, is_about_people, is_leftward, places
@@ -54,13 +55,14 @@ SIDES = 0.5  # radians: how far a whole orbit turns a head
 
 @dataclass(frozen=True)
 class Wishes:
-    """What a first picture is to do: how the camera moves, what its head and face do, what is said, what sounds."""
+    """What a first picture is to do: how camera, head, face and light move, what is said, what sounds."""
 
     moves: Sequence[Move] = ()
     acts: Sequence[Act] = ()
     moods: Sequence[Act] = ()
     said: Sequence[Said] = ()
     sounds: Sequence[Sound] = ()
+    changes: Sequence[Change] = ()
 
     @property
     def struck(self) -> str | None:
@@ -76,7 +78,8 @@ def wished(parts: Components, state: GenerationState, plan: Plan | None, is_alon
     said = spoken(plan) if voice is None else heard(parts, voice, request.language)
     if not is_alone:
         return Wishes(said=said)
-    return Wishes(moves.asked(request), acts.asked(request), moods.asked(request), said, sounds.asked(request))
+    move, act, mood = moves.asked(request), acts.asked(request), moods.asked(request)
+    return Wishes(move, act, mood, said, sounds.asked(request), lights.asked(request))
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,10 +115,15 @@ def known(parts: Components, state: GenerationState, first_BCTYX: Tensor, wish: 
         assert parts.finder is not None  # it has found what is dyed
         picture_CYX = 2 * dyed(parts.finder, (picture_CYX.clamp(-1, 1) + 1) / 2, dyes, thing_YX) - 1
         bare = replace(bare, picture_CYX=picture_CYX)
+    side = lights.side_of(scene_of(state.request)) if was_drawn and found and lent is None else None
+    if side is not None:
+        assert parts.finder is not None  # it has found people
+        covers = parts.finder.covers(bare.picture_CYX)
+        bare = replace(bare, picture_CYX=lighting.keyed(bare.picture_CYX, covers, found, side))
     small = _with_head(parts, bare, lent)  # the base goes on from what the draft drew: of painted ones it spoke worse
     film = film_of(parts, state, small, wish)
     if was_drawn and not film.moves and parts.picture_painter is None:
-        if dyes or lent is not None:
+        if dyes or side is not None or lent is not None:
             first_BCTYX = parts.video_codec.encode(small.picture_CYX[None, :, None].to(parts.device)).cpu()
         return replace(conditions, frames={0: first_BCTYX})
     if not small.people and state.window.start_unit:  # as the windows before it
@@ -273,6 +281,12 @@ def film_of(parts: Components, state: GenerationState, first: First, wish: Wishe
             units.append(units_TU if first.was_drawn else units_TU - units_TU[:1])
         film = replace(film, units_PTU=torch.stack(units), faces_P4=torch.tensor(list(first.people)))
         film = replace(film, words_W=scene_words(parts, request)) if first.is_blank else film
+    if wish.changes:
+        light_4T = lighting.gains(wish.changes, num_frames, request.seed, is_given=not first.was_drawn)
+        film = replace(film, light_4T=light_4T)
+        if bool(light_4T[3].any()) and count and parts.finder is not None:
+            person_YX = parts.finder.covers(first.picture_CYX)["person"]
+            film = replace(film, shade_YX=lighting.shades(person_YX, first.people))
     if wish.acts and count == 1:
         poses = [acting.pose_at(wish.acts, frame / FPS) for frame in range(num_frames)]
         film = replace(film, poses_T4=torch.tensor(poses), faces_P4=torch.tensor(list(first.people)))

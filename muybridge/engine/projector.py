@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from muybridge.engine import acting, camera, faces, layers, pipeline, pixels
+from muybridge.engine import acting, camera, faces, layers, lighting, pipeline, pixels
 from muybridge.engine.components import Components, PaintsFaces
 from muybridge.engine.conditions import frames_to_tensor
 from muybridge.engine.state import Film, GenerationState
@@ -84,7 +84,8 @@ def _cover(film: Film) -> Film:
     """The film of how much of a pixel is drawn anew where faces are."""
     people = [Face(*place) for place in film.faces_P4.tolist()] if film.units_PTU.numel() else []
     cover_YX = faces.covered(people, *film.picture_CYX.shape[1:])
-    return replace(film, picture_CYX=cover_YX.expand(3, -1, -1), units_PTU=torch.zeros(0))
+    none = torch.zeros(0)
+    return replace(film, picture_CYX=cover_YX.expand(3, -1, -1), units_PTU=none, light_4T=none)
 
 
 def _held(film: Film, cover: Film, frames: slice, size: PixelSize) -> Tensor:
@@ -151,6 +152,9 @@ def _shown(film: Film, drawn: Drawn, frames: slice, frame: PixelSize) -> Tensor:
     if drawn.struck is not None:
         numbers = range(*frames.indices(film.num_frames))
         film_CTYX = film_CTYX + drawn.struck(numbers) - film.picture_CYX[:, None]
+    if film.light_4T.numel():
+        shade_YX = _enlarged(film.shade_YX, film.picture_CYX) if film.shade_YX.numel() else film.shade_YX
+        film_CTYX = lighting.lit(film_CTYX, lighting.logs_of(film.light_4T[:, frames], shade_YX))
     if film.poses_T4.numel():
         poses_T4, face = film.poses_T4[frames], Face(*film.faces_P4[0].tolist())
         film_CTYX = acting.acted(film_CTYX.expand(-1, len(poses_T4), -1, -1), face, poses_T4)

@@ -61,6 +61,11 @@ def dyed(finder: Finds, picture_CYX: Tensor, dyes: Mapping[str, str], thing_YX: 
 def cover_of(part: str, covers: Mapping[str, Tensor]) -> Tensor:
     """[Y, X]: where hair or clothes are, as the finder's covers tell it; what is unsure is all or nothing."""
     cover_YX = covers["hair"] if part == "hair" else covers["person"] - covers["head"]
+    return sure(cover_YX)
+
+
+def sure(cover_YX: Tensor) -> Tensor:
+    """A cover of which what is unsure is all or nothing."""
     return ((cover_YX - UNSURE) / (1 - 2 * UNSURE)).clamp(0, 1)
 
 

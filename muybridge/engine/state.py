@@ -37,7 +37,8 @@ class Film:
 
     `faces` (P people) as the finder tells them, their face units over time, the text features that a blank one is drawn
     with, poses of the only head, views of the camera; `cover` of what stands in front, pixels of any size, and when it
-    is struck or strides, in seconds, its kind (layers.py) and where it is heading.
+    is struck or strides, in seconds, its kind (layers.py) and where it is heading; what the light does, and which way
+    surfaces face for a key that wanders (lighting.py).
     """
 
     picture_CYX: Tensor
@@ -52,11 +53,13 @@ class Film:
     strikes_K: Tensor = _NONE
     kind: str = ""
     heading: int = 1
+    light_4T: Tensor = _NONE
+    shade_YX: Tensor = _NONE
 
     @property
     def moves(self) -> bool:
         """Whether anything happens."""
-        parts = (self.units_PTU, self.poses_T4, self.views_5T, self.strikes_K)
+        parts = (self.units_PTU, self.poses_T4, self.views_5T, self.strikes_K, self.light_4T)
         return any(part.numel() for part in parts)
 
     def at(self, frames: Tensor) -> Film:
@@ -67,6 +70,7 @@ class Film:
             units_PTU=self.units_PTU[:, frames] if self.units_PTU.numel() else self.units_PTU,
             poses_T4=self.poses_T4[frames] if self.poses_T4.numel() else self.poses_T4,
             views_5T=self.views_5T[:, frames] if self.views_5T.numel() else self.views_5T,
+            light_4T=self.light_4T[:, frames] if self.light_4T.numel() else self.light_4T,
         )
 
 

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as nnf
 
 from muybridge.evaluate.witness import (
+    BODY_BOX,
+    BODY_SIZE,
     CAMERA,
     EXPRESSION,
     HEIGHT,
@@ -23,11 +25,9 @@ from muybridge.evaluate.witness import (
     MOOD_SIZE,
     MOUTH_BOX,
     MOUTH_SIZE,
-    PERSON_ATTRIBUTES,
     PERSON_BOX,
     PERSON_SIZE,
     REFINER_SIZE,
-    SCENE_ATTRIBUTES,
     WIDTH,
     Witness,
     cut,
@@ -36,6 +36,7 @@ from muybridge.evaluate.witness import (
     quarter,
     small,
 )
+from muybridge.model.device import has_fast_bf16
 
 NONE = -1  # a label that does not apply
 BATCH = 48
@@ -67,20 +68,24 @@ def fit(
     seed: int = 0,
     on_step: OnStep | None = None,
     portraits: Drawings | None = None,
+    looks: Drawings | None = None,
 ) -> Witness:
     """A witness that knows `answers`; the order of their names is that of `labels_NK`. Deterministic by seed.
 
-    `portraits` are more pictures of one frame each: they teach all but the camera's moves.
+    `portraits` are more pictures of one frame each: they teach all but the camera's moves. `looks`, too, teach what
+    people and places look like, and nothing of where a mouth is and how far it opens.
     """
     torch.manual_seed(seed)
     witness = Witness(answers, drawings.person_NV.shape[1])
     lessons = _lessons(drawings, list(answers))
     if portraits is not None:
         lessons = _joined(lessons, _lessons(portraits, list(answers)))
-    parts = (_fit_locator, _fit_refiner, _fit_mouth, _fit_scene, _fit_person, _fit_camera, _fit_mood)
+    more = lessons if looks is None else _joined(lessons, _lessons(looks, list(answers)))
+    parts = (_fit_locator, _fit_refiner, _fit_mouth, _fit_looks, _fit_mood, _fit_camera)
     for number, fit_part in enumerate(parts):
         torch.manual_seed(seed + number)  # each net's draws are its own
-        fit_part(witness, lessons, np.random.default_rng([seed, number]), steps, on_step)
+        known = more if fit_part in (_fit_looks, _fit_mood) else lessons
+        fit_part(witness, known, np.random.default_rng([seed, number]), steps, on_step)
     return witness.eval()
 
 
@@ -88,8 +93,9 @@ def fit(
 class _Lessons:
     """What is asked of each net, small: pictures at a quarter and a half, cut-outs with a margin, uint8 [M, 3, Y, X].
 
-    `alone` numbers the pictures with one person; the cut-outs, boxes (relative to the picture), apertures and persons
-    are theirs, in that order. `labels` are of all pictures.
+    `alone` numbers the pictures with one person; boxes (relative to the picture), mouths, moods and apertures are
+    theirs, in that order. `labels`, cut-outs of persons and bodies, and people (NaN for no person) are of all pictures:
+    where there is not one person, the cut-outs are of anywhere, as a locator's would be.
     """
 
     quarters: Tensor
@@ -98,6 +104,7 @@ class _Lessons:
     faces: Tensor
     mouths: Tensor
     persons: Tensor
+    bodies: Tensor
     moods: Tensor
     apertures: Tensor
     people: Tensor
@@ -114,17 +121,20 @@ def _lessons(drawings: Drawings, names: list[str]) -> _Lessons:
     faces = np.concatenate([drawings.mouth_NT2, drawings.face_NT[..., None]], -1)
     labels = {name: np.repeat(drawings.labels_NK[:, k], moments) for k, name in enumerate(names)}
     labels[EXPRESSION] = drawings.expression_NT.reshape(-1)
-    quarters, halves, mouths, persons, moods, flows = [], [], [], [], [], []
+    quarters, halves, mouths, persons, bodies, moods, flows = [], [], [], [], [], [], []
+    rng = np.random.default_rng(0xA11)
     for clip, boxes in zip(drawings.frames_NTYX3, faces, strict=True):
         pictures = small(clip)
         quarters.append(_bytes(quarter(pictures)))
         halves.append(_bytes(half(pictures)))
         if len(clip) > 1:
             flows.append(flow_features(clip))
-        if np.isfinite(boxes[0, 0]):
-            at = torch.from_numpy(boxes)
+        is_alone = bool(np.isfinite(boxes[0, 0]))
+        at = torch.from_numpy(boxes if is_alone else _anywhere(len(clip), rng))
+        persons.append(_bytes(cut(pictures, at, _wider(PERSON_BOX), _larger(PERSON_SIZE))))
+        bodies.append(_bytes(cut(pictures, at, _wider(BODY_BOX), _larger(BODY_SIZE))))
+        if is_alone:
             mouths.append(_bytes(cut(pictures, at, _wider(MOUTH_BOX), _larger(MOUTH_SIZE))))
-            persons.append(_bytes(cut(pictures, at, _wider(PERSON_BOX), _larger(PERSON_SIZE))))
             moods.append(_bytes(cut(pictures, at, _wider(MOOD_BOX), _larger(MOOD_SIZE))))
     alone = np.flatnonzero(np.isfinite(faces[..., 0].reshape(-1)))
     return _Lessons(
@@ -134,13 +144,19 @@ def _lessons(drawings: Drawings, names: list[str]) -> _Lessons:
         torch.from_numpy(faces.reshape(-1, 3)[alone]) / torch.tensor([WIDTH, HEIGHT, HEIGHT]),
         torch.cat(mouths),
         torch.cat(persons),
+        torch.cat(bodies),
         torch.cat(moods),
         torch.from_numpy(drawings.aperture_NT.reshape(-1)[alone]),
-        torch.from_numpy(np.repeat(drawings.person_NV, moments, 0)[alone]),
+        torch.from_numpy(np.repeat(drawings.person_NV, moments, 0)),
         labels,
         np.stack(flows) if flows else np.zeros((0, 96), np.float32),
         drawings.labels_NK[:, names.index(CAMERA)],
     )
+
+
+def _anywhere(count: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Boxes [T, 3] of no face."""
+    return rng.uniform((0.2 * WIDTH, 0.2 * HEIGHT, 8), (0.8 * WIDTH, 0.8 * HEIGHT, 40), (count, 3)).astype(np.float32)
 
 
 def _joined(clips: _Lessons, stills: _Lessons) -> _Lessons:
@@ -184,12 +200,15 @@ def _steps(
             on_step(name, step + 1, steps)
 
 
-def _changed(pictures_bytes: Tensor, rng: np.random.Generator, colour: float) -> Tensor:
+def _tints(count: int, rng: np.random.Generator, colour: float) -> tuple[Tensor, Tensor]:
+    gain = torch.from_numpy(rng.normal(1, colour, (count, 3, 1, 1)).astype(np.float32))
+    return gain, torch.from_numpy(rng.normal(0, colour / 2, (count, 1, 1, 1)).astype(np.float32))
+
+
+def _changed(pictures_bytes: Tensor, rng: np.random.Generator, tints: tuple[Tensor, Tensor]) -> Tensor:
     """Pictures in [-1, 1] with colours, sharpness and noise changed as a decoder might."""
     pictures = pictures_bytes.float() / 127.5 - 1
-    count = len(pictures)
-    gain = torch.from_numpy(rng.normal(1, colour, (count, 3, 1, 1)).astype(np.float32))
-    shift = torch.from_numpy(rng.normal(0, colour / 2, (count, 1, 1, 1)).astype(np.float32))
+    gain, shift = tints
     pictures = ((pictures + 1) * gain - 1 + shift).clamp(-1, 1)
     if rng.random() < 0.5:
         scale = float(rng.uniform(0.45, 1.0))
@@ -198,11 +217,21 @@ def _changed(pictures_bytes: Tensor, rng: np.random.Generator, colour: float) ->
     return pictures + torch.randn_like(pictures) * float(rng.uniform(0, 0.05))
 
 
-def _shaken(pictures: Tensor, size: tuple[int, int], rng: np.random.Generator, far: float, grow: float) -> Tensor:
-    """The inner box of cut-outs with a margin, moved and scaled as a locator that errs would; half of them mirrored."""
+def _shaken(
+    pictures: Tensor,
+    size: tuple[int, int],
+    rng: np.random.Generator,
+    far: float,
+    grow: float,
+    turned: bool | None = None,
+) -> Tensor:
+    """The inner box of cut-outs with a margin, moved and scaled as a locator that errs would.
+
+    `turned` mirrors all or none; None mirrors half of them.
+    """
     count = len(pictures)
     scale = np.exp(rng.normal(0, grow, count)) / MARGIN
-    side = np.where(rng.random(count) < 0.5, 1.0, -1.0)
+    side = np.where(rng.random(count) < 0.5, 1.0, -1.0) if turned is None else np.full(count, -1.0 if turned else 1.0)
     zero, move = np.zeros(count), rng.normal(0, far, (2, count))
     matrix = np.stack([np.stack([scale * side, zero, move[0]], 1), np.stack([zero, scale, move[1]], 1)], 1)
     return _sampled(pictures, matrix, size)
@@ -213,7 +242,7 @@ def _fit_locator(
 ) -> None:
     for _ in _steps("where the face is", [witness.locator], steps, on_step):
         chosen = rng.integers(len(lessons.alone), size=BATCH)
-        pictures = _changed(lessons.quarters[lessons.alone[chosen]], rng, 0.08)
+        pictures = _changed(lessons.quarters[lessons.alone[chosen]], rng, _tints(BATCH, rng, 0.08))
         truth = lessons.faces[chosen].clone()
         if rng.random() < 0.5:
             pictures = pictures.flip(-1)
@@ -232,7 +261,7 @@ def _fit_refiner(
     middle = np.array([PERSON_BOX[2] + PERSON_BOX[0], PERSON_BOX[3] + PERSON_BOX[1]]) / 2
     for _ in _steps("the face more exactly", [witness.refiner], steps, on_step):
         chosen = rng.integers(len(lessons.alone), size=BATCH)
-        pictures = _changed(lessons.persons[chosen], rng, 0.08)
+        pictures = _changed(lessons.persons[lessons.alone[chosen]], rng, _tints(BATCH, rng, 0.08))
         far = rng.choice((0.08, 0.3), (BATCH, 1)) * rng.standard_normal((BATCH, 2))  # rough, as found; then fine
         grow = np.exp(rng.normal(0, 0.15, (BATCH, 1)))
         move = (far + middle * grow - middle) / (half * MARGIN)
@@ -257,46 +286,41 @@ def _fit_mouth(
 ) -> None:
     for _ in _steps("the mouth", [witness.mouth], 6 * steps, on_step):
         chosen = rng.integers(len(lessons.alone), size=BATCH)
-        pictures = _shaken(_changed(lessons.mouths[chosen], rng, 0.12), MOUTH_SIZE, rng, 0.07, 0.06)
+        pictures = _changed(lessons.mouths[chosen], rng, _tints(BATCH, rng, 0.12))
+        pictures = _shaken(pictures, MOUTH_SIZE, rng, 0.07, 0.06)
         nnf.smooth_l1_loss(witness.mouth(pictures)[:, 0] * 10, lessons.apertures[chosen] * 10, beta=0.3).backward()
 
 
-def _fit_person(
+def _fit_looks(
     witness: Witness, lessons: _Lessons, rng: np.random.Generator, steps: int, on_step: OnStep | None
 ) -> None:
-    witness.person_mean.copy_(lessons.people.mean(0))
-    witness.person_std.copy_(lessons.people.std(0) + 1e-3)
+    """People, clothes, places and their light at once: each tells something of the others."""
+    known = lessons.people[lessons.alone]
+    witness.person_mean.copy_(known.mean(0))
+    witness.person_std.copy_(known.std(0) + 1e-3)
     wanted = (lessons.people - witness.person_mean) / witness.person_std
-    parts = [witness.person, witness.numbers, *(witness.heads[name] for name in PERSON_ATTRIBUTES)]
-    for _ in _steps("the person", parts, 3 * steps, on_step, decay=0.05):
-        chosen = rng.integers(len(lessons.alone), size=BATCH)
-        pictures = _shaken(_changed(lessons.persons[chosen], rng, 0.05), PERSON_SIZE, rng, 0.04, 0.07)
-        features = nnf.dropout(witness.person(pictures), 0.2)
-        loss = nnf.smooth_l1_loss(witness.numbers(features), wanted[chosen])
-        with torch.no_grad():
-            around = witness.scene(lessons.halves[lessons.alone[chosen]].float() / 127.5 - 1)
-        features = torch.cat([features, nnf.dropout(around, 0.2)], 1)
-        for name in PERSON_ATTRIBUTES:
-            loss = loss + _cross_entropy(witness.heads[name](features), lessons.labels[name][lessons.alone[chosen]])
-        loss.backward()
-
-
-def _fit_scene(
-    witness: Witness, lessons: _Lessons, rng: np.random.Generator, steps: int, on_step: OnStep | None
-) -> None:
-    parts = [witness.scene, *(witness.heads[name] for name in SCENE_ATTRIBUTES)]
-    for _ in _steps("the scene", parts, 3 * steps, on_step, decay=0.05):
+    parts = [witness.person, witness.dress, witness.scene, witness.numbers, witness.heads]
+    is_fast = has_fast_bf16(torch.device("cpu"))
+    for _ in _steps("people and places", parts, 8 * steps, on_step, decay=0.05):
         chosen = rng.integers(len(lessons.halves), size=BATCH)
-        pictures = _changed(lessons.halves[chosen], rng, 0.05)
-        turned = rng.random() < 0.5
-        features = nnf.dropout(witness.scene(pictures.flip(-1) if turned else pictures), 0.2)
-        losses = []
-        for name in SCENE_ATTRIBUTES:
+        tints, turned = _tints(BATCH, rng, 0.05), rng.random() < 0.5  # the same for all cut-outs of a picture
+        persons = _shaken(_changed(lessons.persons[chosen], rng, tints), PERSON_SIZE, rng, 0.04, 0.07, turned)
+        bodies = _shaken(_changed(lessons.bodies[chosen], rng, tints), BODY_SIZE, rng, 0.04, 0.07, turned)
+        scenes = _changed(lessons.halves[chosen], rng, tints)
+        scenes = scenes.flip(-1) if turned else scenes
+        with torch.autocast("cpu", torch.bfloat16, enabled=is_fast):  # six tenths of the time
+            made = (witness.person(persons), witness.dress(bodies), witness.scene(scenes))
+        person, dress, scene = (features.float() for features in made)
+        odds = witness.told(*(nnf.dropout(features, 0.2) for features in (person, dress, scene)))
+        there = lessons.people[chosen, 0].isfinite()
+        told = witness.numbers(nnf.dropout(person, 0.2))[there]
+        loss = nnf.smooth_l1_loss(told, wanted[chosen][there]) if len(told) else told.sum()
+        for name, found in odds.items():
             truth = lessons.labels[name][chosen]
             if name == "light" and turned:  # left and right, the first two answers, change places
                 truth = np.where(truth == 0, 1, np.where(truth == 1, 0, truth))
-            losses.append(_cross_entropy(witness.heads[name](features), truth))
-        torch.stack(losses).sum().backward()
+            loss = loss + _cross_entropy(found, truth)
+        loss.backward()
 
 
 def _fit_camera(
@@ -316,9 +340,10 @@ def _fit_mood(
     witness: Witness, lessons: _Lessons, rng: np.random.Generator, steps: int, on_step: OnStep | None
 ) -> None:
     truth = lessons.labels[EXPRESSION][lessons.alone]
-    for _ in _steps("the mood", [witness.mood], 3 * steps, on_step, decay=0.05):
+    for _ in _steps("the mood", [witness.mood], 6 * steps, on_step, decay=0.05):
         chosen = rng.integers(len(lessons.alone), size=BATCH)
-        pictures = _shaken(_changed(lessons.moods[chosen], rng, 0.12), MOOD_SIZE, rng, 0.06, 0.08)
+        pictures = _changed(lessons.moods[chosen], rng, _tints(BATCH, rng, 0.12))
+        pictures = _shaken(pictures, MOOD_SIZE, rng, 0.06, 0.08)
         _cross_entropy(witness.mood(pictures), truth[chosen]).backward()
 
 

@@ -27,14 +27,12 @@ HEIGHT, WIDTH = 128, 224  # pictures are brought to this size first
 # Cut-outs in units of the face (brows to mouth): left, top, right, bottom from the mouth; rows, columns; jitter.
 MOUTH_BOX, MOUTH_SIZE = (-0.62, -0.45, 0.62, 0.62), (32, 40)
 PERSON_BOX, PERSON_SIZE = (-2.4, -2.7, 2.4, 2.3), (64, 64)
+BODY_BOX, BODY_SIZE = (-3.5, 0.2, 3.5, 6.2), (48, 56)  # clothes, which a head's box shows little of
 MOOD_BOX, MOOD_SIZE = (-1.3, -1.5, 1.3, 0.8), (56, 64)
 SCENE_SIZE = (HEIGHT // 2, WIDTH // 2)
 REFINER_SIZE, ROUNDS = (40, 40), 2  # the person's box again; how often a face is found more exactly
-PERSON_ATTRIBUTES, SCENE_ATTRIBUTES, CAMERA = (
-    ("hair", "clothes"),
-    ("count", "place", "hour", "light"),
-    "camera",
-)
+# What is told from a person and the place around, whose light says what a colour is; and from the place alone.
+PERSON_ATTRIBUTES, SCENE_ATTRIBUTES, CAMERA = ("hair", "clothes", "light"), ("count", "place", "hour"), "camera"
 EXPRESSION = "expression"
 COLOURS = 12  # fields a side
 FEATURES = 256
@@ -101,9 +99,10 @@ class Witness(nn.Module):
         self.refiner = nn.Sequential(Cutout((16, 32, 48), REFINER_SIZE, 64), nn.Linear(64, 3))
         self.mouth = nn.Sequential(Cutout((16, 32, 48), MOUTH_SIZE, 64), nn.Linear(64, 1))
         self.person = Cutout((32, 64, 96, 128), PERSON_SIZE, FEATURES)
+        self.dress = Cutout((32, 64, 96, 128), BODY_SIZE, FEATURES)
         self.scene = Cutout((32, 64, 96, 128), SCENE_SIZE, FEATURES)
         self.heads = nn.ModuleDict(
-            {name: nn.Linear(2 * FEATURES, len(self.answers[name])) for name in PERSON_ATTRIBUTES}
+            {name: nn.Linear(3 * FEATURES, len(self.answers[name])) for name in PERSON_ATTRIBUTES}
             | {name: nn.Linear(FEATURES, len(self.answers[name])) for name in SCENE_ATTRIBUTES}
         )
         self.numbers = nn.Linear(FEATURES, num_person)
@@ -162,12 +161,17 @@ class Witness(nn.Module):
     def _odds(self, frames_TYX3: Bytes, faces_T3: NDArray[np.float32] | None = None) -> dict[str, Tensor]:
         pictures = small(frames_TYX3)
         faces = torch.from_numpy(self.single_faces(frames_TYX3) if faces_T3 is None else faces_T3)
-        features = self.person(cut(pictures, faces, PERSON_BOX, PERSON_SIZE))
-        scene = self.scene(half(pictures))
-        both = torch.cat([features, scene], 1)  # the light of the place tells what a colour is
-        odds = {name: self.heads[name](both).log_softmax(-1) for name in PERSON_ATTRIBUTES}
-        odds |= {EXPRESSION: self.mood(cut(pictures, faces, MOOD_BOX, MOOD_SIZE)).log_softmax(-1)}
-        return odds | {name: self.heads[name](scene).log_softmax(-1) for name in SCENE_ATTRIBUTES}
+        person = self.person(cut(pictures, faces, PERSON_BOX, PERSON_SIZE))
+        dress = self.dress(cut(pictures, faces, BODY_BOX, BODY_SIZE))
+        odds = self.told(person, dress, self.scene(half(pictures)))
+        odds |= {EXPRESSION: self.mood(cut(pictures, faces, MOOD_BOX, MOOD_SIZE))}
+        return {name: found.log_softmax(-1) for name, found in odds.items()}
+
+    def told(self, person_BC: Tensor, dress_BC: Tensor, scene_BC: Tensor) -> dict[str, Tensor]:
+        """Odds [B, K] of the person's and the scene's attributes."""
+        all_BC = torch.cat([person_BC, dress_BC, scene_BC], 1)
+        odds = {name: self.heads[name](all_BC) for name in PERSON_ATTRIBUTES}
+        return odds | {name: self.heads[name](scene_BC) for name in SCENE_ATTRIBUTES}
 
     @torch.no_grad()
     def describe(

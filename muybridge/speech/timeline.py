@@ -12,6 +12,7 @@ from rich.text import Text
 from muybridge.request import Beat
 from muybridge.speech.acts import acts_of
 from muybridge.speech.durations import articulation_rate
+from muybridge.speech.lights import changes_of
 from muybridge.speech.moods import moods_of
 from muybridge.speech.moves import moves_of
 from muybridge.speech.pacing import Plan
@@ -31,10 +32,11 @@ class Known:
 
 
 def known_of(scene: str, beats: Sequence[Beat], seconds: float, is_clip: bool = True) -> tuple[Known, ...]:
-    """How a clip's camera, heads and faces move, and what sounds in it; in a programme only the latter is known."""
+    """How a clip's camera, light, heads and faces move, and what sounds in it; of a programme only the latter."""
     sounding = ("sound", [(s.start_s, s.end_s, s.kind) for s in sounds_of(scene, beats, seconds)])
     moving = (
         ("camera", [(m.start_s, m.end_s, m.name) for m in moves_of(scene, beats, seconds)]),
+        ("light", [(c.start_s, c.end_s, c.name) for c in changes_of(scene, beats, seconds)]),
         ("gesture", [(a.start_s, a.end_s, a.name) for a in acts_of(scene, beats, seconds)]),
         ("mood", [(a.start_s, a.end_s, a.name) for a in moods_of(scene, beats, seconds)]),
     )

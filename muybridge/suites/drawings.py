@@ -31,6 +31,7 @@ SHARD = 20  # scenes
 CASTS = ("person", "pair", "thing")
 CAST_ODDS = (0.8, 0.1, 0.1)
 PORTRAITS = 1 << 38  # scenes of portraits begin here
+LOOKS = 1 << 39  # and of looks
 OFFSET = 1 << 35  # these scenes are other draws than takes, frames and talking clips
 NO_PERSON = np.full(34, np.nan, np.float32)  # as many numbers as `person_numbers` gives
 SPLIT_KEY = {"train": 0, "val": 1, "test": 2}
@@ -57,7 +58,7 @@ def names() -> dict[str, tuple[str, ...]]:
 def draw(
     count: int, split: str = "train", quiet: bool = False, folder: Path | None = None, kind: str = "scenes"
 ) -> Drawings:
-    """Scenes, or portraits, 0..count-1 of the split, drawn by all cores; shards in `folder` are used and added to.
+    """Scenes, portraits or looks 0..count-1 of the split, drawn by all cores; shards in `folder` are used and added to.
 
     Raises NotInstalled.
     """
@@ -74,7 +75,7 @@ def draw(
 
 
 def _shard(start: int, split: str, folder: Path | None, kind: str) -> Drawings:
-    one = {"scenes": _scene, "portraits": _portrait}[kind]
+    one = {"scenes": _scene, "portraits": _portrait, "looks": _look}[kind]
     path = None if folder is None else folder / f"{kind}-{split}-{start:05d}.npz"
     if path is not None and path.is_file():
         with np.load(path) as stored:
@@ -146,17 +147,28 @@ def _scene(index: int, split: str) -> dict[str, Any]:
 
 def _portrait(index: int, split: str) -> dict[str, Any]:
     """One frame of one person in one of the moods: what people look like takes many of them, not many frames."""
+    return _one_frame(index, PORTRAITS, 0x7081, split, "person")
+
+
+def _look(index: int, split: str) -> dict[str, Any]:
+    """As a portrait, of every cast: what a place, its light and those in it look like."""
+    cast = str(np.random.default_rng([0x100C, index, SPLIT_KEY[split]]).choice(CASTS, p=CAST_ODDS))
+    return _one_frame(index, LOOKS, 0x100D, split, cast)
+
+
+def _one_frame(index: int, first: int, key: int, split: str, cast: str) -> dict[str, Any]:
     from muybridge.world.grammar import sample_scene
     from muybridge.world.sample import seed_of
     from muybridge.world.scene import DRAWN_FRAMINGS, EXPRESSIONS, Span
     from muybridge.world.talking import FRAMING_ODDS
 
-    rng = np.random.default_rng([0x7081, index, SPLIT_KEY[split]])
-    scene = sample_scene(seed_of(index + PORTRAITS, split), split, 3.0, cast="person")
-    mood = str(rng.choice(EXPRESSIONS))
-    spans = () if mood == EXPRESSIONS[0] else (Span(-1.0, scene.seconds + 1.0, mood),)
-    who = dataclasses.replace(scene.people[0], expressions=spans)
-    scene = scene.replace(people=(who,), framing=str(rng.choice(DRAWN_FRAMINGS, p=FRAMING_ODDS)))
+    rng = np.random.default_rng([key, index, SPLIT_KEY[split]])
+    scene = sample_scene(seed_of(index + first, split), split, 3.0, cast=cast)
+    if cast == "person":
+        mood = str(rng.choice(EXPRESSIONS))
+        spans = () if mood == EXPRESSIONS[0] else (Span(-1.0, scene.seconds + 1.0, mood),)
+        who = dataclasses.replace(scene.people[0], expressions=spans)
+        scene = scene.replace(people=(who,), framing=str(rng.choice(DRAWN_FRAMINGS, p=FRAMING_ODDS)))
     return _looked_at(scene, rng.integers(scene.num_frames, size=1), rng)
 
 
