@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from muybridge.engine import Engine, random_components
-from muybridge.engine.acting import TILT, Pose, acted, pose_at, posed
+from muybridge.engine.acting import LIFT, TILT, Pose, acted, pose_at, posed
 from muybridge.flow.continuity import Continuity
 from muybridge.flow.scaling import from_noise
 from muybridge.model.finder import FINE, KINDS, ROWS, Face, Finder, faces_in
@@ -214,3 +214,40 @@ def test_elsewhere_nobody_acts(what: str, tmp_path: Path) -> None:
     if what == "no gesture":
         request = request.replace(prompt="A man at a desk.")
     assert engine_with(faces).encode(request, window).conditions.motion_BCTYX is None
+
+
+def test_a_shrug_lifts_the_shoulders_and_leaves_the_head() -> None:
+    rows, cols = 96, 144
+    picture = torch.full((3, rows, cols), -1.0)
+    face = Face(0.75, 0.35, 0.1, 0.14)
+    top = round((face.y + 2.0 * face.half_height) * rows)  # of the shoulders
+    picture[:, top:, :] = 1.0
+    head = slice(round((face.y - face.half_height) * rows), round((face.y + 0.5 * face.half_height) * rows))
+    picture[:, head, 60:84] = torch.linspace(-0.5, 0.5, 24)
+    shrug = pose_at([Act("shrug", 0.0, 2.0)], 1.0)
+    assert shrug.lift == LIFT and shrug.tilt > 0
+    found = posed(picture, face, Pose(lift=shrug.lift))
+    assert torch.allclose(found[:, head], picture[:, head], atol=1e-4)
+    risen = {}
+    for halves in (0.0, 2.2, -2.2):
+        column = found[0, :, round((face.x + halves * face.half_width) * rows)]
+        risen[halves] = (top - int((column[head.stop :] > 0).float().argmax()) - head.stop) / rows / face.half_height
+    assert risen[0.0] == 0
+    assert risen[2.2] == pytest.approx(LIFT, abs=0.08) and risen[-2.2] == pytest.approx(LIFT, abs=0.08)
+    assert pose_at([Act("shrug", 0.0, 2.0)], 2.5) == Pose()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "He shrugs.",
+        "她耸了耸肩",
+        "佢縮縮膊頭",
+        "彼は肩をすくめる",
+        "그는 어깨를 으쓱한다",
+        "Sie zuckt mit den Schultern.",
+        "Il hausse les épaules.",
+    ],
+)
+def test_a_shrug_is_understood_in_seven_languages(text: str) -> None:
+    assert named(text) == ["shrug"]

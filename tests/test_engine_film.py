@@ -349,7 +349,7 @@ def test_a_head_that_moves_is_the_film_s_wherever_it_is(tmp_path: Path) -> None:
     request = TALK.replace(image=wide, prompt=TALK.prompt + " She nods.")
     state = engine.encode(request, plan=said(request))
     film, shown = film_in(state)
-    assert film.poses_T4.numel() and film.units_PTU.numel()
+    assert film.poses_T5.numel() and film.units_PTU.numel()
     done = engine.upscale(engine.upscale(replace(state, latents={**state.latents, "video": shown})))
     frames = engine.decode(done).frames_TYXC  # 75 of them: the last are fewer than those that are put together
     wanted = pixels.to_uint8(play(film, engine.parts.face_painter, pipeline.PixelSize(448, 256))[0, :, :75])

@@ -1,8 +1,9 @@
-"""Gestures of the head as geometry: what a clip's first picture looks like while its person nods, turns or leans in.
+"""Gestures as geometry: what a clip's first picture looks like while its person nods, turns, leans in or shrugs.
 
 As a camera's move (camera.py), a gesture is known from its words and the first picture: the head is taken for a
-ball with a nose, found where the picture shows a face (model/finder.py), and turned. The base takes the latents of
-that for its guess over time and adds what a drawing on a ball lacks. What is behind the head stays, softly.
+ball with a nose, found where the picture shows a face (model/finder.py), and turned; shoulders are beside and below it,
+and are drawn up. The base takes the latents of that for its guess over time and adds what a drawing on a ball lacks.
+What is behind the head stays, softly.
 
 Letters: T frames, C colours, Y X rows and columns in pixels.
 """
@@ -24,21 +25,24 @@ WIDE, HIGH, UP = 1.14, 1.3, 0.12  # the head beside the face: its half width and
 NOSE, NOSE_WIDE, NOSE_HIGH, NOSE_DOWN = 0.3, 0.35, 0.35, 0.17  # of the head: how far it stands out, its size and place
 RIM = (0.9, 1.15)  # of the head, over which a turn ends
 FOLLOWS = 0.15  # of a turn or a nod that the whole head goes along, as it stands on a neck
+LIFT, SHRUG_TILT = 0.35, 0.07  # half heights of the face that shoulders go up in a shrug, and radians of the head
+BESIDE, BELOW = (0.8, 1.7, 2.9, 4.2), (0.5, 1.4, 3.4, 6.0)  # where shoulders are, in half widths and heights: from, to
 NECK, CHEST = 1.4, 2.5  # half heights below the face's middle: what a tilt and a lean turn about
 
 
 class Pose(NamedTuple):
-    """How a head is turned to the right, bent down, tilted clockwise (radians), and the log of its size."""
+    """How a head is turned right, bent down, tilted clockwise (radians), the log of its size; how shoulders go up."""
 
     turn: float = 0.0
     nod: float = 0.0
     tilt: float = 0.0
     size: float = 0.0
+    lift: float = 0.0
 
 
 def pose_at(acts: Sequence[Act], t_s: float) -> Pose:
     """What all gestures together make of the head."""
-    turn = nod = tilt = size = 0.0
+    turn = nod = tilt = size = lift = 0.0
     for act in acts:
         value = act.value(t_s)
         match act.name:
@@ -52,15 +56,17 @@ def pose_at(acts: Sequence[Act], t_s: float) -> Pose:
                 nod += value * NOD
             case "tilt head":
                 tilt += value * TILT
+            case "shrug":
+                lift, tilt = lift + value * LIFT, tilt + value * SHRUG_TILT
             case _:
                 size += value * NEARER
-    return Pose(turn, nod, tilt, size)
+    return Pose(turn, nod, tilt, size, lift)
 
 
-def acted(film_CTYX: Tensor, face: Face, poses_T4: Tensor) -> Tensor:
+def acted(film_CTYX: Tensor, face: Face, poses_T5: Tensor) -> Tensor:
     """[C, T, Y, X]: a film of one standing picture in which its person takes a pose in each frame."""
     frames = []
-    for picture_CYX, values in zip(film_CTYX.unbind(1), poses_T4.tolist(), strict=True):
+    for picture_CYX, values in zip(film_CTYX.unbind(1), poses_T5.tolist(), strict=True):
         pose = Pose(*values)
         frames.append(picture_CYX if pose == Pose() else posed(picture_CYX, face, pose))
     return torch.stack(frames, 1)
@@ -84,6 +90,8 @@ def posed(picture_CYX: Tensor, face: Face, pose: Pose) -> Tensor:
 
 def _source(u: Tensor, v: Tensor, pose: Pose, aspect: float) -> tuple[Tensor, Tensor]:
     """Where each place comes from, in half widths and heights of the face; `aspect` is height over width."""
+    if pose.lift:
+        v = v + pose.lift * _between(u.abs(), *BESIDE) * _between(v, *BELOW)
     if pose.size:
         near = _falls(_far(u, v), 1.2, 3.2) * (1 - math.exp(-pose.size))
         u, v = u - near * u, v - near * (v - CHEST)
@@ -117,6 +125,10 @@ def _unturned(x: Tensor, y: Tensor, pose: Pose) -> tuple[Tensor, Tensor]:
 def _far(u: Tensor, v: Tensor) -> Tensor:
     """How far from the head's middle, in its own size."""
     return ((u / WIDE) ** 2 + ((v + UP) / HIGH) ** 2).sqrt()
+
+
+def _between(x: Tensor, start: float, full: float, less: float, end: float) -> Tensor:
+    return (1 - _falls(x, start, full)) * _falls(x, less, end)
 
 
 def _falls(far: Tensor, start: float, end: float) -> Tensor:

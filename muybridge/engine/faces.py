@@ -37,6 +37,7 @@ EDGE = (0.72, 0.98)  # of the square's half side, over which what was drawn ends
 # The head that is lent, beside the face: half width, half height, how far up its middle is, and where it has faded.
 HEAD_WIDE, HEAD_HIGH, HEAD_UP, HEAD_EDGE, SEEN = 1.8, 1.35, 0.12, 1.15, 0.3
 OVAL = (0.9, 1.15)  # of a face's halves, over which it ends
+FELT = EXPRESSION_UNITS | {"shrug": {"mouthShrugLower": 0.7, "browInnerUp": 0.6}}  # moods, and an act that a face shows
 MOUTHY = torch.tensor([name.startswith(("mouth", "jaw", "tongue")) for name in ARKIT_UNITS])
 
 
@@ -58,11 +59,11 @@ def units_of(phones: Sequence[Phone], moods: Sequence[Act], num_frames: int, see
 
 
 def felt(moods: Sequence[Act], num_frames: int) -> Tensor:
-    """[T, U]: what moods alone do to a face in each frame."""
+    """[T, U]: what moods, and acts that a face shows, do to it in each frame."""
     units_TU = torch.zeros(num_frames, len(ARKIT_UNITS))
     for mood in moods:
         held_T = torch.tensor([mood.value(frame / FPS) for frame in range(num_frames)])
-        for name, weight in EXPRESSION_UNITS[mood.name].items():
+        for name, weight in FELT[mood.name].items():
             units_TU[:, UNIT_INDEX[name]] += weight * held_T
     return units_TU.clamp(0, 1)
 

@@ -270,7 +270,7 @@ def _lasting(latents_BCTYX: Tensor, count: int) -> Tensor:
 def film_of(parts: Components, state: GenerationState, first: First, wish: Wishes) -> Film:
     """The picture with what its people say, a lone one feels and does, and how the camera moves."""
     request, num_frames, count = state.request, state.window.clock.num_decoded_frames, len(first.people)
-    felt = wish.moods if count == 1 else ()
+    felt = [*wish.moods, *(act for act in wish.acts if act.name in faces.FELT)] if count == 1 else []
     film = Film(first.picture_CYX, num_frames, is_blank=first.is_blank)
     if count and parts.face_painter is not None and (first.was_drawn or wish.said or felt):
         # A given picture is as it is: a mood that lasts comes over it.
@@ -289,7 +289,7 @@ def film_of(parts: Components, state: GenerationState, first: First, wish: Wishe
             film = replace(film, shade_YX=lighting.shades(person_YX, first.people))
     if wish.acts and count == 1:
         poses = [acting.pose_at(wish.acts, frame / FPS) for frame in range(num_frames)]
-        film = replace(film, poses_T4=torch.tensor(poses), faces_P4=torch.tensor(list(first.people)))
+        film = replace(film, poses_T5=torch.tensor(poses), faces_P4=torch.tensor(list(first.people)))
     if first.thing_YX is not None:
         sound = next(sound for sound in wish.sounds if sound.kind == wish.struck)
         strikes_K = torch.tensor(foley.strikes(sound, request.seed), dtype=torch.float64)
@@ -305,9 +305,9 @@ def film_of(parts: Components, state: GenerationState, first: First, wish: Wishe
 
 def _with_sides(film: Film, cover_YX: Tensor, orbit_T: NDArray[np.float64], people: Sequence[Face]) -> Film:
     """The film of one person whom the camera goes around: the head shows its sides, what is behind it passes."""
-    poses_T4 = film.poses_T4.clone() if film.poses_T4.numel() else torch.zeros(film.num_frames, 4)
-    poses_T4[:, 0] += torch.from_numpy(SIDES * orbit_T / camera.ORBIT).float()
-    return replace(film, cover_YX=cover_YX, poses_T4=poses_T4, faces_P4=torch.tensor(list(people)))
+    poses_T5 = film.poses_T5.clone() if film.poses_T5.numel() else torch.zeros(film.num_frames, 5)
+    poses_T5[:, 0] += torch.from_numpy(SIDES * orbit_T / camera.ORBIT).float()
+    return replace(film, cover_YX=cover_YX, poses_T5=poses_T5, faces_P4=torch.tensor(list(people)))
 
 
 def phones_of(said: Sequence[Said], scene: str, count: int) -> list[list[Phone]]:

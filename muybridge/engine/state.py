@@ -47,7 +47,7 @@ class Film:
     faces_P4: Tensor = _NOBODY
     units_PTU: Tensor = _NONE
     words_W: Tensor = _WORDLESS
-    poses_T4: Tensor = _NONE
+    poses_T5: Tensor = _NONE
     views_5T: Tensor = _NONE
     cover_YX: Tensor = _NONE
     strikes_K: Tensor = _NONE
@@ -59,7 +59,7 @@ class Film:
     @property
     def moves(self) -> bool:
         """Whether anything happens."""
-        parts = (self.units_PTU, self.poses_T4, self.views_5T, self.strikes_K, self.light_4T)
+        parts = (self.units_PTU, self.poses_T5, self.views_5T, self.strikes_K, self.light_4T)
         return any(part.numel() for part in parts)
 
     def at(self, frames: Tensor) -> Film:
@@ -68,7 +68,7 @@ class Film:
             self,
             num_frames=len(frames),
             units_PTU=self.units_PTU[:, frames] if self.units_PTU.numel() else self.units_PTU,
-            poses_T4=self.poses_T4[frames] if self.poses_T4.numel() else self.poses_T4,
+            poses_T5=self.poses_T5[frames] if self.poses_T5.numel() else self.poses_T5,
             views_5T=self.views_5T[:, frames] if self.views_5T.numel() else self.views_5T,
             light_4T=self.light_4T[:, frames] if self.light_4T.numel() else self.light_4T,
         )

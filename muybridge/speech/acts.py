@@ -1,4 +1,4 @@
-"""The gestures of the head that a prompt asks for, in seven languages: which, from when to when, and how far at a time.
+"""The gestures of head and shoulders that a prompt asks for, in seven languages: which, when, and how far at a time.
 
 Left and right are the viewer's.
 """
@@ -76,6 +76,14 @@ WORDS: dict[str, tuple[str, ...]] = {
         r"(?:고개|머리)를 (?:기울|갸우)",
         r"\b(?:neigt|legt) (?:\w+ )?(?:den|ihren|seinen) Kopf",
         r"\bpench(?:e|ant) la tête",
+    ),
+    "shrug": (
+        r"\bshrug(?:s|ged|ging)?\b",
+        r"[耸聳]了?[耸聳]?[肩膊]|[缩縮][缩縮]?膊[头頭]",
+        r"肩をすくめ",
+        r"어깨를 (?:으쓱|들썩)",
+        r"\bzuckt (?:\w+ ){0,2}(?:Schultern|Achseln)|\bSchulterzucken",
+        r"\bhauss(?:e|ant) les épaules",
     ),
     "lean in": (
         r"\blean(?:s|ing)? (?:in\b|forward|closer|towards? (?:the )?(?:camera|viewer|us))",
