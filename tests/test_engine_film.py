@@ -415,3 +415,32 @@ def test_of_references_the_one_seen_from_in_front_lends_its_head(tmp_path: Path)
     found = lender(parts, TALK.replace(references=tuple(references)))
     assert found is not None and grey(found.picture_CYX) == 120
     assert lender(parts, TALK) is None
+
+
+def test_a_drawn_person_is_lit_from_the_side_that_the_words_say(tmp_path: Path) -> None:
+    """With LEFT alone all that is drawn is one person, whose right is the picture's."""
+
+    def slope(prompt: str, image: Path | None = None) -> float:
+        film, _ = film_in(
+            engine_with(painter=Brighter()).encode(TALK.replace(prompt=prompt, image=image), plan=said(TALK))
+        )
+        middle = round(LEFT.x * film.picture_CYX.shape[1])
+        left, right = film.picture_CYX[..., :middle].mean(), film.picture_CYX[..., middle:].mean()
+        return float(right - left)
+
+    plain = slope(TALK.prompt)
+    asked = {side: slope(f'A woman at a desk, lit from the {side}. She says: "Mama."') for side in ("left", "right")}
+    assert asked["left"] < plain - 0.05 and asked["right"] > plain + 0.05
+    wide = picture(tmp_path / "a.png", width=448, height=256)
+    given = {side: slope(f'A woman, lit from the {side}. She says: "Mama."', wide) for side in ("left", "right")}
+    assert given["left"] == given["right"]
+
+
+def test_a_given_picture_dims_at_its_time_and_not_before(tmp_path: Path) -> None:
+    wide = picture(tmp_path / "a.png", width=448, height=256)
+    request = TALK.replace(prompt="A desk. 1-2 s: the light dims.", image=wide)
+    film, _ = film_in(engine_with(faces=()).encode(request))
+    shown = (play(film, None, pipeline.PixelSize(448, 256))[0].clamp(-1, 1) + 1).mean((0, 2, 3))
+    assert film.moves and torch.equal(shown[:26], shown[:1].expand(26))
+    assert float(shown[50] / shown[0]) == pytest.approx(0.28 ** (1 / 2.2), abs=0.02)
+    assert bool((shown[26:50].diff() <= 0).all()) and torch.allclose(shown[50:], shown[50])
