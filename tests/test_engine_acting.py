@@ -19,7 +19,7 @@ from muybridge.flow.scaling import from_noise
 from muybridge.model.finder import FINE, KINDS, ROWS, Face, Finder, faces_in
 from muybridge.request import Beat, Request
 from muybridge.shapes import FPS, Window, clock
-from muybridge.speech.acts import WORDS, Act, acts_of, asked, named
+from muybridge.speech.acts import WORDS, Act, acts_of, asked, named, told
 from muybridge.train.actors import value_at
 from muybridge.world.captions import _phrases
 from muybridge.world.scene import Span
@@ -251,3 +251,17 @@ def test_a_shrug_lifts_the_shoulders_and_leaves_the_head() -> None:
 )
 def test_a_shrug_is_understood_in_seven_languages(text: str) -> None:
     assert named(text) == ["shrug"]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("The man nods and looks up, then she tilts her head.", [("nod", "man"), ("look up", "man"), ("tilt head", "woman")]),
+        ("He nods. They both lean in.", [("nod", "man"), ("lean in", "")]),
+        ("Die Frau nickt.", [("nod", "woman")]),
+        ("她点头，男人摇头", [("nod", "woman"), ("shake head", "man")]),
+        ("The man nods, and the woman nods.", [("nod", "man"), ("nod", "woman")]),
+    ],
+)  # fmt: skip
+def test_a_gesture_is_of_whom_its_sentence_speaks(text: str, found: list[tuple[str, str]]) -> None:
+    assert told(text) == found

@@ -349,7 +349,7 @@ def test_a_head_that_moves_is_the_film_s_wherever_it_is(tmp_path: Path) -> None:
     request = TALK.replace(image=wide, prompt=TALK.prompt + " She nods.")
     state = engine.encode(request, plan=said(request))
     film, shown = film_in(state)
-    assert film.poses_T5.numel() and film.units_PTU.numel()
+    assert film.poses_PT5.numel() and film.units_PTU.numel()
     done = engine.upscale(engine.upscale(replace(state, latents={**state.latents, "video": shown})))
     frames = engine.decode(done).frames_TYXC  # 75 of them: the last are fewer than those that are put together
     wanted = pixels.to_uint8(play(film, engine.parts.face_painter, pipeline.PixelSize(448, 256))[0, :, :75])
@@ -444,3 +444,15 @@ def test_a_given_picture_dims_at_its_time_and_not_before(tmp_path: Path) -> None
     assert film.moves and torch.equal(shown[:26], shown[:1].expand(26))
     assert float(shown[50] / shown[0]) == pytest.approx(0.28 ** (1 / 2.2), abs=0.02)
     assert bool((shown[26:50].diff() <= 0).all()) and torch.allclose(shown[50:], shown[50])
+
+
+def test_of_two_people_each_does_and_feels_what_is_told_of_it() -> None:
+    scene = "A man and a woman talk. 0-1.5 s: the woman nods. 1.5-3 s: the man smiles."
+    engine = engine_with((LEFT, RIGHT), painter=Brighter())
+    film, _ = film_in(engine.encode(TALK.replace(prompt=f'{scene} The man says: "Mama."')))
+    left, right = film.poses_PT5.abs().sum((1, 2)).tolist()
+    assert left == 0 < right
+    smile = UNIT_INDEX["mouthSmileLeft"]
+    assert float(film.units_PTU[0, 50:70, smile].max()) > 0.3 and float(film.units_PTU[1, :, smile].max()) == 0
+    both, _ = film_in(engine.encode(TALK.replace(prompt="Two women stand in a park. They nod.")))
+    assert float(both.poses_PT5[0].abs().sum()) > 0 and torch.equal(both.poses_PT5[0], both.poses_PT5[1])

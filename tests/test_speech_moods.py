@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from rich.console import Console
 
-from muybridge.request import Request
+from muybridge.request import Beat, Request
 from muybridge.speech import moods
 from muybridge.speech.pacing import plan_speech
 from muybridge.speech.script import parse_script
@@ -55,3 +55,13 @@ def test_a_plan_shows_moods_at_their_times() -> None:
     show_plan(plan_speech(parse_script('He says: "Yes."')), console=console, known=known_of("A sad man.", (), 5.0))
     text = console.export_text()
     assert "mood: sad" in text and "  0.00 - " in text
+
+
+def test_two_people_may_feel_different_things() -> None:
+    both = moods.moods_of("An angry man and a sad woman stand in a park.", (), 3.0)
+    assert [(act.name, act.who) for act in both] == [("angry", "man"), ("sad", "woman")]
+    alone = moods.moods_of("An angry man, who was sad before.", (), 3.0)
+    assert [(act.name, act.who) for act in alone] == [("angry", "")]
+    (timed,) = moods.moods_of("A man and a woman talk.", (Beat("she looks surprised", 1, 2),), 3.0)
+    assert (timed.name, timed.who, timed.start_s) == ("surprised", "woman", 1)
+    assert [act.who for act in moods.moods_of("Two friends meet. They smile.", (), 3.0)] == [""]

@@ -36,7 +36,7 @@ from muybridge.speech.durations import Phone
 from muybridge.speech.lights import Change
 from muybridge.speech.looks import PLAIN, colours_of
 from muybridge.speech.moves import Move
-from muybridge.speech.places import NUM_PLACES, is_about_people, is_leftward, places
+from muybridge.speech.places import NUM_PLACES, is_about_people, is_leftward, place_of, places
 from muybridge.speech.script import parse_script, without_quotes
 from muybridge.speech.sounds import Sound
 
@@ -268,16 +268,18 @@ def _lasting(latents_BCTYX: Tensor, count: int) -> Tensor:
 
 
 def film_of(parts: Components, state: GenerationState, first: First, wish: Wishes) -> Film:
-    """The picture with what its people say, a lone one feels and does, and how the camera moves."""
+    """The picture with what its people say, feel and do, and how the camera moves."""
     request, num_frames, count = state.request, state.window.clock.num_decoded_frames, len(first.people)
-    felt = [*wish.moods, *(act for act in wish.acts if act.name in faces.FELT)] if count == 1 else []
+    scene = scene_of(request)
+    acted = [_own(wish.acts, scene, number, count) for number in range(count)]
+    felt = [_own(wish.moods, scene, k, count) + [a for a in acted[k] if a.name in faces.FELT] for k in range(count)]
     film = Film(first.picture_CYX, num_frames, is_blank=first.is_blank)
-    if count and parts.face_painter is not None and (first.was_drawn or wish.said or felt):
-        # A given picture is as it is: a mood that lasts comes over it.
-        felt = felt if first.was_drawn else [replace(mood, start_s=max(mood.start_s, 0.0)) for mood in felt]
+    if count and parts.face_painter is not None and (first.was_drawn or wish.said or any(felt)):
         seed, units = request.seed + state.window.start_unit, []
-        for number, phones in enumerate(phones_of(wish.said, scene_of(request), count)):
-            units_TU = faces.units_of(phones, felt, num_frames, seed + number)
+        for number, phones in enumerate(phones_of(wish.said, scene, count)):
+            # A given picture is as it is: a mood that lasts comes over it.
+            own = felt[number] if first.was_drawn else [replace(m, start_s=max(m.start_s, 0.0)) for m in felt[number]]
+            units_TU = faces.units_of(phones, own, num_frames, seed + number)
             units.append(units_TU if first.was_drawn else units_TU - units_TU[:1])
         film = replace(film, units_PTU=torch.stack(units), faces_P4=torch.tensor(list(first.people)))
         film = replace(film, words_W=scene_words(parts, request)) if first.is_blank else film
@@ -287,13 +289,13 @@ def film_of(parts: Components, state: GenerationState, first: First, wish: Wishe
         if bool(light_4T[3].any()) and count and parts.finder is not None:
             person_YX = parts.finder.covers(first.picture_CYX)["person"]
             film = replace(film, shade_YX=lighting.shades(person_YX, first.people))
-    if wish.acts and count == 1:
-        poses = [acting.pose_at(wish.acts, frame / FPS) for frame in range(num_frames)]
-        film = replace(film, poses_T5=torch.tensor(poses), faces_P4=torch.tensor(list(first.people)))
+    if any(acted):
+        poses = [[acting.pose_at(own, frame / FPS) for frame in range(num_frames)] for own in acted]
+        film = replace(film, poses_PT5=torch.tensor(poses), faces_P4=torch.tensor(list(first.people)))
     if first.thing_YX is not None:
         sound = next(sound for sound in wish.sounds if sound.kind == wish.struck)
         strikes_K = torch.tensor(foley.strikes(sound, request.seed), dtype=torch.float64)
-        heading = -1 if is_leftward(scene_of(request)) else 1
+        heading = -1 if is_leftward(scene) else 1
         film = replace(film, cover_YX=first.thing_YX, strikes_K=strikes_K, kind=sound.kind, heading=heading)
     if wish.moves:
         views = camera.views(wish.moves, num_frames, request.seed, is_given=not first.was_drawn)
@@ -305,9 +307,20 @@ def film_of(parts: Components, state: GenerationState, first: First, wish: Wishe
 
 def _with_sides(film: Film, cover_YX: Tensor, orbit_T: NDArray[np.float64], people: Sequence[Face]) -> Film:
     """The film of one person whom the camera goes around: the head shows its sides, what is behind it passes."""
-    poses_T5 = film.poses_T5.clone() if film.poses_T5.numel() else torch.zeros(film.num_frames, 5)
-    poses_T5[:, 0] += torch.from_numpy(SIDES * orbit_T / camera.ORBIT).float()
-    return replace(film, cover_YX=cover_YX, poses_T5=poses_T5, faces_P4=torch.tensor(list(people)))
+    poses_PT5 = film.poses_PT5.clone() if film.poses_PT5.numel() else torch.zeros(1, film.num_frames, 5)
+    poses_PT5[..., 0] += torch.from_numpy(SIDES * orbit_T / camera.ORBIT).float()
+    return replace(film, cover_YX=cover_YX, poses_PT5=poses_PT5, faces_P4=torch.tensor(list(people)))
+
+
+def _own(acts: Sequence[Act], scene: str, number: int, count: int) -> list[Act]:
+    """What one of `count` people, from the left, does or feels: what is told of them, else of both.
+
+    Where that leaves a doubt, and of three and more, nobody does anything.
+    """
+    if count == 1:
+        return list(acts)
+    own = [act for act in acts if count <= NUM_PLACES and place_of(act.who, scene) == number]
+    return own or [act for act in acts if count <= NUM_PLACES and not act.who]
 
 
 def phones_of(said: Sequence[Said], scene: str, count: int) -> list[list[Phone]]:

@@ -65,7 +65,7 @@ def composed(
     held = None
     for start in range(0, num_frames, together):
         part = slice(start, min(start + together, num_frames))
-        if held is None or film.views_5T.numel() or film.poses_T5.numel():  # else faces stay where they are
+        if held is None or film.views_5T.numel() or film.poses_PT5.numel():  # else faces stay where they are
             held = _held(film, cover, part, size)
         base, shown = (frames_to_tensor(pixels.enlarge(x[part], size))[0] for x in (made, seen))
         latent = [latent_of(frame, parts.video_codec.stride[0]) for frame in range(part.start, part.stop)]
@@ -155,9 +155,9 @@ def _shown(film: Film, drawn: Drawn, frames: slice, frame: PixelSize) -> Tensor:
     if film.light_4T.numel():
         shade_YX = _enlarged(film.shade_YX, film.picture_CYX) if film.shade_YX.numel() else film.shade_YX
         film_CTYX = lighting.lit(film_CTYX, lighting.logs_of(film.light_4T[:, frames], shade_YX))
-    if film.poses_T5.numel():
-        poses_T5, face = film.poses_T5[frames], Face(*film.faces_P4[0].tolist())
-        film_CTYX = acting.acted(film_CTYX.expand(-1, len(poses_T5), -1, -1), face, poses_T5)
+    poses_PT5 = film.poses_PT5[:, frames] if film.poses_PT5.numel() else ()
+    for place, poses_T5 in zip(film.faces_P4.tolist(), poses_PT5, strict=False):  # of nobody where nobody acts
+        film_CTYX = acting.acted(film_CTYX.expand(-1, len(poses_T5), -1, -1), Face(*place), poses_T5)
     if film.views_5T.numel() or film_CTYX.shape[2:] != (frame.height, frame.width):
         still = camera.views((), film_CTYX.shape[1], 0, is_given=True)
         seen = camera.Views(*film.views_5T[:, frames].numpy()) if film.views_5T.numel() else still

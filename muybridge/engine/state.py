@@ -23,7 +23,7 @@ from muybridge.request import Request
 from muybridge.shapes import FPS, Window, clock
 
 STREAMS = ("video", "audio")
-FORMAT = 1
+FORMAT = 2
 
 Stage = Literal["base", "upscaler", "done"]
 
@@ -36,7 +36,7 @@ class Film:
     """A picture and what happens to it over time (film.py), each part empty where nothing of its kind does.
 
     `faces` (P people) as the finder tells them, their face units over time, the text features that a blank one is drawn
-    with, poses of the only head, views of the camera; `cover` of what stands in front, pixels of any size, and when it
+    with, poses of their heads, views of the camera; `cover` of what stands in front, pixels of any size, and when it
     is struck or strides, in seconds, its kind (layers.py) and where it is heading; what the light does, and which way
     surfaces face for a key that wanders (lighting.py).
     """
@@ -47,7 +47,7 @@ class Film:
     faces_P4: Tensor = _NOBODY
     units_PTU: Tensor = _NONE
     words_W: Tensor = _WORDLESS
-    poses_T5: Tensor = _NONE
+    poses_PT5: Tensor = _NONE
     views_5T: Tensor = _NONE
     cover_YX: Tensor = _NONE
     strikes_K: Tensor = _NONE
@@ -59,7 +59,7 @@ class Film:
     @property
     def moves(self) -> bool:
         """Whether anything happens."""
-        parts = (self.units_PTU, self.poses_T5, self.views_5T, self.strikes_K, self.light_4T)
+        parts = (self.units_PTU, self.poses_PT5, self.views_5T, self.strikes_K, self.light_4T)
         return any(part.numel() for part in parts)
 
     def at(self, frames: Tensor) -> Film:
@@ -68,7 +68,7 @@ class Film:
             self,
             num_frames=len(frames),
             units_PTU=self.units_PTU[:, frames] if self.units_PTU.numel() else self.units_PTU,
-            poses_T5=self.poses_T5[frames] if self.poses_T5.numel() else self.poses_T5,
+            poses_PT5=self.poses_PT5[:, frames] if self.poses_PT5.numel() else self.poses_PT5,
             views_5T=self.views_5T[:, frames] if self.views_5T.numel() else self.views_5T,
             light_4T=self.light_4T[:, frames] if self.light_4T.numel() else self.light_4T,
         )

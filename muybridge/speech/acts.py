@@ -8,9 +8,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from muybridge.request import Beat, Request
+from muybridge.speech.places import subject_of
 from muybridge.speech.script import parse_script, without_quotes
 
 EASE_S = 0.35  # in which a gesture comes and goes
@@ -96,16 +97,17 @@ WORDS: dict[str, tuple[str, ...]] = {
 }
 _FOUND = {name: re.compile("|".join(words), re.IGNORECASE) for name, words in WORDS.items()}
 _CAMERA = re.compile(r"\b(?:camera|shot|view|lens|kamera|caméra)\b|镜头|鏡頭|カメラ|카메라", re.IGNORECASE)
-_CLAUSE = re.compile(r"[.;,。；，、\n]|\b(?:and|while|then)\b")
+CLAUSE = re.compile(r"[.;,。；，、\n]|\b(?:and|while|then)\b")
 
 
 @dataclass(frozen=True)
 class Act:
-    """One gesture, by its name in WORDS, between two times of the clip in seconds."""
+    """One gesture, by its name in WORDS, between two times of the clip in seconds, of a "man", a "woman" or anybody."""
 
     name: str
     start_s: float
     end_s: float
+    who: str = field(default="", compare=False)
 
     def value(self, t_s: float) -> float:
         """How far it has gone at a time, 0 to 1; swings go from -1 to 1, to the far side first."""
@@ -133,31 +135,40 @@ def asked(request: Request) -> tuple[Act, ...]:
 
 def acts_of(scene: str, beats: Sequence[Beat], seconds: float) -> tuple[Act, ...]:
     """The gestures of beats, each beat's in turn during it; else those of the scene, in turn over the clip."""
-    timed = [act for beat in beats for act in _in_turn(named(beat.text), beat.start_s, beat.end_s, 1.0, seconds)]
-    return tuple(timed or _in_turn(named(without_quotes(scene)), 0.0, seconds, ROOM, LONGEST_S))
+    timed = [act for beat in beats for act in _in_turn(told(beat.text), beat.start_s, beat.end_s, 1.0, seconds)]
+    return tuple(timed or _in_turn(told(without_quotes(scene)), 0.0, seconds, ROOM, LONGEST_S))
 
 
-def _in_turn(names: Sequence[str], start_s: float, end_s: float, room: float, longest_s: float) -> list[Act]:
+def _in_turn(acts: Sequence[tuple[str, str]], start_s: float, end_s: float, room: float, longest_s: float) -> list[Act]:
     """Each in the middle of its share of a span."""
     found = []
-    for number, name in enumerate(names):
-        share = (end_s - start_s) / len(names)
+    for number, (name, who) in enumerate(acts):
+        share = (end_s - start_s) / len(acts)
         length = min(room * share, longest_s)
         begin = start_s + share * number + (share - length) / 2
-        found.append(Act(name, begin, begin + length))
+        found.append(Act(name, begin, begin + length, who))
     return found
 
 
 def named(text: str) -> list[str]:
     """The gestures that a text speaks of, in its order; what a camera does is none."""
-    found: list[tuple[int, str]] = []
-    start = 0
-    for end in [*(mark.end() for mark in _CLAUSE.finditer(text)), len(text)]:
+    return [name for name, _ in told(text)]
+
+
+def told(text: str) -> list[tuple[str, str]]:
+    """As `named`, each with whose it is: "man", "woman", or "" for anybody."""
+    found: list[tuple[int, str, str]] = []
+    start, who = 0, ""
+    for end in [*(mark.end() for mark in CLAUSE.finditer(text)), len(text)]:
         clause = text[start:end]
+        who = subject_of(clause, who)
         if not _CAMERA.search(clause) or _FOUND["lean in"].search(clause):
             found += [
-                (start + hit.start(), name) for name, words in _FOUND.items() for hit in [words.search(clause)] if hit
+                (start + hit.start(), name, who)
+                for name, words in _FOUND.items()
+                for hit in [words.search(clause)]
+                if hit
             ]
         start = end
-    names = [name for _, name in sorted(found)]
-    return [name for name, before in zip(names, ["", *names], strict=False) if name != before]  # said twice is once
+    acts = [(name, who) for _, name, who in sorted(found)]
+    return [act for act, before in zip(acts, [("", ""), *acts], strict=False) if act != before]  # said twice is once

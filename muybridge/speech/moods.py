@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 
 from muybridge.request import Beat, Request
-from muybridge.speech.acts import Act
+from muybridge.speech.acts import CLAUSE, Act
+from muybridge.speech.places import how_many, subject_of
 from muybridge.speech.script import parse_script, without_quotes
 
 # English, then Chinese and Cantonese, Japanese, Korean, German, French.
@@ -55,11 +56,25 @@ def asked(request: Request) -> tuple[Act, ...]:
 
 
 def moods_of(scene: str, beats: Sequence[Beat], seconds: float) -> tuple[Act, ...]:
-    """The mood of each beat that has one, during it; else the scene's, all the time."""
-    told = ((named(beat.text), beat) for beat in beats)
-    timed = tuple(Act(mood, beat.start_s, beat.end_s) for mood, beat in told if mood is not None)
-    lasting = named(without_quotes(scene))
-    return timed or (() if lasting is None else (Act(lasting, -ALWAYS_S, seconds + ALWAYS_S),))
+    """The mood of each beat that has one, during it; else the scene's, all the time.
+
+    Of two people each may have its own (Act.who); of one the first that is told counts.
+    """
+    text = without_quotes(scene)
+    of_two = how_many(text) == 2
+    timed = tuple(Act(m, beat.start_s, beat.end_s, who) for beat in beats for m, who in _told(beat.text, of_two))
+    return timed or tuple(Act(mood, -ALWAYS_S, seconds + ALWAYS_S, who) for mood, who in _told(text, of_two))
+
+
+def _told(text: str, of_two: bool) -> list[tuple[str, str]]:
+    """(mood, whose): the first of all, and of two people the first of each."""
+    found: dict[str, str] = {}
+    who = ""
+    for clause in CLAUSE.split(text):
+        mood, who = named(clause), subject_of(clause, who)
+        if mood is not None and (not found or (of_two and who)):
+            found.setdefault(who if of_two else "", mood)
+    return [(mood, who) for who, mood in found.items()]
 
 
 def named(text: str) -> str | None:

@@ -22,6 +22,10 @@ PERSON = re.compile(
     r"人|位|孩|脸|臉|顔|子供|사람|아이|얼굴|친구",
     re.IGNORECASE,
 )
+_BOTH = re.compile(
+    r"\b(?:both|they|everybody|all of them|beide|sie beide|tous|toutes|ils|elles)\b|都|一起|二人とも|모두|둘 다",
+    re.IGNORECASE,
+)
 NUM_PLACES = 2
 _ONE = r"\ban? (?:[\w-]+ ){0,3}(?:wo)?man\b"
 TWO = re.compile(
@@ -55,6 +59,21 @@ def how_many(scene: str, num_speakers: int = 0) -> int | None:
     if not is_about_people(scene) or MORE.search(scene) or num_speakers > NUM_PLACES:
         return None
     return 1
+
+
+def subject_of(clause: str, before: str = "") -> str:
+    """ "man" or "woman", whichever a clause speaks of first; `before` where of neither, and nobody for both."""
+    if _BOTH.search(clause):
+        return ""
+    found = [
+        (hit.start(), who) for who, words in (("man", MAN), ("woman", WOMAN)) for hit in [words.search(clause)] if hit
+    ]
+    return min(found)[1] if found else before
+
+
+def place_of(who: str, scene: str) -> int | None:
+    """0 (left) or 1 (right) of a "man" or "woman" of a scene of both; None where it does not tell."""
+    return _told(who, scene) if who else None
 
 
 def places(speakers: Sequence[str | None], scene: str) -> list[int]:
