@@ -18,7 +18,7 @@ from muybridge.engine import Engine, pipeline, pixels, programme, random_compone
 from muybridge.engine.conditions import Said, frames_to_tensor
 from muybridge.engine.draft import goes_on
 from muybridge.engine.faces import ovals
-from muybridge.engine.film import lender, phones_of, side_by_side, whose
+from muybridge.engine.film import course_of, lender, phones_of, side_by_side, whose
 from muybridge.engine.meter import a_part
 from muybridge.engine.projector import Drawn, _cover, _shown, composed, in_tone, latent_of, play, size_of
 from muybridge.engine.state import Conditions, Film, GenerationState
@@ -26,7 +26,7 @@ from muybridge.flow.continuity import Continuity
 from muybridge.flow.scaling import from_noise
 from muybridge.model.finder import KINDS, Face
 from muybridge.model.picture_painter import WAVES, guess, open_, told
-from muybridge.request import Reference, Request
+from muybridge.request import Beat, Reference, Request
 from muybridge.shapes import Window, clock
 from muybridge.speech.durations import Phone
 from muybridge.speech.pacing import Plan, plan_request
@@ -456,3 +456,23 @@ def test_of_two_people_each_does_and_feels_what_is_told_of_it() -> None:
     assert float(film.units_PTU[0, 50:70, smile].max()) > 0.3 and float(film.units_PTU[1, :, smile].max()) == 0
     both, _ = film_in(engine.encode(TALK.replace(prompt="Two women stand in a park. They nod.")))
     assert float(both.poses_PT5[0].abs().sum()) > 0 and torch.equal(both.poses_PT5[0], both.poses_PT5[1])
+
+
+def test_people_of_a_programme_act_and_its_light_changes_on_its_clock() -> None:
+    engine, plan, window = engine_with(painter=Brighter()), said(TALK), Window(10, clock(3), 2)
+    beats = (Beat("she nods", 1.0, 4.0), Beat("the light dims", 1.5, 3.5), Beat("she smiles", 2.0, 4.0))
+    course = course_of(TALK, beats, 8.0)
+    before, _ = film_in(engine.encode(TALK, Window(0, clock(3), 0), plan, course))
+    state = engine.encode(TALK, window, None, course)
+    begun = {k: torch.randn(1, 48, 1, 8, 14) for k in range(3)}
+    state = replace(state, conditions=replace(state.conditions, frames=begun))
+    film, _ = film_in(goes_on(engine.parts, state, None, before, course))
+    start = window.start_frame
+    shared = before.num_frames - start
+    assert 0 < shared < 60
+    for then, now in ((before.poses_PT5[0], film.poses_PT5[0]), (before.light_4T.T, film.light_4T.T)):
+        assert torch.allclose(then[start:], now[:shared], atol=1e-5) and float(now.abs().max()) > 0.1
+    smile = film.units_PTU[0, :, UNIT_INDEX["mouthSmileLeft"]]
+    assert float(smile[: 50 - start].max()) == 0 < float(smile[70 - start])  # from 2 to 4 s
+    alone, _ = film_in(engine.encode(TALK, Window(0, clock(3), 0), plan))
+    assert not alone.poses_PT5.numel() and not alone.light_4T.numel()

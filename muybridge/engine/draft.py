@@ -23,7 +23,7 @@ from torch import Tensor
 from muybridge.engine import camera, pipeline
 from muybridge.engine.components import Components, Denoiser, Finds
 from muybridge.engine.conditions import spoken
-from muybridge.engine.film import Wishes, filmed_on, known, scene_of, scene_words, side_by_side, wished
+from muybridge.engine.film import Course, Wishes, filmed_on, known, scene_of, scene_words, side_by_side, wished
 from muybridge.engine.layers import WIDEST, one, place_of
 from muybridge.engine.left_alone import (
     asked,
@@ -64,12 +64,16 @@ LOOKS = 6  # last steps from as many noises, whose mean has less of their grain
 
 
 def begun(
-    parts: Components, state: GenerationState, plan: Plan | None = None, is_alone: bool = True
+    parts: Components,
+    state: GenerationState,
+    plan: Plan | None = None,
+    is_alone: bool = True,
+    course: Course | None = None,
 ) -> GenerationState:
     """A fresh state with its first picture: drawn from words and references, or what an edit makes of its source's.
 
-    Whoever it shows then says what is planned. In a clip that stands alone, no window of a programme, its person acts
-    and the camera moves as was asked.
+    Whoever it shows then says what is planned. In a clip that stands alone, no window of a programme, its people act
+    and the camera moves as was asked; in a window they act as the programme's `course` says.
     """
     request, told = state.request, state.conditions
     if is_alone and request.video is None and pipeline.guesses(parts) and sounds.asked(request):
@@ -87,19 +91,21 @@ def begun(
         assert told.source_BCTYX is not None  # it is an edit
         told = _edited(parts, parts.draft, state, frame)
     elif request.image is not None or (parts.draft is not None and not is_left_to_base(parts, state)):
-        told = _first(parts, state, frame, wished(parts, state, plan, is_alone))
+        told = _first(parts, state, frame, wished(parts, state, plan, is_alone, course))
     return pipeline.begin(parts, replace(state, conditions=told))
 
 
-def goes_on(parts: Components, state: GenerationState, plan: Plan | None, before: Film | None) -> GenerationState:
+def goes_on(
+    parts: Components, state: GenerationState, plan: Plan | None, before: Film | None, course: Course | None = None
+) -> GenerationState:
     """A window of a programme that begins with a picture of the one before: its people say what is planned in it.
 
     With the film of the one `before` it is filmed from the same picture, so nothing adds up from window to window.
     """
     if parts.face_painter is None:
         return state
-    wish = wished(parts, state, plan, is_alone=False)
-    if before is not None and before.units_PTU.numel():
+    wish = wished(parts, state, plan, is_alone=False, course=course)
+    if before is not None and before.moves:
         return replace(state, conditions=filmed_on(parts, state, wish, before))
     return replace(state, conditions=known(parts, state, state.conditions.frames[0], wish, was_drawn=False))
 

@@ -18,6 +18,7 @@ from muybridge.engine import pipeline
 from muybridge.engine.clip import Clip
 from muybridge.engine.components import Components
 from muybridge.engine.draft import begun
+from muybridge.engine.film import Course
 from muybridge.engine.meter import Meter, Progress, Timed
 from muybridge.engine.offload import leave
 from muybridge.engine.state import GenerationState
@@ -73,14 +74,17 @@ class Engine:
         """Operations, bytes and seconds of a request at this size."""
         return cost(request, self.parts.size)
 
-    def encode(self, request: Request, window: Window | None = None, plan: Plan | None = None) -> GenerationState:
+    def encode(
+        self, request: Request, window: Window | None = None, plan: Plan | None = None, course: Course | None = None
+    ) -> GenerationState:
         """Text, pictures and sound to latents; the state before the first step.
 
-        `window` places the clip on a longer programme; `plan` says when what is said, from the clip's start.
+        `window` places the clip on a longer programme, whose `course` says what its people do and how its light
+        changes; `plan` says when what is said, from the clip's start.
         """
         plan = plan or self.plan(request)
         state = pipeline.encode(self.parts, request, plan, window)
-        return begun(self.parts, state, plan, is_alone=window is None)
+        return begun(self.parts, state, plan, window is None, course)
 
     def step(self, state: GenerationState) -> GenerationState:
         """One denoising step; coordinates, masks and clean tokens are built once a stage."""

@@ -9,6 +9,7 @@ Letters: T frames, C colours or channels, Y X rows and columns.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -28,8 +29,8 @@ from muybridge.engine.recolour import dyed
 from muybridge.engine.sharpen import doubled, painted
 from muybridge.engine.state import Conditions, Film, GenerationState
 from muybridge.model.finder import Face
-from muybridge.request import Request
-from muybridge.shapes import FPS
+from muybridge.request import Beat, Request
+from muybridge.shapes import FPS, Window
 from muybridge.speech import acts, lights, moods, moves, sounds
 from muybridge.speech.acts import Act
 from muybridge.speech.durations import Phone
@@ -55,7 +56,10 @@ SIDES = 0.5  # radians: how far a whole orbit turns a head
 
 @dataclass(frozen=True)
 class Wishes:
-    """What a first picture is to do: how camera, head, face and light move, what is said, what sounds."""
+    """What a first picture is to do: how camera, head, face and light move, what is said, what sounds.
+
+    In a programme the light is known from the start on, before its changes are those of a window.
+    """
 
     moves: Sequence[Move] = ()
     acts: Sequence[Act] = ()
@@ -63,6 +67,7 @@ class Wishes:
     said: Sequence[Said] = ()
     sounds: Sequence[Sound] = ()
     changes: Sequence[Change] = ()
+    light_4T: Tensor | None = None
 
     @property
     def struck(self) -> str | None:
@@ -70,14 +75,47 @@ class Wishes:
         return next((sound.kind for sound in self.sounds if sound.kind in foley.STRUCK), None)
 
 
-def wished(parts: Components, state: GenerationState, plan: Plan | None, is_alone: bool) -> Wishes:
-    """That of a request; nothing where nothing is guessed over time. A programme's windows speak and do no more."""
+@dataclass(frozen=True, eq=False)
+class Course:
+    """What the people of a programme do and feel, and its light [4, T], all on its own clock."""
+
+    acts: Sequence[Act]
+    moods: Sequence[Act]
+    changes: Sequence[Change]
+    light_4T: Tensor
+
+    def during(self, window: Window) -> Wishes:
+        """What of it a window shows, on the window's clock."""
+        start, count = window.start_frame, window.clock.num_decoded_frames
+        own = [[replace(act, start_s=act.start_s - start / FPS, end_s=act.end_s - start / FPS) for act in of]
+               for of in (self.acts, self.moods)]  # fmt: skip
+        if not self.changes:
+            return Wishes(acts=own[0], moods=own[1])
+        numbers = (start + torch.arange(count)).clamp(max=self.light_4T.shape[1] - 1)
+        return Wishes(acts=own[0], moods=own[1], changes=self.changes, light_4T=self.light_4T[:, numbers])
+
+
+def course_of(request: Request, beats: Sequence[Beat], seconds: float) -> Course:
+    """That of a programme of so many seconds; a camera stands in it."""
+    changes = lights.changes_of(request.prompt, beats, seconds)
+    light_4T = lighting.gains(changes, round(seconds * FPS), request.seed, is_given=request.image is not None)
+    told = acts.acts_of(request.prompt, beats, seconds), moods.moods_of(request.prompt, beats, seconds)
+    return Course(*told, changes, light_4T)
+
+
+def wished(
+    parts: Components, state: GenerationState, plan: Plan | None, is_alone: bool, course: Course | None = None
+) -> Wishes:
+    """That of a request; nothing where nothing is guessed over time.
+
+    Where a clip does not stand alone its people speak, and do what the programme's `course` says.
+    """
     if not pipeline.guesses(parts):
         return Wishes()
     request, voice = state.request, state.conditions.voice_BAC
     said = spoken(plan) if voice is None else heard(parts, voice, request.language)
     if not is_alone:
-        return Wishes(said=said)
+        return replace(Wishes() if course is None else course.during(state.window), said=said)
     move, act, mood = moves.asked(request), acts.asked(request), moods.asked(request)
     return Wishes(move, act, mood, said, sounds.asked(request), lights.asked(request))
 
@@ -195,11 +233,10 @@ def _dyes(scene: str, first: First, lent: First | None) -> dict[str, str]:
 
 def filmed_on(parts: Components, state: GenerationState, wish: Wishes, before: Film) -> Conditions:
     """The conditions of a window whose film shows the picture of the one before it."""
-    size, num_frames = pipeline.stages_of(parts, state.request)[0].size, state.window.clock.num_decoded_frames
-    seed, units = state.request.seed + state.window.start_unit, []
-    for number, phones in enumerate(phones_of(wish.said, scene_of(state.request), len(before.faces_P4))):
-        units.append(faces.units_of(phones, (), num_frames, seed + number))
-    film = replace(before, num_frames=num_frames, units_PTU=torch.stack(units))
+    size = pipeline.stages_of(parts, state.request)[0].size
+    people = [Face(*place) for place in before.faces_P4.tolist()]
+    film = replace(before, num_frames=state.window.clock.num_decoded_frames)
+    film = _acted(parts, state, film, wish, people, before.units_PTU.numel() > 0, is_at_rest=False)
     small = torch.nn.functional.interpolate(
         film.picture_CYX[None], (size.height, size.width), mode="bilinear", antialias=True
     )
@@ -268,34 +305,24 @@ def _lasting(latents_BCTYX: Tensor, count: int) -> Tensor:
 
 
 def film_of(parts: Components, state: GenerationState, first: First, wish: Wishes) -> Film:
-    """The picture with what its people say, feel and do, and how the camera moves."""
+    """The picture with what its people say, feel and do, and how light and camera move."""
     request, num_frames, count = state.request, state.window.clock.num_decoded_frames, len(first.people)
-    scene = scene_of(request)
-    acted = [_own(wish.acts, scene, number, count) for number in range(count)]
-    felt = [_own(wish.moods, scene, k, count) + [a for a in acted[k] if a.name in faces.FELT] for k in range(count)]
     film = Film(first.picture_CYX, num_frames, is_blank=first.is_blank)
-    if count and parts.face_painter is not None and (first.was_drawn or wish.said or any(felt)):
-        seed, units = request.seed + state.window.start_unit, []
-        for number, phones in enumerate(phones_of(wish.said, scene, count)):
-            # A given picture is as it is: a mood that lasts comes over it.
-            own = felt[number] if first.was_drawn else [replace(m, start_s=max(m.start_s, 0.0)) for m in felt[number]]
-            units_TU = faces.units_of(phones, own, num_frames, seed + number)
-            units.append(units_TU if first.was_drawn else units_TU - units_TU[:1])
-        film = replace(film, units_PTU=torch.stack(units), faces_P4=torch.tensor(list(first.people)))
-        film = replace(film, words_W=scene_words(parts, request)) if first.is_blank else film
+    film = _acted(parts, state, film, wish, first.people, first.was_drawn, is_at_rest=not first.was_drawn)
+    if film.units_PTU.numel() and first.is_blank:
+        film = replace(film, words_W=scene_words(parts, request))
     if wish.changes:
-        light_4T = lighting.gains(wish.changes, num_frames, request.seed, is_given=not first.was_drawn)
+        light_4T = wish.light_4T
+        if light_4T is None:
+            light_4T = lighting.gains(wish.changes, num_frames, request.seed, is_given=not first.was_drawn)
         film = replace(film, light_4T=light_4T)
-        if bool(light_4T[3].any()) and count and parts.finder is not None:
+        if any(change.name == "sweeps" for change in wish.changes) and count and parts.finder is not None:
             person_YX = parts.finder.covers(first.picture_CYX)["person"]
             film = replace(film, shade_YX=lighting.shades(person_YX, first.people))
-    if any(acted):
-        poses = [[acting.pose_at(own, frame / FPS) for frame in range(num_frames)] for own in acted]
-        film = replace(film, poses_PT5=torch.tensor(poses), faces_P4=torch.tensor(list(first.people)))
     if first.thing_YX is not None:
         sound = next(sound for sound in wish.sounds if sound.kind == wish.struck)
         strikes_K = torch.tensor(foley.strikes(sound, request.seed), dtype=torch.float64)
-        heading = -1 if is_leftward(scene) else 1
+        heading = -1 if is_leftward(scene_of(request)) else 1
         film = replace(film, cover_YX=first.thing_YX, strikes_K=strikes_K, kind=sound.kind, heading=heading)
     if wish.moves:
         views = camera.views(wish.moves, num_frames, request.seed, is_given=not first.was_drawn)
@@ -303,6 +330,37 @@ def film_of(parts: Components, state: GenerationState, first: First, wish: Wishe
         if views.orbit_T.any() and count == 1 and parts.finder is not None:
             film = _with_sides(film, parts.finder.covers(first.picture_CYX)["person"], views.orbit_T, first.people)
     return film
+
+
+def _acted(
+    parts: Components,
+    state: GenerationState,
+    film: Film,
+    wish: Wishes,
+    people: Sequence[Face],
+    is_drawn: bool,
+    is_at_rest: bool,
+) -> Film:
+    """The film with what its people say, feel and do, and the light of its frames where that is known.
+
+    Faces are drawn where they were before (`is_drawn`), speak or feel; one that `is_at_rest` in its first frame is as
+    it is there, and a mood that lasts comes over it.
+    """
+    seed, scene, count = state.request.seed + state.window.start_unit, scene_of(state.request), len(people)
+    acted = [_own(wish.acts, scene, number, count) for number in range(count)]
+    felt = [_own(wish.moods, scene, k, count) + [a for a in acted[k] if a.name in faces.FELT] for k in range(count)]
+    if count and parts.face_painter is not None and (is_drawn or wish.said or any(felt)):
+        units = []
+        for number, phones in enumerate(phones_of(wish.said, scene, count)):
+            begin_s = -state.window.start_frame / FPS if not film.is_blank else -math.inf
+            own = [replace(mood, start_s=max(mood.start_s, begin_s)) for mood in felt[number]]
+            units_TU = faces.units_of(phones, own, film.num_frames, seed + number)
+            units.append(units_TU - units_TU[:1] if is_at_rest else units_TU)
+        film = replace(film, units_PTU=torch.stack(units), faces_P4=torch.tensor(list(people)))
+    if any(acted):
+        poses = [[acting.pose_at(own, frame / FPS) for frame in range(film.num_frames)] for own in acted]
+        film = replace(film, poses_PT5=torch.tensor(poses), faces_P4=torch.tensor(list(people)))
+    return film if wish.light_4T is None else replace(film, light_4T=wish.light_4T)
 
 
 def _with_sides(film: Film, cover_YX: Tensor, orbit_T: NDArray[np.float64], people: Sequence[Face]) -> Film:

@@ -29,6 +29,7 @@ from muybridge.engine.components import Components
 from muybridge.engine.conditions import frames_to_tensor
 from muybridge.engine.draft import goes_on
 from muybridge.engine.engine import Engine
+from muybridge.engine.film import course_of
 from muybridge.engine.meter import Progress
 from muybridge.engine.state import Film, GenerationState
 from muybridge.engine.windows import plan_windows
@@ -91,7 +92,7 @@ def generate_programme(
     # Spans in the prompt are on the programme's clock: they become beats, and each window gets its own.
     request, beats = request.replace(prompt=script.scene or request.prompt), (*script.beats, *beats)
     windows = windows_of(seconds, plan, engine.parts.size)
-    around = _around(engine.parts, request, beats, seconds, plan)
+    around, course = _around(engine.parts, request, beats, seconds, plan), course_of(request, beats, seconds)
     carried: Carried | None = None
     anchor: Anchor | None = None
     for index, window in enumerate(windows):
@@ -99,11 +100,11 @@ def generate_programme(
         if state is None:
             part = _request_of(request, window, beats, plan)
             said = None if plan is None else _plan_of(plan, window)
-            state = engine.encode(part, window, said)
+            state = engine.encode(part, window, said, course)
             state = (
                 state
                 if carried is None
-                else goes_on(engine.parts, _begin_from(engine.parts, state, carried), said, carried.film)
+                else goes_on(engine.parts, _begin_from(engine.parts, state, carried), said, carried.film, course)
             )
             state = state if anchor is None else anchored(engine.parts, state, anchor)
 

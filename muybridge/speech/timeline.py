@@ -32,7 +32,7 @@ class Known:
 
 
 def known_of(scene: str, beats: Sequence[Beat], seconds: float, is_clip: bool = True) -> tuple[Known, ...]:
-    """How a clip's camera, light, heads and faces move, and what sounds in it; of a programme only the latter."""
+    """How a clip's camera, light, heads and faces move, and what sounds in it; a programme's camera stands."""
     sounding = ("sound", [(s.start_s, s.end_s, s.kind) for s in sounds_of(scene, beats, seconds)])
     moving = (
         ("camera", [(m.start_s, m.end_s, m.name) for m in moves_of(scene, beats, seconds)]),
@@ -40,7 +40,7 @@ def known_of(scene: str, beats: Sequence[Beat], seconds: float, is_clip: bool = 
         ("gesture", [(a.start_s, a.end_s, a.name) for a in acts_of(scene, beats, seconds)]),
         ("mood", [(a.start_s, a.end_s, a.name) for a in moods_of(scene, beats, seconds)]),
     )
-    found = (*moving, sounding) if is_clip else (sounding,)
+    found = (*moving, sounding) if is_clip else (*moving[1:], sounding)
     return tuple(Known(start, end, f"{kind}: {what}") for kind, spans in found for start, end, what in spans)
 
 
