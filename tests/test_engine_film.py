@@ -250,6 +250,12 @@ def test_a_window_is_filmed_from_the_picture_of_the_one_before() -> None:
     now = goes_on(engine.parts, state, plan, before)
     film, shown = film_in(now)
     assert before is not None and torch.equal(film.picture_CYX, before.picture_CYX)
+    painted = replace(before, picture_CYX=2 * torch.rand(3, 256, 448) - 1)  # the base sees nothing of it
+    gone_on = goes_on(engine.parts, state, plan, painted)
+    again, base = film_in(gone_on)
+    assert torch.equal(base, shown) and torch.equal(gone_on.conditions.frames[0], shown[:, :, :1])
+    assert torch.equal(gone_on.conditions.frames[1], begun[1])
+    assert torch.equal(again.picture_CYX, painted.picture_CYX)
     assert torch.equal(film.units_PTU[..., JAW], before.units_PTU[..., JAW]) and now.conditions.has_lips
     assert (
         shown.shape == now.latents["video"].shape and not goes_on(engine.parts, state, None, before).conditions.has_lips

@@ -176,7 +176,9 @@ def known(parts: Components, state: GenerationState, first_BCTYX: Tensor, wish: 
     if not parts.enlarges_pixels:
         return conditions
     picture_CYX = _with_head(parts, replace(bare, picture_CYX=_large(parts, state, bare)), lent).picture_CYX
-    return replace(conditions, film_BCTYX=latents, film=replace(film, picture_CYX=picture_CYX))
+    return replace(
+        conditions, film_BCTYX=latents, film=replace(film, picture_CYX=picture_CYX, small_CYX=small.picture_CYX)
+    )
 
 
 def _large(parts: Components, state: GenerationState, small: First) -> Tensor:
@@ -232,18 +234,20 @@ def _dyes(scene: str, first: First, lent: First | None) -> dict[str, str]:
 
 
 def filmed_on(parts: Components, state: GenerationState, wish: Wishes, before: Film) -> Conditions:
-    """The conditions of a window whose film shows the picture of the one before it."""
+    """The conditions of a window whose film shows the picture of the one before it.
+
+    The base goes on from the soft picture here, too: painted ones it makes soft again, and then their detail is lost.
+    """
     size = pipeline.stages_of(parts, state.request)[0].size
     people = [Face(*place) for place in before.faces_P4.tolist()]
     film = replace(before, num_frames=state.window.clock.num_decoded_frames)
     film = _acted(parts, state, film, wish, people, before.units_PTU.numel() > 0, is_at_rest=False)
-    small = torch.nn.functional.interpolate(
-        film.picture_CYX[None], (size.height, size.width), mode="bilinear", antialias=True
-    )
-    shown = play(replace(film, picture_CYX=small[0]), parts.face_painter, size)
+    shown = play(replace(film, picture_CYX=before.small_CYX), parts.face_painter, size)
     latents = parts.video_codec.encode(shown.to(parts.device)).cpu()
+    frames = {**state.conditions.frames, 0: latents[:, :, :1]}
     motion = latents - _lasting(_standing(parts, shown[:, :, :1]), latents.shape[2])
-    return replace(state.conditions, motion_BCTYX=motion, has_lips=bool(wish.said), film_BCTYX=latents, film=film)
+    known = replace(state.conditions, frames=frames, motion_BCTYX=motion, has_lips=bool(wish.said))
+    return replace(known, film_BCTYX=latents, film=film)
 
 
 def _decoded(parts: Components, latent_BCTYX: Tensor) -> Tensor:

@@ -38,7 +38,8 @@ class Film:
     `faces` (P people) as the finder tells them, their face units over time, the text features that a blank one is drawn
     with, poses of their heads, views of the camera; `cover` of what stands in front, pixels of any size, and when it
     is struck or strides, in seconds, its kind (layers.py) and where it is heading; what the light does, and which way
-    surfaces face for a key that wanders (lighting.py).
+    surfaces face for a key that wanders (lighting.py). `small` is what the base goes on from: a picture before it was
+    painted.
     """
 
     picture_CYX: Tensor
@@ -55,6 +56,7 @@ class Film:
     heading: int = 1
     light_4T: Tensor = _NONE
     shade_YX: Tensor = _NONE
+    small_CYX: Tensor = _NONE
 
     @property
     def moves(self) -> bool:
