@@ -136,14 +136,14 @@ def damaged() -> list[bytes]:
         b"\xff" * 64,
         blob[: len(blob) // 2],
         blob[:200],
-        blob.replace(b'\\"format\\": 1', b'\\"format\\": 9'),
+        blob.replace(b'\\"format\\": 2', b'\\"format\\": 9'),
         blob.replace(b'\\"format\\"', b'\\"fromat\\"'),
         blob.replace(b'\\"step\\"', b'\\"stop\\"'),
         blob.replace(b"text.roles_N", b"text.rules_N"),
         save({"x": torch.zeros(2)}),
         save({"x": torch.zeros(2)}, {"muybridge": "[]"}),
         save({"x": torch.zeros(2)}, {"muybridge": "{}"}),
-        save({"x": torch.zeros(2)}, {"muybridge": '{"format": 1}'}),
+        save({"x": torch.zeros(2)}, {"muybridge": '{"format": 2}'}),
     ]
 
 
