@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from muybridge import suites
+from muybridge.config import settings
 from muybridge.engine.clip import Clip
 from muybridge.errors import InvalidRequest, NotInstalled, UserError
 from muybridge.evaluate import fitting, witness
@@ -177,7 +179,8 @@ def test_a_checkout_s_witness_is_asked_before_one_that_was_fitted_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("scipy")
-    monkeypatch.setenv("MUYBRIDGE_HOME", str(tmp_path))
+    here_alone = dataclasses.replace(settings(), home=tmp_path)  # the environment is read once a process
+    monkeypatch.setattr(fitted, "settings", lambda: here_alone)
     monkeypatch.setattr(drawings, "draw", None)  # nothing is fitted
     made = [witness.Witness(drawings.names(), len(drawings.NO_PERSON)) for _ in range(2)]
     here = tmp_path / "carried" / "w.safetensors"
