@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from muybridge.engine.lighting import AT_ONCE_S, BRIGHT, DARK, LOW, SIDE, gains, keyed, lit, logs_of, shades
+from muybridge.engine.lighting import AT_ONCE_S, BRIGHT, LOW, SIDE, gains, keyed, lit, logs_of, shades
 from muybridge.engine.projector import play
 from muybridge.engine.state import Film
 from muybridge.evaluate import light
@@ -20,6 +20,7 @@ from muybridge.speech.lights import Change
 
 ROWS, COLS = 64, 112
 FACE = Face(COLS / ROWS / 2, 0.4, 0.15, 0.2)
+DARK = 0.28  # of the light: what the world's light dims to
 CHANGES = ("brightens", "dims", "flickers", "turns warm", "turns blue", "sweeps")
 
 

@@ -315,14 +315,12 @@ def film_of(parts: Components, state: GenerationState, first: First, wish: Wishe
     film = _acted(parts, state, film, wish, first.people, first.was_drawn, is_at_rest=not first.was_drawn)
     if film.units_PTU.numel() and first.is_blank:
         film = replace(film, words_W=scene_words(parts, request))
-    if wish.changes:
-        light_4T = wish.light_4T
-        if light_4T is None:
-            light_4T = lighting.gains(wish.changes, num_frames, request.seed, is_given=not first.was_drawn)
+    if wish.changes and wish.light_4T is None:
+        light_4T = lighting.gains(wish.changes, num_frames, request.seed, is_given=not first.was_drawn)
         film = replace(film, light_4T=light_4T)
-        if any(change.name == "sweeps" for change in wish.changes) and count and parts.finder is not None:
-            person_YX = parts.finder.covers(first.picture_CYX)["person"]
-            film = replace(film, shade_YX=lighting.shades(person_YX, first.people))
+    if any(change.name == "sweeps" for change in wish.changes) and count and parts.finder is not None:
+        person_YX = parts.finder.covers(first.picture_CYX)["person"]
+        film = replace(film, shade_YX=lighting.shades(person_YX, first.people))
     if first.thing_YX is not None:
         sound = next(sound for sound in wish.sounds if sound.kind == wish.struck)
         strikes_K = torch.tensor(foley.strikes(sound, request.seed), dtype=torch.float64)
@@ -354,9 +352,8 @@ def _acted(
     acted = [_own(wish.acts, scene, number, count) for number in range(count)]
     felt = [_own(wish.moods, scene, k, count) + [a for a in acted[k] if a.name in faces.FELT] for k in range(count)]
     if count and parts.face_painter is not None and (is_drawn or wish.said or any(felt)):
-        units = []
+        units, begin_s = [], -math.inf if film.is_blank else -state.window.start_frame / FPS
         for number, phones in enumerate(phones_of(wish.said, scene, count)):
-            begin_s = -state.window.start_frame / FPS if not film.is_blank else -math.inf
             own = [replace(mood, start_s=max(mood.start_s, begin_s)) for mood in felt[number]]
             units_TU = faces.units_of(phones, own, film.num_frames, seed + number)
             units.append(units_TU - units_TU[:1] if is_at_rest else units_TU)

@@ -21,14 +21,14 @@ from muybridge.engine.recolour import LUMINANCE, sure, to_linear
 from muybridge.model.finder import Face
 from muybridge.shapes import FPS
 from muybridge.speech.lights import Change
-from muybridge.world.camera import ease, wobble
+from muybridge.world.camera import ease
+from muybridge.world.changes import factor
 
 SIDE = 0.9  # log of how much brighter a pillar's edge is than its middle, where a key light comes from its side
 MOST = 1.4  # of a change of that, whatever was there before
 SHADOW, RIM, RIM_WIDE = 0.5, 2.0, 0.16  # of a light from behind: logs, and half heights of a face
 GAMMA = 2.2  # near enough to sRGB for a gain
-WARM, BLUE = (1.25, 0.82, 0.48), (0.50, 0.78, 1.40)
-DARK, LOW, FLICKER, FLICKERS = 0.28, 0.35, (0.78, 0.34), (0.30, 1.15)  # of the light: as the world's changes
+LOW = 0.35  # of the light of a drawn picture that brightens: what it begins with
 BRIGHT = 1.9  # times the light of a given picture, which cannot begin darker
 AT_ONCE_S = 0.4  # in which a change that never begins at nothing comes over a given picture
 
@@ -89,19 +89,17 @@ def gains(changes: Sequence[Change], num_frames: int, seed: int, is_given: bool)
 def _gain(change: Change, t_s: float, seed: int, is_given: bool) -> NDArray[np.float64]:
     e = ease(t_s, change.start_s, change.end_s)
     there = ease(t_s, change.start_s, change.start_s + AT_ONCE_S) if is_given else 1.0
-    colour, side = np.ones(3), 0.0
+    colour: NDArray[np.floating] = np.ones(3)
+    side = 0.0
     match change.name:
         case "brightens":
             colour *= 1 + (BRIGHT - 1) * e if is_given else LOW + (1 - LOW) * e
-        case "dims":
-            colour *= 1 - (1 - DARK) * e
-        case "flickers":
-            during = change.start_s <= t_s <= change.end_s
-            colour *= np.clip(FLICKER[0] + FLICKER[1] * wobble(seed, t_s, 5.0)[0], *FLICKERS) ** there if during else 1
-        case "turns warm" | "turns blue":
-            colour = 1 + e * (np.array(WARM if change.name.endswith("warm") else BLUE) - 1)
         case "sweeps":
             side = SIDE * (2 * e - 1) * there
+        case "flickers" if not change.start_s <= t_s <= change.end_s:
+            pass  # it ends with its beat
+        case name:
+            colour = factor(name, e, seed, t_s) ** (there if name == "flickers" else 1.0)
     return np.array([*np.log(colour), side])
 
 

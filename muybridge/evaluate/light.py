@@ -53,15 +53,16 @@ def _signals(frames_TYX3: NDArray[np.uint8], faces_T3: NDArray[np.float32]) -> d
         red, green, blue = linear_YX3.mean((0, 1)) + 1e-4
         all_light.append(np.log(0.2126 * red + 0.7152 * green + 0.0722 * blue))
         warmth.append(np.log(red / blue))
-        rows = slice(max(0, int(y - 0.9 * high)), max(1, int(y + 0.3 * high)))
-        left, right = (
-            linear_YX3[rows, max(0, int(x + a * high)) : max(1, int(x + b * high))].mean() + 1e-3
-            if x + b * high > 1 and x + a * high < frame_YX3.shape[1] - 1
-            else 1e-3
-            for a, b in ((-0.6, -0.1), (0.1, 0.6))
-        )
+        rows = linear_YX3[max(0, int(y - 0.9 * high)) : max(1, int(y + 0.3 * high))]
+        left, right = (_mean(rows, x + a * high, x + b * high) for a, b in ((-0.6, -0.1), (0.1, 0.6)))
         side.append(np.log(right / left))
     return {name: np.array(of) for name, of in (("light", all_light), ("warmth", warmth), ("side", side))}
+
+
+def _mean(rows_YX3: Floats, start: float, end: float) -> float:
+    """Of some columns, where they are in the picture."""
+    is_there = end > 1 and start < rows_YX3.shape[1] - 1
+    return float(rows_YX3[:, max(0, int(start)) : max(1, int(end))].mean()) + 1e-3 if is_there else 1e-3
 
 
 def linear(pixels: NDArray[np.uint8]) -> Floats:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from .anatomy import Floats
-from .camera import ease, wobble
+from .camera import ease
+from .changes import factor
 from .places import Place
 from .scene import Scene
 
@@ -90,25 +91,6 @@ def direction(azimuth_deg: float, elevation_deg: float) -> Floats:
     return np.array([np.sin(a) * np.cos(e), np.sin(e), np.cos(a) * np.cos(e)], np.float32)
 
 
-def _changed(scene: Scene, e: float, azimuth: float, t_s: float) -> tuple[Floats, float]:
-    """Factor [3] on all light and the key's azimuth at progress e of the track's change."""
-    wide = np.ones(3)  # changes reach the ambient light too, else nobody sees them
-    track = scene.light
-    if track.change == "brightens":
-        wide = wide * (0.30 + 0.70 * e)
-    elif track.change == "dims":
-        wide = wide * (1 - 0.72 * e)
-    elif track.change == "flickers":
-        wide = wide * float(np.clip(0.78 + 0.34 * wobble(scene.seed, t_s, 5.0)[0], 0.30, 1.15))
-    elif track.change == "turns warm":
-        wide = wide * (1 + e * (np.array([1.25, 0.82, 0.48]) - 1))
-    elif track.change == "turns blue":
-        wide = wide * (1 + e * (np.array([0.50, 0.78, 1.40]) - 1))
-    elif track.change == "sweeps":
-        azimuth += -70 + 140 * e
-    return wide, azimuth
-
-
 def light_at(scene: Scene, place: Place, t_s: float) -> Light:
     """The light of one moment."""
     track = scene.light
@@ -120,7 +102,9 @@ def light_at(scene: Scene, place: Place, t_s: float) -> Light:
     e = ease(t_s, track.start_s, track.end_s)
     gain, azimuth, elevation = track.strength, track.azimuth_deg, track.elevation_deg
     tint = np.array(TINTS[track.tint])
-    wide, azimuth = _changed(scene, e, azimuth, t_s)
+    wide = factor(track.change, e, scene.seed, t_s)  # it reaches the ambient light too, else nobody sees it
+    if track.change == "sweeps":
+        azimuth += -70 + 140 * e
     indoor_scale = 1.0
     if scene.place == "stage":
         indoor_scale, sky, ground = 1.5, (0.10, 0.09, 0.12), (0.06, 0.05, 0.05)
