@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from muybridge.errors import NotFound, UserError
+from muybridge.errors import InvalidRequest, NotFound, UserError
 from muybridge.model.fixed_codec import FixedAudioCodec, FixedVideoCodec
 from muybridge.model.phrase_encoder import take_apart
 from muybridge.model.tokens import patchify
@@ -271,6 +271,22 @@ def test_stills_that_are_given_something_are_pairs_and_are_drawn_once(tmp_path: 
     assert len({take.source_TYX3 is None for take in found}) == 2
     assert named
     assert takes.build(folder, 6, sizes=((64, 64),), quiet=True, stills=True, given=True) == 0
+
+
+def test_stills_may_all_show_the_same(tmp_path: Path) -> None:
+    from muybridge.cli import build
+
+    asked = ["world", "stills", "--silent", "--size", "64x32", "--json"]
+    build()([*asked, "--count", "3", "--only", "pair", "-o", str(tmp_path / "pair")], standalone_mode=False)
+    build()([*asked, "--count", "2", "--only", "bell", "-o", str(tmp_path / "bell")], standalone_mode=False)
+    scenes = {
+        name: [takes.load(path).scene for path in takes.stored(tmp_path / name, "train")] for name in ("pair", "bell")
+    }
+    assert [len(scene.people) for scene in scenes["pair"]] == [2, 2, 2]
+    assert [[thing.kind for thing in scene.things] for scene in scenes["bell"]] == [["bell"], ["bell"]]
+    assert not any(scene.people for scene in scenes["bell"])
+    with pytest.raises(InvalidRequest, match="nothing 'crowd' to show"):
+        build()([*asked, "--only", "crowd", "-o", str(tmp_path / "crowd")], standalone_mode=False)
 
 
 def test_silent_stills_need_no_voice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

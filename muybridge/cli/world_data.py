@@ -79,7 +79,10 @@ def stills(
     split: Annotated[str, typer.Option(help="train, val or test.")] = "train",
     stride: Annotated[int, typer.Option(min=1, help="Number of processes that share the work.")] = 1,
     first: Annotated[int, typer.Option(min=0, help="Which of them this is, from 0.")] = 0,
-    framing: Annotated[str | None, typer.Option(help="One framing and one person for all; default: drawn.")] = None,
+    only: Annotated[
+        str | None,
+        typer.Option(help="One framing of one person for all, or one cast: pair, thing, ball, ...; default: drawn."),
+    ] = None,
     given: Annotated[
         bool | None,
         typer.Option(
@@ -97,7 +100,7 @@ def stills(
     folder, sizes = output or settings().home / "stills", [_sides(each) for each in size.split(",")]
     made = build(
         folder, count, split, sizes, None, stride, first, as_json, stills=True, given=given is True,
-        silent=given is False, **_framed(framing),
+        silent=given is False, **_only(only),
     )  # fmt: skip
     typer.echo(json.dumps({"output": str(folder), "stills": made}) if as_json else f"{made} new stills in {folder}")
 
@@ -209,6 +212,20 @@ def _framed(framing: str | None) -> dict[str, Any]:
     if framing is not None and framing not in FRAMINGS:
         raise InvalidRequest(f"There is no framing {framing!r}; choose one of {', '.join(FRAMINGS)}.", "framing")
     return {} if framing is None else {"framing": framing, "cast": "person"}
+
+
+def _only(name: str | None) -> dict[str, Any]:
+    """The fields of scenes that all have one framing, or all show the same; none for None. Raises InvalidRequest."""
+    from muybridge.errors import InvalidRequest
+    from muybridge.world.scene import FRAMINGS, THINGS
+
+    casts = ("person", "pair", "thing", "person and", *THINGS, *(f"person and {thing}" for thing in THINGS))
+    if name is None or name in FRAMINGS:
+        return _framed(name)
+    if name not in casts:
+        known = ", ".join((*FRAMINGS, *casts[:4], *THINGS))
+        raise InvalidRequest(f"There is nothing {name!r} to show; choose one of {known}.", "only")
+    return {"cast": name}
 
 
 def _sides(size: str) -> tuple[int, int]:
