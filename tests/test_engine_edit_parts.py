@@ -112,7 +112,13 @@ def test_a_place_is_changed_around_a_person_who_stays(clip: Path) -> None:
 
 
 def test_an_instruction_about_anything_may_change_all(clip: Path) -> None:
-    assert changed("Let it snow.", clip)[1:].mean() > 0.8
+    assert changed("Add fog.", clip)[1:].mean() > 0.8
+
+
+def test_snow_falls_over_the_source_s_own_frames(clip: Path) -> None:
+    found = changed("Let it snow.", clip)
+    assert 0.005 < found.mean() < 0.2
+    assert (found[30] & ~found[24]).any() and not changed("Remove the snow.", clip)[1:].mean() < 0.8
 
 
 def test_a_mood_is_drawn_on_the_face_of_the_source(clip: Path) -> None:

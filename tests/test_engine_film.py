@@ -452,6 +452,22 @@ def test_a_given_picture_dims_at_its_time_and_not_before(tmp_path: Path) -> None
     assert bool((shown[26:50].diff() <= 0).all()) and torch.allclose(shown[50:], shown[50])
 
 
+def test_rain_falls_over_a_given_picture_and_its_first_frame_is_as_given(tmp_path: Path) -> None:
+    engine = engine_with(faces=())
+    wide = picture(tmp_path / "a.png", width=448, height=256)
+    frames = {}
+    for prompt in ("A street. It rains.", "A street."):
+        state = engine.encode(TALK.replace(prompt=prompt, image=wide))
+        state = replace(state, latents={**state.latents, "video": film_in(state)[1]})
+        state = GenerationState.from_bytes(engine.upscale(engine.upscale(state)).to_bytes())
+        frames[prompt] = engine.decode(state).frames_TYXC.astype(int)
+    rain, dry = frames.values()
+    assert (rain[0] == dry[0]).all()
+    wet = (rain - dry).max(-1) > 10
+    assert wet[1:].any() and 0.005 < wet[20:].mean() < 0.3
+    assert (wet[40] & ~wet[39]).any()  # it falls
+
+
 def test_of_two_people_each_does_and_feels_what_is_told_of_it() -> None:
     scene = "A man and a woman talk. 0-1.5 s: the woman nods. 1.5-3 s: the man smiles."
     engine = engine_with((LEFT, RIGHT), painter=Brighter())
@@ -482,3 +498,16 @@ def test_people_of_a_programme_act_and_its_light_changes_on_its_clock() -> None:
     assert float(smile[: 50 - start].max()) == 0 < float(smile[70 - start])  # from 2 to 4 s
     alone, _ = film_in(engine.encode(TALK, Window(0, clock(3), 0), plan))
     assert not alone.poses_PT5.numel() and not alone.light_4T.numel()
+    assert not film.fall and not film.falls_T.numel()
+
+
+def test_rain_of_a_programme_goes_on_from_window_to_window() -> None:
+    engine, plan, window = engine_with(painter=Brighter()), said(TALK), Window(10, clock(3), 2)
+    course = course_of(TALK, (Beat("it rains", 1.0, 3.0),), 8.0)
+    before, _ = film_in(engine.encode(TALK, Window(0, clock(3), 0), plan, course))
+    state = engine.encode(TALK, window, None, course)
+    state = replace(state, conditions=replace(state.conditions, frames={0: torch.randn(1, 48, 1, 8, 14)}))
+    film, _ = film_in(goes_on(engine.parts, state, None, before, course))
+    assert before.fall == film.fall == "rain" and float(before.falls_T.max()) == 1
+    shared = before.num_frames - window.start_frame
+    assert torch.equal(before.falls_T[window.start_frame :], film.falls_T[:shared])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import torch
 from engine_parts import engine, movie, picture
 
 from muybridge.engine import Clip, Engine, GenerationState
+from muybridge.engine.state import FORMAT
 from muybridge.errors import UserError
 from muybridge.request import AudioMode, Beat, Reference, Request
 
@@ -136,14 +138,14 @@ def damaged() -> list[bytes]:
         b"\xff" * 64,
         blob[: len(blob) // 2],
         blob[:200],
-        blob.replace(b'\\"format\\": 2', b'\\"format\\": 9'),
+        blob.replace(f'\\"format\\": {FORMAT}'.encode(), b'\\"format\\": 9'),
         blob.replace(b'\\"format\\"', b'\\"fromat\\"'),
         blob.replace(b'\\"step\\"', b'\\"stop\\"'),
         blob.replace(b"text.roles_N", b"text.rules_N"),
         save({"x": torch.zeros(2)}),
         save({"x": torch.zeros(2)}, {"muybridge": "[]"}),
         save({"x": torch.zeros(2)}, {"muybridge": "{}"}),
-        save({"x": torch.zeros(2)}, {"muybridge": '{"format": 2}'}),
+        save({"x": torch.zeros(2)}, {"muybridge": json.dumps({"format": FORMAT})}),
     ]
 
 

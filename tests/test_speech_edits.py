@@ -25,6 +25,12 @@ from muybridge.world import edits
         ("Make it night instead.", {"light"}),
         ("Make it night and dye the hair red.", set()),
         ("Let it snow and dye the hair red.", set()),
+        ("Let it snow.", {"weather"}),
+        ("Lass es regnen.", {"weather"}),
+        ("Make it rain at night.", set()),
+        ("Stop the rain.", set()),
+        ("让它下雨", {"weather"}),
+        ("雪を降らせて", {"weather"}),
         ("Put glasses on the person.", set()),
         ("Turn it into a painting.", set()),
         ('Change the sign to "red hair".', set()),
@@ -40,4 +46,7 @@ def test_parts_are_found_in_words(instruction: str, parts: set[str]) -> None:
 )
 def test_the_world_s_own_instructions_are_understood(factor: str, part: str) -> None:
     for seed in range(12):
-        assert asked(edits.edit_pair(seed, "test", factor, 3.0).instruction) == ({part} if part else set())
+        instruction = edits.edit_pair(seed, "test", factor, 3.0).instruction
+        falls = "rain" in instruction or "snow" in instruction
+        wanted = {"weather"} if factor == "weather" and falls else {part} if part else set()
+        assert asked(instruction) == wanted, instruction

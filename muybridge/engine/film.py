@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from muybridge import media
-from muybridge.engine import acting, camera, faces, foley, layers, lighting, pipeline
+from muybridge.engine import acting, camera, faces, falling, foley, layers, lighting, pipeline
 from muybridge.engine.components import Components
 from muybridge.engine.conditions import Said, frames_to_tensor, heard, spoken
+from muybridge.engine.falling import NOTHING, Fall
 from muybridge.engine.pixels import covering
 from muybridge.engine.projector import play, size_of
 from muybridge.engine.recolour import dyed
@@ -31,7 +32,7 @@ from muybridge.engine.state import Conditions, Film, GenerationState
 from muybridge.model.finder import Face
 from muybridge.request import Beat, Request
 from muybridge.shapes import FPS, Window
-from muybridge.speech import acts, lights, moods, moves, sounds
+from muybridge.speech import acts, lights, moods, moves, sounds, weather
 from muybridge.speech.acts import Act
 from muybridge.speech.durations import Phone
 from muybridge.speech.lights import Change
@@ -56,7 +57,7 @@ SIDES = 0.5  # radians: how far a whole orbit turns a head
 
 @dataclass(frozen=True)
 class Wishes:
-    """What a first picture is to do: how camera, head, face and light move, what is said, what sounds.
+    """What a first picture is to do: how camera, head, face and light move, what is said, what sounds, what falls.
 
     In a programme the light is known from the start on, before its changes are those of a window.
     """
@@ -68,6 +69,7 @@ class Wishes:
     sounds: Sequence[Sound] = ()
     changes: Sequence[Change] = ()
     light_4T: Tensor | None = None
+    fall: Fall = NOTHING
 
     @property
     def struck(self) -> str | None:
@@ -77,30 +79,34 @@ class Wishes:
 
 @dataclass(frozen=True, eq=False)
 class Course:
-    """What the people of a programme do and feel, and its light [4, T], all on its own clock."""
+    """What the people of a programme do and feel, its light [4, T] and what falls in it, all on its own clock."""
 
     acts: Sequence[Act]
     moods: Sequence[Act]
     changes: Sequence[Change]
     light_4T: Tensor
+    fall: Fall = NOTHING
 
     def during(self, window: Window) -> Wishes:
         """What of it a window shows, on the window's clock."""
         start, count = window.start_frame, window.clock.num_decoded_frames
         own = [[replace(act, start_s=act.start_s - start / FPS, end_s=act.end_s - start / FPS) for act in of]
                for of in (self.acts, self.moods)]  # fmt: skip
-        if not self.changes:
-            return Wishes(acts=own[0], moods=own[1])
         numbers = (start + torch.arange(count)).clamp(max=self.light_4T.shape[1] - 1)
-        return Wishes(acts=own[0], moods=own[1], changes=self.changes, light_4T=self.light_4T[:, numbers])
+        light_4T = self.light_4T[:, numbers] if self.changes else None
+        return Wishes(acts=own[0], moods=own[1], changes=self.changes, light_4T=light_4T, fall=self.fall.at(numbers))
 
 
 def course_of(request: Request, beats: Sequence[Beat], seconds: float) -> Course:
     """That of a programme of so many seconds; a camera stands in it."""
-    changes = lights.changes_of(request.prompt, beats, seconds)
-    light_4T = lighting.gains(changes, round(seconds * FPS), request.seed, is_given=request.image is not None)
+    changes, count, is_given = (
+        lights.changes_of(request.prompt, beats, seconds), round(seconds * FPS), request.image is not None
+    )  # fmt: skip
+    light_4T = lighting.gains(changes, count, request.seed, is_given)
     told = acts.acts_of(request.prompt, beats, seconds), moods.moods_of(request.prompt, beats, seconds)
-    return Course(*told, changes, light_4T)
+    return Course(
+        *told, changes, light_4T, falling.fall(weather.falls_of(request.prompt, beats, seconds), count, is_given)
+    )
 
 
 def wished(
@@ -117,7 +123,9 @@ def wished(
     if not is_alone:
         return replace(Wishes() if course is None else course.during(state.window), said=said)
     move, act, mood = moves.asked(request), acts.asked(request), moods.asked(request)
-    return Wishes(move, act, mood, said, sounds.asked(request), lights.asked(request))
+    count = state.window.clock.num_decoded_frames
+    fall = falling.fall(weather.asked(request), count, is_given=request.image is not None)
+    return Wishes(move, act, mood, said, sounds.asked(request), lights.asked(request), fall=fall)
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,7 +248,7 @@ def filmed_on(parts: Components, state: GenerationState, wish: Wishes, before: F
     """
     size = pipeline.stages_of(parts, state.request)[0].size
     people = [Face(*place) for place in before.faces_P4.tolist()]
-    film = replace(before, num_frames=state.window.clock.num_decoded_frames)
+    film = replace(before, num_frames=state.window.clock.num_decoded_frames, falls_T=wish.fall.strength_T)
     film = _acted(parts, state, film, wish, people, before.units_PTU.numel() > 0, is_at_rest=False)
     shown = play(replace(film, picture_CYX=before.small_CYX), parts.face_painter, size)
     latents = parts.video_codec.encode(shown.to(parts.device)).cpu()
@@ -311,7 +319,9 @@ def _lasting(latents_BCTYX: Tensor, count: int) -> Tensor:
 def film_of(parts: Components, state: GenerationState, first: First, wish: Wishes) -> Film:
     """The picture with what its people say, feel and do, and how light and camera move."""
     request, num_frames, count = state.request, state.window.clock.num_decoded_frames, len(first.people)
-    film = Film(first.picture_CYX, num_frames, is_blank=first.is_blank)
+    film = Film(
+        first.picture_CYX, num_frames, is_blank=first.is_blank, falls_T=wish.fall.strength_T, fall=wish.fall.kind
+    )
     film = _acted(parts, state, film, wish, first.people, first.was_drawn, is_at_rest=not first.was_drawn)
     if film.units_PTU.numel() and first.is_blank:
         film = replace(film, words_W=scene_words(parts, request))

@@ -7,8 +7,8 @@ that, what the base changes is pushed on at every step, cell by cell, the more t
 An instruction that names what it is about (speech/edits.py) changes nothing else: hair, clothes or the place, as they
 are found in each frame of the source, at the frame's own size. Hair and clothes of which another colour is asked are
 dyed (recolour.py); of which another shape, they keep the source's detail. Another light falls on the source's own
-frames. A mood is drawn on the source's own faces, and so are the lips of a source that says something else, whose old
-words are heard in its sound (source_faces.py).
+frames, and so do rain and snow (falling.py). A mood is drawn on the source's own faces, and so are the lips of a source
+that says something else, whose old words are heard in its sound (source_faces.py).
 
 At the end of the base stage the made latents are compared with the source's, cell by cell. Cells that differ by no more
 than the model's own softness count as left alone, less a margin of one cell and one latent around every change. Where
@@ -19,7 +19,7 @@ Letters: B batch, C channels, T latent frames (frames of pixels), Y X latent row
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -31,12 +31,13 @@ from torch.nn import functional as nnf
 from muybridge.engine import faces, source_faces
 from muybridge.engine.components import Components, Finds
 from muybridge.engine.conditions import Said, heard
+from muybridge.engine.falling import fallen
 from muybridge.engine.layers import grown
 from muybridge.engine.recolour import cover_of, dyed, relit
 from muybridge.engine.state import Conditions, GenerationState
 from muybridge.media import ClipReader
 from muybridge.shapes import FPS, STRIDE_T
-from muybridge.speech import edits, moods
+from muybridge.speech import edits, moods, weather
 from muybridge.world.visemes import speech_units
 
 SOFT, CLEAR = 0.3, 0.8  # mean squares of a cell's neighbourhood from which a drawn edit is one, and one beyond doubt
@@ -45,6 +46,7 @@ AROUND_HEAD, AROUND_PERSON = 0.05, 0.012  # of the picture's height: how far new
 LEAST_PART = 0.002  # of a picture: less hair, or clothes, than this is none
 DETAIL = 8  # pixels: what is finer is kept of hair and clothes
 DRAWN = {"mood", "lips"}  # these are drawn on the source's own faces
+OVER_ALL = {"weather"}  # falls over the source's own frames
 PLAINLY = 1.4  # how much more than in a drawn picture a mood is shown: the source's own is still there
 PUSH, TIMID = 1.2, 0.2  # how much further large changes go; the mean square of a change that goes half as much further
 
@@ -86,7 +88,7 @@ def is_source_s_own(parts: Components, state: GenerationState) -> bool:
     about = asked(parts, state)
     if about == {"light"}:
         return state.conditions.gains_CYX is not None
-    return bool(about) and (about <= DRAWN or bool(edits.new_colours(state.request.prompt)))
+    return bool(about) and (about <= DRAWN | OVER_ALL or bool(edits.new_colours(state.request.prompt)))
 
 
 def on_faces(parts: Components, state: GenerationState, said: Sequence[Said]) -> Conditions:
@@ -161,7 +163,7 @@ def put_back(parts: Components, frames_TYXC: NDArray[np.uint8], state: Generatio
     known, about = state.conditions, asked(parts, state)
     alone_TYX = known.left_alone_TYX
     assert state.request.video is not None and alone_TYX is not None  # else nothing was left alone
-    dyes = edits.new_colours(state.request.prompt) if about else {}
+    changed = _changed(parts, state, about)
     count, high, wide, _ = frames_TYXC.shape
     smooth = nnf.interpolate(alone_TYX[None].float(), (high, wide), mode="bilinear", align_corners=False)[0]
     reader = ClipReader(state.request.video, size=(high, wide), max_seconds=count / FPS, sound=False)
@@ -173,13 +175,10 @@ def put_back(parts: Components, frames_TYXC: NDArray[np.uint8], state: Generatio
             assert picture is not None
             made_CYX, true_CYX = (torch.from_numpy(x).permute(2, 0, 1).float() for x in (frames_TYXC[number], picture))
             share_YX = smooth[-(-number // STRIDE_T)]
-            if dyes:
-                assert parts.finder is not None  # or it would be about anything
-                true_CYX = 255 * dyed(parts.finder, true_CYX / 255, dyes)
-            elif known.gains_CYX is not None:
-                true_CYX = 255 * relit(true_CYX / 255, known.gains_CYX)
+            if changed is not None:
+                true_CYX = 255 * changed(true_CYX / 255, number)
             elif about - DRAWN:
-                assert parts.finder is not None  # as above
+                assert parts.finder is not None  # or it would be about anything
                 may_YX, detailed_YX = may_change(parts.finder, true_CYX / 127.5 - 1, about)
                 share_YX = torch.maximum(share_YX, 1 - may_YX)
                 made_CYX = made_CYX + detailed_YX * (true_CYX - _softened(true_CYX))
@@ -189,6 +188,27 @@ def put_back(parts: Components, frames_TYXC: NDArray[np.uint8], state: Generatio
         reader.close()
     if known.units_TU is not None:
         source_faces.draw(parts, frames_TYXC, known.units_TU, known.rests_T)
+
+
+def _changed(
+    parts: Components, state: GenerationState, about: frozenset[str]
+) -> Callable[[Tensor, int], Tensor] | None:
+    """What is done to a frame [C, Y, X] in 0..1 of the source, by its number; None for nothing."""
+    finder, gains_CYX, prompt, seed = (
+        parts.finder, state.conditions.gains_CYX, state.request.prompt, state.request.seed
+    )  # fmt: skip
+    dyes = edits.new_colours(prompt) if about else {}
+    if dyes:
+        assert finder is not None  # or it would be about anything
+        return lambda frame_CYX, _: dyed(finder, frame_CYX, dyes)
+    if gains_CYX is not None:
+        return lambda frame_CYX, _: relit(frame_CYX, gains_CYX)
+    kind = weather.named(prompt) if about == OVER_ALL else None
+    if kind is None:
+        return None
+    return lambda frame_CYX, number: (
+        fallen(2 * frame_CYX[:, None] - 1, kind, [1.0], [number], seed, float(frame_CYX.mean()))[:, 0] / 2 + 0.5
+    )
 
 
 def _softened(picture_CYX: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from muybridge.engine import acting, camera, faces, layers, lighting, pipeline, pixels
+from muybridge.engine import acting, camera, faces, falling, layers, lighting, pipeline, pixels
 from muybridge.engine.components import Components, PaintsFaces
 from muybridge.engine.conditions import frames_to_tensor
 from muybridge.engine.state import Film, GenerationState
@@ -62,7 +62,7 @@ def composed(
     frames = np.empty((num_frames, asked.height, asked.width, 3), np.uint8)
     top, left = (size.height - asked.height) // 2, (size.width - asked.width) // 2
     together = max(1, min(TOGETHER, TOGETHER * LARGEST // (size.width * size.height)))
-    held = None
+    held, light = None, (float(film.picture_CYX.mean()) + 1) / 2
     for start in range(0, num_frames, together):
         part = slice(start, min(start + together, num_frames))
         if held is None or film.views_5T.numel() or film.poses_PT5.numel():  # else faces stay where they are
@@ -74,6 +74,9 @@ def composed(
         both = torch.lerp(base + share * (whole - shown), whole, held)
         if start == 0 and 0 in state.conditions.frames:
             both[:, :1] = whole[:, :1]
+        if film.falls_T.numel() and bool(film.falls_T[part].any()):
+            numbers = range(state.window.start_frame + part.start, state.window.start_frame + part.stop)
+            both = falling.fallen(both, film.fall, film.falls_T[part].tolist(), numbers, state.request.seed, light)
         frames[part] = pixels.to_uint8(both[:, :, top : top + asked.height, left : left + asked.width])
         if on_frames is not None:
             on_frames(frames[: part.stop])

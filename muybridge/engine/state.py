@@ -23,7 +23,7 @@ from muybridge.request import Request
 from muybridge.shapes import FPS, Window, clock
 
 STREAMS = ("video", "audio")
-FORMAT = 2
+FORMAT = 3
 
 Stage = Literal["base", "upscaler", "done"]
 
@@ -38,8 +38,8 @@ class Film:
     `faces` (P people) as the finder tells them, their face units over time, the text features that a blank one is drawn
     with, poses of their heads, views of the camera; `cover` of what stands in front, pixels of any size, and when it
     is struck or strides, in seconds, its kind (layers.py) and where it is heading; what the light does, and which way
-    surfaces face for a key that wanders (lighting.py). `small` is what the base goes on from: a picture before it was
-    painted.
+    surfaces face for a key that wanders (lighting.py); what falls over all of it, and how much (falling.py). `small` is
+    what the base goes on from: a picture before it was painted.
     """
 
     picture_CYX: Tensor
@@ -57,6 +57,8 @@ class Film:
     light_4T: Tensor = _NONE
     shade_YX: Tensor = _NONE
     small_CYX: Tensor = _NONE
+    fall: str = ""
+    falls_T: Tensor = _NONE
 
     @property
     def moves(self) -> bool:
@@ -73,6 +75,7 @@ class Film:
             poses_PT5=self.poses_PT5[:, frames] if self.poses_PT5.numel() else self.poses_PT5,
             views_5T=self.views_5T[:, frames] if self.views_5T.numel() else self.views_5T,
             light_4T=self.light_4T[:, frames] if self.light_4T.numel() else self.light_4T,
+            falls_T=self.falls_T[frames] if self.falls_T.numel() else self.falls_T,
         )
 
 
@@ -223,12 +226,13 @@ def _unflatten(tensors: Mapping[str, Tensor]) -> Conditions:
 
 def _film(flat: dict[str, Tensor]) -> Film:
     numbers = {name: int(flat.pop(name)) for name in ("num_frames", "is_blank", "heading")}
-    kind = bytes(flat.pop("kind").tolist()).decode()
+    kind, fall = (bytes(flat.pop(name).tolist()).decode() for name in ("kind", "fall"))
     return Film(
         num_frames=numbers["num_frames"],
         is_blank=bool(numbers["is_blank"]),
         heading=numbers["heading"],
         kind=kind,
+        fall=fall,
         **flat,
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from muybridge.speech import moods
+from muybridge.speech import moods, weather
 from muybridge.speech.script import parse_script, without_quotes
 
 GARMENTS = (
@@ -93,6 +93,11 @@ ALL = (
 )
 _FOUND = {part: re.compile("|".join(words), re.IGNORECASE) for part, words in PARTS.items()}
 _ALL, _LIGHT = (re.compile("|".join(words), re.IGNORECASE) for words in (ALL, LIGHT))
+_LESS = re.compile(
+    r"\b(?:remove|stop|clear|take|get rid|erase|less|no|without|hat|glasses|beard|moustache|style|camera)\b"
+    r"|[去移除停走减減]|消|止め|なく|없|제거|멈|그치|\bentfern|\bohne\b|\bkein|\benlèv|\bsupprim|\barrêt|\bsans\b|\bretir",
+    re.IGNORECASE,
+)
 _BEHIND = re.compile(r"\bbackground|\bbackdrop|\bscene\b", re.IGNORECASE)
 
 
@@ -105,9 +110,9 @@ _CHANGE = re.compile(
 
 
 def asked(instruction: str) -> frozenset[str]:
-    """Which of "hair", "clothes", "place", "mood" and "light" it is about; empty where it may be anything.
+    """Which of "hair", "clothes", "place", "mood", "light" and "weather" it is about; empty where it may be anything.
 
-    Light comes alone: with something else it may be anything.
+    Light comes alone, and so do rain and snow that are to fall: with something else it may be anything.
     """
     text = without_quotes(instruction)
     found = {part for part, words in _FOUND.items() if words.search(text)}
@@ -116,6 +121,8 @@ def asked(instruction: str) -> frozenset[str]:
     if found == {"place"}:
         return frozenset(found)  # "a beach at night" is a place
     found |= {"mood"} if moods.named(text) else set()
+    if not found and weather.named(text) and not (_LIGHT.search(text) or _LESS.search(text)):
+        return frozenset({"weather"})
     if _ALL.search(text) or (_LIGHT.search(text) and found):
         return frozenset()
     return frozenset({"light"} if _LIGHT.search(text) else found)

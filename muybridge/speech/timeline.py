@@ -17,6 +17,7 @@ from muybridge.speech.moods import moods_of
 from muybridge.speech.moves import moves_of
 from muybridge.speech.pacing import Plan
 from muybridge.speech.sounds import sounds_of
+from muybridge.speech.weather import falls_of
 
 INDENT = 15  # columns before the bars
 COLOURS = ("cyan", "magenta", "green", "yellow", "blue")
@@ -32,11 +33,12 @@ class Known:
 
 
 def known_of(scene: str, beats: Sequence[Beat], seconds: float, is_clip: bool = True) -> tuple[Known, ...]:
-    """How a clip's camera, light, heads and faces move, and what sounds in it; a programme's camera stands."""
+    """How a clip's camera, light, weather, heads and faces move, and what sounds; a programme's camera stands."""
     sounding = ("sound", [(s.start_s, s.end_s, s.kind) for s in sounds_of(scene, beats, seconds)])
     moving = (
         ("camera", [(m.start_s, m.end_s, m.name) for m in moves_of(scene, beats, seconds)]),
         ("light", [(c.start_s, c.end_s, c.name) for c in changes_of(scene, beats, seconds)]),
+        ("weather", [(f.start_s, f.end_s, f.kind) for f in falls_of(scene, beats, seconds)]),
         ("gesture", [(a.start_s, a.end_s, a.name) for a in acts_of(scene, beats, seconds)]),
         ("mood", [(a.start_s, a.end_s, a.name) for a in moods_of(scene, beats, seconds)]),
     )
