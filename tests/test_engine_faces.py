@@ -68,6 +68,20 @@ def test_a_good_picture_stays_where_nothing_is_asked_and_outside_of_its_face() -
     assert painter.count == 2  # faces alike are drawn once
 
 
+def test_what_a_drawn_face_feels_is_drawn_and_added_to_it() -> None:
+    picture, units_TU, felt_TU = torch.zeros(3, 128, 224), torch.zeros(4, NUM_UNITS), torch.zeros(4, NUM_UNITS)
+    units_TU[1:, JAW], felt_TU[2:, JAW] = 0.3, 0.2
+
+    def middle_T(was_drawn: bool, felt: list[torch.Tensor]) -> list[float]:
+        found = faces.changes(Brighter(), picture, [(FACE, units_TU)], torch.zeros(WORDS), was_drawn, felt)
+        film = faces.changed(picture, found)
+        return [round(float(x), 3) for x in film[0, :, int(FACE.y * 128), int(FACE.x * 128)]]
+
+    assert middle_T(True, [felt_TU]) == [0, 0.3, 0.5, 0.5]
+    assert middle_T(True, []) == middle_T(True, [0 * felt_TU]) == [0, 0.3, 0.3, 0.3]
+    assert middle_T(False, [felt_TU]) == [0, 0.3, 0.3, 0.3]  # a given face changes as plainly as is asked
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.floats(-0.2, 2.0), st.floats(-0.2, 1.2), st.floats(0.03, 0.6), st.booleans())
 def test_any_face_can_be_drawn_also_at_the_edge(x: float, y: float, high: float, was_drawn: bool) -> None:

@@ -44,7 +44,7 @@ MOUTHY = torch.tensor([name.startswith(("mouth", "jaw", "tongue")) for name in A
 def units_of(phones: Sequence[Phone], moods: Sequence[Act], num_frames: int, seed: int) -> Tensor:
     """[T, U]: what a face does in each frame of what it says and feels; it blinks now and then."""
     times_T = [frame / FPS for frame in range(num_frames)]
-    units_TU = felt(moods, num_frames)
+    units_TU = felt(moods, num_frames, phones)
     blink_T = torch.zeros(num_frames)
     for at in blink_times(seed, num_frames / FPS):
         blink_T = torch.maximum(blink_T, torch.tensor([1.35 * (1 - abs(t - at) / BLINK_S) for t in times_T]))
@@ -52,19 +52,21 @@ def units_of(phones: Sequence[Phone], moods: Sequence[Act], num_frames: int, see
         shut_T = units_TU[:, UNIT_INDEX[f"eyeBlink{side}"]]
         units_TU[:, UNIT_INDEX[f"eyeBlink{side}"]] = torch.maximum(shut_T, blink_T.clamp(0, 1))
     if phones:
-        spoken_TU = torch.from_numpy(speech_units(phones, num_frames))
-        talks_T = nnf.max_pool1d((3 * spoken_TU.sum(1)).clamp(max=1)[None, None], 11, 1, 5)[0, 0]
-        units_TU = torch.where(MOUTHY, units_TU * (1 - (1 - WHILE_TALKING) * talks_T[:, None]), units_TU) + spoken_TU
+        units_TU = units_TU + torch.from_numpy(speech_units(phones, num_frames))
     return units_TU.clamp(0, 1)
 
 
-def felt(moods: Sequence[Act], num_frames: int) -> Tensor:
-    """[T, U]: what moods, and acts that a face shows, do to it in each frame."""
+def felt(moods: Sequence[Act], num_frames: int, phones: Sequence[Phone] = ()) -> Tensor:
+    """[T, U]: what moods, and acts that a face shows, do to it in each frame; less to a mouth that talks."""
     units_TU = torch.zeros(num_frames, len(ARKIT_UNITS))
     for mood in moods:
         held_T = torch.tensor([mood.value(frame / FPS) for frame in range(num_frames)])
         for name, weight in FELT[mood.name].items():
             units_TU[:, UNIT_INDEX[name]] += weight * held_T
+    if phones and moods:
+        spoken_TU = torch.from_numpy(speech_units(phones, num_frames))
+        talks_T = nnf.max_pool1d((3 * spoken_TU.sum(1)).clamp(max=1)[None, None], 11, 1, 5)[0, 0]
+        units_TU = torch.where(MOUTHY, units_TU * (1 - (1 - WHILE_TALKING) * talks_T[:, None]), units_TU)
     return units_TU.clamp(0, 1)
 
 
@@ -92,30 +94,42 @@ def changes(
     people: Sequence[tuple[Face, Tensor]],
     words_W: Tensor,
     was_drawn: bool,
+    felt_PTU: Sequence[Tensor] = (),
 ) -> list[Change]:
     """What makes faces as their units [T, U] ask; nothing where they ask nothing of a good one.
 
-    Units say how a face is where it `was_drawn`, else how it is to change.
+    Units say how a face is where it `was_drawn`, else how it is to change. What of them is `felt` is drawn timidly in a
+    drawn face, so the same change of a good face is added.
     """
     found = []
-    for face, units_TU in people:
+    for number, (face, units_TU) in enumerate(people):
         square_BCYX = cut(picture_CYX[None].float(), face)
         begin_BCYX = square_BCYX
         for _ in range(PASSES if was_drawn else 0):
             rest_BK = told(torch.zeros(1, units_TU.shape[1]), words_W, was_drawn, face.half_height)
             begin_BCYX = painter(begin_BCYX, rest_BK).float().clamp(-1, 1)
-        which_T, wanted = _apart(units_TU)
-        drawn = []
-        for begin in range(0, len(wanted), TOGETHER):
-            some_BU = torch.stack(wanted[begin : begin + TOGETHER])
-            many_BCYX = begin_BCYX.expand(len(some_BU), -1, -1, -1)
-            told_BK = told(some_BU, words_W, was_drawn, face.half_height)
-            drawn.append(painter(many_BCYX, told_BK).float() - square_BCYX)
-        change_BCYX = torch.cat(drawn)
+        change_TCYX = _painted(painter, begin_BCYX, units_TU, words_W, was_drawn, face) - square_BCYX
         if not was_drawn:
-            change_BCYX[torch.stack(wanted).abs().sum(1) < LEAST] = 0.0
-        found.append(Change(face, change_BCYX[which_T]))
+            change_TCYX[units_TU.abs().sum(1) < LEAST] = 0.0
+        elif len(felt_PTU) and bool(felt_PTU[number].any()):
+            rest_BCYX = painter(begin_BCYX, told(0 * units_TU[:1], words_W, was_drawn, face.half_height)).float()
+            more_TCYX = _painted(painter, rest_BCYX.clamp(-1, 1), felt_PTU[number], words_W, False, face) - rest_BCYX
+            change_TCYX += more_TCYX * (felt_PTU[number].sum(1) >= LEAST)[:, None, None, None]
+        found.append(Change(face, change_TCYX))
     return found
+
+
+def _painted(
+    painter: PaintsFaces, begin_BCYX: Tensor, units_TU: Tensor, words_W: Tensor, was_drawn: bool, face: Face
+) -> Tensor:
+    """[T, C, SIDE, SIDE]: a square with the face that each frame asks for."""
+    which_T, wanted = _apart(units_TU)
+    drawn = []
+    for begin in range(0, len(wanted), TOGETHER):
+        some_BU = torch.stack(wanted[begin : begin + TOGETHER])
+        told_BK = told(some_BU, words_W, was_drawn, face.half_height)
+        drawn.append(painter(begin_BCYX.expand(len(some_BU), -1, -1, -1), told_BK).float())
+    return torch.cat(drawn)[which_T]
 
 
 def changed(picture_CYX: Tensor, found: Sequence[Change], frames: slice = slice(None)) -> Tensor:

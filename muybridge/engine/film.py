@@ -362,12 +362,14 @@ def _acted(
     acted = [_own(wish.acts, scene, number, count) for number in range(count)]
     felt = [_own(wish.moods, scene, k, count) + [a for a in acted[k] if a.name in faces.FELT] for k in range(count)]
     if count and parts.face_painter is not None and (is_drawn or wish.said or any(felt)):
-        units, begin_s = [], -math.inf if film.is_blank else -state.window.start_frame / FPS
+        units, feelings, begin_s = [], [], -math.inf if film.is_blank else -state.window.start_frame / FPS
         for number, phones in enumerate(phones_of(wish.said, scene, count)):
             own = [replace(mood, start_s=max(mood.start_s, begin_s)) for mood in felt[number]]
             units_TU = faces.units_of(phones, own, film.num_frames, seed + number)
             units.append(units_TU - units_TU[:1] if is_at_rest else units_TU)
-        film = replace(film, units_PTU=torch.stack(units), faces_P4=torch.tensor(list(people)))
+            feelings.append(faces.felt(own, film.num_frames, phones))
+        film = replace(film, units_PTU=torch.stack(units), felt_PTU=torch.stack(feelings))
+        film = replace(film, faces_P4=torch.tensor(list(people)))
     if any(acted):
         poses = [[acting.pose_at(own, frame / FPS) for frame in range(film.num_frames)] for own in acted]
         film = replace(film, poses_PT5=torch.tensor(poses), faces_P4=torch.tensor(list(people)))

@@ -142,7 +142,7 @@ def _drawn(film: Film, painter: PaintsFaces | None) -> Drawn:
     if film.units_PTU.numel():
         assert painter is not None  # or there were no units
         who = [(Face(*place), units) for place, units in zip(film.faces_P4.tolist(), film.units_PTU, strict=True)]
-        changes = faces.changes(painter, film.picture_CYX, who, film.words_W, film.is_blank)
+        changes = faces.changes(painter, film.picture_CYX, who, film.words_W, film.is_blank, list(film.felt_PTU))
     if not film.strikes_K.numel():
         return Drawn(changes)
     cover_YX = _enlarged(film.cover_YX, film.picture_CYX)

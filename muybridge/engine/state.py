@@ -35,11 +35,11 @@ _NONE, _NOBODY, _WORDLESS = torch.zeros(0), torch.zeros(0, 4), torch.zeros(WORDS
 class Film:
     """A picture and what happens to it over time (film.py), each part empty where nothing of its kind does.
 
-    `faces` (P people) as the finder tells them, their face units over time, the text features that a blank one is drawn
-    with, poses of their heads, views of the camera; `cover` of what stands in front, pixels of any size, and when it
-    is struck or strides, in seconds, its kind (layers.py) and where it is heading; what the light does, and which way
-    surfaces face for a key that wanders (lighting.py); what falls over all of it, and how much (falling.py). `small` is
-    what the base goes on from: a picture before it was painted.
+    `faces` (P people) as the finder tells them, their face units over time and what of them is felt, the text features
+    that a blank one is drawn with, poses of their heads, views of the camera; `cover` of what stands in front, pixels
+    of any size, and when it is struck or strides, in seconds, its kind (layers.py) and where it is heading; what the
+    light does, and which way surfaces face for a key that wanders (lighting.py); what falls over all of it, and how
+    much (falling.py). `small` is what the base goes on from: a picture before it was painted.
     """
 
     picture_CYX: Tensor
@@ -47,6 +47,7 @@ class Film:
     is_blank: bool = False
     faces_P4: Tensor = _NOBODY
     units_PTU: Tensor = _NONE
+    felt_PTU: Tensor = _NONE
     words_W: Tensor = _WORDLESS
     poses_PT5: Tensor = _NONE
     views_5T: Tensor = _NONE
@@ -72,6 +73,7 @@ class Film:
             self,
             num_frames=len(frames),
             units_PTU=self.units_PTU[:, frames] if self.units_PTU.numel() else self.units_PTU,
+            felt_PTU=self.felt_PTU[:, frames] if self.felt_PTU.numel() else self.felt_PTU,
             poses_PT5=self.poses_PT5[:, frames] if self.poses_PT5.numel() else self.poses_PT5,
             views_5T=self.views_5T[:, frames] if self.views_5T.numel() else self.views_5T,
             light_4T=self.light_4T[:, frames] if self.light_4T.numel() else self.light_4T,
