@@ -24,7 +24,7 @@ from muybridge.engine import camera, pipeline
 from muybridge.engine.components import Components, Denoiser, Finds
 from muybridge.engine.conditions import spoken
 from muybridge.engine.film import Course, Wishes, filmed_on, known, scene_of, scene_words, side_by_side, wished
-from muybridge.engine.layers import WIDEST, one, place_of
+from muybridge.engine.layers import KINDS, WIDEST, one, place_of
 from muybridge.engine.left_alone import (
     asked,
     is_edit,
@@ -136,7 +136,7 @@ def _with_all(parts: Components, draft: Denoiser, state: GenerationState, size: 
     parts_asked = [part for part in told if part != "thing"] if wanted == 1 else []
     lacks_hair = wanted == 1 and "hair" not in told and shows_hair(scene) and not state.request.references
     parts_asked += ["hair"] if lacks_hair else []
-    parts_asked += ["thing"] if wish.struck else []
+    parts_asked += ["thing"] if wish.struck in KINDS else []
     tried: list[tuple[int, float, int, Rough]] = []
     finder = parts.finder if wanted is not None or parts_asked else None
     plain = scene

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from muybridge import media
-from muybridge.engine import acting, camera, faces, falling, foley, layers, lighting, pipeline
+from muybridge.engine import acting, camera, elements, faces, falling, foley, layers, lighting, pipeline
 from muybridge.engine.components import Components
 from muybridge.engine.conditions import Said, frames_to_tensor, heard, spoken
 from muybridge.engine.falling import NOTHING, Fall
@@ -225,7 +225,11 @@ def _struck_thing(parts: Components, picture_CYX: Tensor, wish: Wishes) -> Tenso
     kind = wish.struck
     if parts.finder is None or kind is None:
         return None
-    thing_YX = layers.one(parts.finder.covers(picture_CYX)["thing"], layers.WIDEST[kind])
+    covers = parts.finder.covers(picture_CYX)
+    if kind in elements.KINDS:  # these may be as wide as the picture, and hidden in part
+        thing_YX = covers["thing"] * (1 - covers["person"])
+    else:
+        thing_YX = layers.one(covers["thing"], layers.WIDEST[kind])
     return None if layers.place_of(thing_YX) is None else thing_YX
 
 

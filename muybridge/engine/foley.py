@@ -31,11 +31,14 @@ EARLIEST_S = 0.15
 RINGS_S, CAR_S = 6.0, 12.0  # what is struck is heard no longer; a car from so long before it passes until after it
 PART_S, FADE_S = 20.0, 0.15  # of rain, wind and fire in a programme
 RATE, LOUD_S = 24_000, 15.0  # Hz and s, by which a programme's loudness is measured
-STRUCK = {"ball": "bounce", "bell": "bell", "horse": "hoof"}  # things that are seen to move, and the sound of it
+# Things that are seen to move, and the sound of it.
+STRUCK = {"ball": "bounce", "bell": "bell", "horse": "hoof", "waves": "wave", "fire": ""}
 
 
 def strikes(sound: Sound, seed: int) -> tuple[float, ...]:
-    """When a ball touches the ground, a bell is struck, a horse begins a stride, in seconds; others do nothing."""
+    """Seconds at which a ball touches the ground, a bell is struck, a stride begins, a wave breaks, a fire begins."""
+    if sound.kind == "fire":
+        return (sound.start_s,)
     times = [event.time_s for event in _events(sound, seed) if event.kind == STRUCK.get(sound.kind)]
     return tuple(times[:: HOOFS if sound.kind == "horse" else 1])
 

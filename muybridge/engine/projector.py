@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from muybridge.engine import acting, camera, faces, falling, layers, lighting, pipeline, pixels
+from muybridge.engine import acting, camera, elements, faces, falling, layers, lighting, pipeline, pixels
 from muybridge.engine.components import Components, PaintsFaces
 from muybridge.engine.conditions import frames_to_tensor
 from muybridge.engine.state import Film, GenerationState
@@ -146,7 +146,10 @@ def _drawn(film: Film, painter: PaintsFaces | None) -> Drawn:
     if not film.strikes_K.numel():
         return Drawn(changes)
     cover_YX = _enlarged(film.cover_YX, film.picture_CYX)
-    return Drawn(changes, layers.struck(film.picture_CYX, cover_YX, film.strikes_K.tolist(), film.kind, film.heading))
+    strikes_K = film.strikes_K.tolist()
+    if film.kind in elements.KINDS:
+        return Drawn(changes, elements.moving(film.picture_CYX, cover_YX, strikes_K, film.kind))
+    return Drawn(changes, layers.struck(film.picture_CYX, cover_YX, strikes_K, film.kind, film.heading))
 
 
 def _shown(film: Film, drawn: Drawn, frames: slice, frame: PixelSize) -> Tensor:
