@@ -162,13 +162,15 @@ def test_another_light_falls_on_the_source_s_own_frames(clip: Path) -> None:
     made = replace(parts(), draft=Draft(), draft_moments=from_noise((1.0,) * 48))
     state = Engine(made).encode(Request("Make it night instead.", video=clip, size="256x128", seconds=3.0))
     gained, source = state.conditions.gains_CYX, state.conditions.source_BCTYX
-    assert gained is not None and source is not None
+    place = state.conditions.place_2CYX
+    assert gained is not None and source is not None and place is not None
     assert torch.equal(state.conditions.frames[0], source[:, :, :1])
     state = replace(state, latents={**state.latents, "video": source + 2.0})
     state = GenerationState.from_bytes(pipeline.upscale(made, state).to_bytes())
     frames = pipeline.decode(made, state).frames_TYXC
     true = torch.from_numpy(media.read_clip(clip)[0][5]).permute(2, 0, 1).float() / 255
-    wanted = (255 * relit(true, gained)).round().permute(1, 2, 0).numpy()
+    person = Finder().covers(2 * true - 1)["person"]
+    wanted = (255 * relit(true, gained, place, person)).round().permute(1, 2, 0).numpy()
     assert np.abs(frames[5].astype(int) - wanted).max() <= 1
 
 

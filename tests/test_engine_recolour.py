@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from muybridge.engine.recolour import CELLS, dyed, gains, recoloured, relit, to_linear, to_srgb
+from muybridge.engine.recolour import CELLS, dyed, gains, place_light, recoloured, relit, to_linear, to_srgb
 from muybridge.model.finder import KINDS, Face
 from muybridge.world.characters import CLOTHES_COLORS, HAIR_COLORS
 
@@ -79,3 +79,25 @@ def test_another_light_falls_on_the_same_detail(light: float) -> None:
     assert found.shape == (3, *CELLS)
     assert float((relit(source, found) - made).abs().mean()) < 0.03
     assert torch.allclose(relit(source, torch.ones(3, *CELLS)), source, atol=1e-4)
+
+
+def test_a_place_takes_its_new_light_cell_by_cell_and_keeps_its_detail_and_its_people() -> None:
+    """A dark blue room with a person, by day: an orange wall, whose window no gain of the old one makes."""
+    grain = 0.02 * torch.rand(64, 96, generator=torch.Generator().manual_seed(1))
+    source = to_srgb(torch.tensor([0.0, 0.01, 0.08])[:, None, None] + grain)
+    made = torch.tensor([0.8, 0.6, 0.3])[:, None, None].expand(3, 64, 96).clone()
+    made[:, :24, 64:] = 0.95
+    person = torch.zeros(64, 96)
+    person[16:, 30:50] = 1.0
+    made[:, person > 0] = 0.0  # what the draft makes of the person is not its place
+    same = torch.ones(3, *CELLS)
+    found = relit(source, same, place_light(made, source, person), person)
+    assert torch.allclose(found[:, 24:, 34:46], source[:, 24:, 34:46], atol=1e-5)
+    assert float((found[:, 40:, 60:] - made[:, 40:, 60:]).mean((1, 2)).abs().max()) < 0.03
+    assert float((found[:, 4:16, 74:] - made[:, 4:16, 74:]).mean((1, 2)).abs().max()) < 0.03
+    assert float((found[:, 24:, 2:24] - made[:, 24:, 2:24]).mean((1, 2)).abs().max()) < 0.05  # beside the person, too
+    fine = [to_linear(x[1, 40:, 60:]) - to_linear(x[1, 40:, 60:]).mean() for x in (found, source)]
+    assert float(torch.corrcoef(torch.stack([x.flatten() for x in fine]))[0, 1]) > 0.95
+    night = place_light(source, made.clamp(min=0.3), person)
+    dark = relit(made.clamp(min=0.3), same, night, person)
+    assert float((dark[:, 40:, 60:] - source[:, 40:, 60:]).mean((1, 2)).abs().max()) < 0.03

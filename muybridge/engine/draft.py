@@ -34,7 +34,7 @@ from muybridge.engine.left_alone import (
     on_faces,
     only_changes,
 )
-from muybridge.engine.recolour import cover_of, gains
+from muybridge.engine.recolour import cover_of, gains, place_light
 from muybridge.engine.sharpen import painted
 from muybridge.engine.state import Conditions, Film, GenerationState
 from muybridge.flow.noise import noise
@@ -207,9 +207,11 @@ def _edited(parts: Components, draft: Denoiser, state: GenerationState, frame: P
         parts.video_codec.decode(x.to(parts.device))[0, :, 0].float().cpu().clamp(-1, 1)
         for x in (source_BCTYX, made_BCTYX)
     )
-    if about == {"light"}:
-        return replace(told, frames={0: source_BCTYX}, gains_CYX=gains((made_CYX + 1) / 2, (source_CYX + 1) / 2))
     assert parts.finder is not None  # or it would be about anything
+    if about == {"light"}:
+        both = (made_CYX + 1) / 2, (source_CYX + 1) / 2
+        place_2CYX = place_light(*both, parts.finder.covers(source_CYX)["person"])
+        return replace(told, frames={0: source_BCTYX}, gains_CYX=gains(*both), place_2CYX=place_2CYX)
     may_YX = may_change(parts.finder, source_CYX, about)[0]
     if parts.picture_painter is not None:
         clear_CYX = painted(parts, scene_words(parts, state.request), state.request.seed, made_CYX)

@@ -202,7 +202,9 @@ def _changed(
         assert finder is not None  # or it would be about anything
         return lambda frame_CYX, _: dyed(finder, frame_CYX, dyes)
     if gains_CYX is not None:
-        return lambda frame_CYX, _: relit(frame_CYX, gains_CYX)
+        place_2CYX = state.conditions.place_2CYX
+        assert finder is not None  # as above
+        return lambda frame_CYX, _: relit(frame_CYX, gains_CYX, place_2CYX, finder.covers(2 * frame_CYX - 1)["person"])
     kind = weather.named(prompt) if about == OVER_ALL else None
     if kind is None:
         return None

@@ -3,8 +3,8 @@
 The world knows the colours that dyes have in white light (world/characters.py). What a picture shows is such a colour
 times the light: the named colour that leaves the most likely light is taken for the old one, and the new one is lit by
 the same light, with the shades that were there. Edits ask for it (left_alone.py), and drawn pictures (film.py): a draft
-often gives a person another colour than its words do. Another light is what the draft makes of the whole picture, as
-coarse as no face is, over the source's own detail.
+often gives a person another colour than its words do. Another light is what the draft makes of the picture over the
+source's own detail: of people as coarsely as no face is, of their place so finely that windows, lamps and sky are told.
 
 Letters: C red, green and blue, Y X rows and columns.
 """
@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional as nnf
 
 from muybridge.engine.components import Finds
+from muybridge.engine.layers import filled
 from muybridge.world.characters import CLOTHES_COLORS, HAIR_COLORS
 
 RGB = tuple[float, float, float]
@@ -30,6 +31,11 @@ TINT = 4.0  # how much less likely a coloured light is than a strange brightness
 TINTED = {"hair": 0.2, "clothes": 0.6, "thing": 0.6}  # of a light's tint that is believed: dark hair tells little of it
 LIFT, FLATTER = 3.0, 0.35  # from how much brighter a dye on its shades are made flatter, and how fast
 CELLS, GAIN, DARK = (4, 7), (0.02, 12.0), 2e-3  # of a change of light: its cells, its limits, and what no light is
+FINE, BRIGHTEST = (
+    8,
+    3.0,
+)  # of a place: pixels of a drawn picture to a cell; what is to be brighter still is laid over it
+BARE = 0.3  # of a cell: with less of the place, it is told by the cells around
 OWN = 0.7  # of a cell's gain that is its own, and not the picture's
 UNSURE = 0.25  # of a cover: less is nothing, and as much less than all is all
 INNER = 0.3  # of what is covered: so much must be left without its edge
@@ -118,11 +124,40 @@ def gains(made_CYX: Tensor, source_CYX: Tensor) -> Tensor:
     return torch.lerp(log_CYX.flatten(1).median(1).values[:, None, None], log_CYX, OWN).exp()
 
 
-def relit(picture_CYX: Tensor, gains_CYX: Tensor) -> Tensor:
-    """[C, Y, X] in 0..1: a picture with so much more light, softly from cell to cell."""
-    size = picture_CYX.shape[1:]
-    smooth_CYX = nnf.interpolate(gains_CYX.log()[None], size, mode="bicubic", align_corners=False)[0].exp()
-    return to_srgb((to_linear(picture_CYX) * smooth_CYX).clamp(0, 1))
+def place_light(made_CYX: Tensor, source_CYX: Tensor, person_YX: Tensor) -> Tensor:
+    """[2, C, Y, X], of cells: what the light of a drawn picture's place is to its source's, both in 0..1.
+
+    A gain, and what is left to add to it: of what is dark no gain makes another colour. Cells that people cover are as
+    those around.
+    """
+    place_1YX = 1 - sure(person_YX)[None]
+    cells = [max(1, side // FINE) for side in person_YX.shape]
+    share_1YX = nnf.interpolate(place_1YX[None], cells, mode="area")[0]
+    covered_YX = 1 - (share_1YX[0] / BARE).clamp(0, 1)
+
+    def mean(picture_CYX: Tensor) -> Tensor:
+        sum_CYX = nnf.interpolate((to_linear(picture_CYX) * place_1YX)[None], cells, mode="area")[0]
+        return filled(sum_CYX / share_1YX.clamp(min=1e-3), covered_YX)
+
+    made, source = mean(made_CYX), mean(source_CYX)
+    gain_CYX = ((made + DARK) / (source + DARK)).clamp(GAIN[0], BRIGHTEST)
+    return torch.stack([gain_CYX, made - source * gain_CYX])
+
+
+def relit(
+    picture_CYX: Tensor, gains_CYX: Tensor, place_2CYX: Tensor | None = None, person_YX: Tensor | None = None
+) -> Tensor:
+    """[C, Y, X] in 0..1: a picture with so much more light, softly from cell to cell; its place as `place` says."""
+    size, linear_CYX = picture_CYX.shape[1:], to_linear(picture_CYX)
+
+    def smooth(cells_CYX: Tensor) -> Tensor:
+        return nnf.interpolate(cells_CYX[None], size, mode="bicubic", align_corners=False)[0]
+
+    lit_CYX = linear_CYX * smooth(gains_CYX.log()).exp()
+    if place_2CYX is not None and person_YX is not None:
+        place_CYX = linear_CYX * smooth(place_2CYX[0].log()).exp() + smooth(place_2CYX[1])
+        lit_CYX = torch.lerp(place_CYX, lit_CYX, sure(person_YX))
+    return to_srgb(lit_CYX.clamp(0, 1))
 
 
 def _luminance(linear_CYX: Tensor) -> Tensor:

@@ -89,8 +89,9 @@ class Conditions:
     `source` is an edit's clip; `voice` an audio latent kept as it is, and the waveform of it that is delivered: [C, S],
     S samples for the clip's frames, so the rate is S * 25 / frames. `reference_audio` is how the speaker sounds. After
     the base stage `left_alone` says where an edit is its source's own picture (left_alone.py); `units_TU` is what is
-    asked of a source's face, `rests_T` when its mouth was silent (source_faces.py), `gains_CYX` is asked of its light
-    (recolour.py). `anchor` [1, C, 1, Y, X] is a programme's first picture (anchor.py). `motion` is what camera, head
+    asked of a source's face, `rests_T` when its mouth was silent (source_faces.py), `gains_CYX` of its light and
+    `place_2CYX` of that of its place (recolour.py). `anchor` [1, C, 1, Y, X] is a programme's first picture
+    (anchor.py). `motion` is what camera, head
     and mouth change in a still picture, `film_BCTYX` the whole, and `film` how it is made at the upscaler's size
     (film.py); `has_lips`: mouths speak in it. `has_sounds`: what the scene's words let sound is mixed in (foley.py).
     `is_anything`: an edit's part is not found in its source, so anything may change.
@@ -115,6 +116,7 @@ class Conditions:
     units_TU: Tensor | None = None
     rests_T: Tensor | None = None
     gains_CYX: Tensor | None = None
+    place_2CYX: Tensor | None = None
     has_lips: bool = False
     has_sounds: bool = False
     is_anything: bool = False
