@@ -41,6 +41,8 @@ def test_captions_of_the_world_are_understood(split: str) -> None:
         ("숲에서 눈이 내린다.", "snow"),
         ("Eine Frau im Park, es regnet.", "rain"),
         ("Un homme dans la rue, il neige.", "snow"),
+        ("A man waits in a car park in the rain.", "rain"),
+        ("Une scène de rue sous la pluie.", "rain"),
         ("A woman in a snowy landscape.", None),
         ("A man stands in the snow.", None),
         ("A girl in a yellow raincoat under a rainbow.", None),

@@ -42,13 +42,14 @@ _NONE = re.compile(
 _INSIDE = re.compile(
     r"\bindoors?\b|\b(?:in|inside|into) (?:an?|the|his|her|their|my) (?:[\w-]+ ){0,2}?(?:kitchen|office|library|living "
     r"room|class ?room|studio|caf[eé]|bar|restaurant|shop|store|hall|hallway|church|museum|gym|bedroom|bathroom|room|"
-    r"house|home|apartment|cabin|lobby|theat(?:re|er)|train|bus|car)\b|\bon (?:a|the) stage\b"
+    r"house|home|apartment|cabin|lobby|theat(?:re|er)|train|bus|car)\b(?! (?:park|stop|station))|\bon (?:a|the) stage\b"
     r"|\b(?:against|on|down|outside|through|behind) (?:of )?the windows?\b|\boutside,? (?:it|the rain|the snow)"
     r"|客[厅廳]|厨房|廚房|[办辦]公室|[图圖][书書][馆館]|[教课課]室|[摄攝]影棚|舞台|咖啡|餐[厅廳馆館]|室[内內]|屋[里裡]|房[间間]|窗"
     r"|リビング|キッチン|オフィス|スタジオ|カフェ|室内|部屋|屋内"
     r"|거실|부엌|주방|사무실|도서관|교실|스튜디오|무대|카페|실내|방 ?안|창밖|창문"
     r"|wohnzimmer|küche|\bbüro|bibliothek|klassenzimmer|\bstudio\b|\bbühne|\bcafé\b|\bzimmer\b|\bdrinnen|fenster"
-    r"|\bsalon\b|\bcuisine\b|\bbureau\b|bibliothèque|salle\b|\bscène\b|\bchambre\b|intérieur|fenêtre|\bvitre",
+    r"|\bsalon\b|\bcuisine\b|\bbureau\b|bibliothèque|salle\b|\bsur (?:la )?scène\b|\bchambre\b"
+    r"|intérieur|fenêtre|\bvitre",
     re.IGNORECASE,
 )
 _FOUND = {kind: re.compile("|".join(words), re.IGNORECASE) for kind, words in WORDS.items()}
