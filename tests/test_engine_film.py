@@ -18,7 +18,7 @@ from muybridge.engine import Engine, pipeline, pixels, programme, random_compone
 from muybridge.engine.conditions import Said, frames_to_tensor
 from muybridge.engine.draft import goes_on
 from muybridge.engine.faces import ovals
-from muybridge.engine.film import course_of, lender, phones_of, side_by_side, whose
+from muybridge.engine.film import Wishes, course_of, lender, phones_of, side_by_side, whose
 from muybridge.engine.meter import a_part
 from muybridge.engine.projector import Drawn, _cover, _shown, composed, in_tone, latent_of, play, size_of
 from muybridge.engine.state import Conditions, Film, GenerationState
@@ -30,6 +30,7 @@ from muybridge.request import Beat, Reference, Request
 from muybridge.shapes import Window, clock
 from muybridge.speech.durations import Phone
 from muybridge.speech.pacing import Plan, plan_request
+from muybridge.speech.sounds import Sound
 from muybridge.world.anatomy import UNIT_INDEX
 
 LEFT, RIGHT = Face(0.5, 0.5, 0.12, 0.18), Face(1.2, 0.5, 0.12, 0.18)
@@ -466,6 +467,27 @@ def test_rain_falls_over_a_given_picture_and_its_first_frame_is_as_given(tmp_pat
     wet = (rain - dry).max(-1) > 10
     assert wet[1:].any() and 0.005 < wet[20:].mean() < 0.3
     assert (wet[40] & ~wet[39]).any()  # it falls
+
+
+def test_snow_goes_on_where_nothing_else_moves() -> None:
+    engine, window = engine_with(faces=(), painter=Brighter()), Window(10, clock(3), 2)
+    request = TALK.replace(prompt="A meadow.")
+    course = course_of(request, (Beat("it snows", 0.0, 8.0),), 8.0)
+    before, shown = film_in(engine.encode(request, Window(0, clock(3), 0), None, course))
+    assert before.moves and shown.shape[2] == window.clock.num_video_latents
+    frames = play(before, None, pipeline.PixelSize(224, 128))
+    assert frames.shape[2] == before.num_frames and torch.equal(frames[:, :, 0], frames[:, :, -1])
+    state = engine.encode(request, window, None, course)
+    state = replace(state, conditions=replace(state.conditions, frames={0: torch.randn(1, 48, 1, 8, 14)}))
+    film, _ = film_in(goes_on(engine.parts, state, None, before, course))
+    assert film.fall == "snow" and float(film.falls_T.min()) == 1
+    assert torch.equal(film.picture_CYX, before.picture_CYX)
+
+
+def test_a_ball_bounces_on_a_beach_with_waves() -> None:
+    told = [Sound("waves", 0.0, 3.0), Sound("ball", 1.0, 3.0)]
+    assert Wishes(sounds=told).struck == "ball"
+    assert Wishes(sounds=told[:1]).struck == "waves" and Wishes().struck is None
 
 
 def test_of_two_people_each_does_and_feels_what_is_told_of_it() -> None:

@@ -16,13 +16,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as nnf
 
-from muybridge.engine.layers import EDGE, RIM_LEFT, filled, grown, place_of
+from muybridge.engine.layers import EDGE, RIM_LEFT, Place, filled, grown, place_of
+from muybridge.engine.lighting import lit
 from muybridge.shapes import FPS
 from muybridge.world.camera import ease
 
 KINDS = ("waves", "fire")
 BEGINS_S = 0.6  # in which all motion comes over the picture as it is
-GAMMA = 2.2  # near enough to sRGB for a gain
 CRESTS, NEARER, DOWN = 3.4, 0.6, 0.42  # how many, how their spacing grows, how many pass a second
 CREST, BENT, LIFTED = 0.5, 0.8, 0.011  # log of a crest's light, how far from straight, of the picture's height
 RISE_S, SINK_S, RUN, FOAM = 0.9, 1.7, 0.05, 0.35  # of the edge: seconds, of the picture's height, how white
@@ -33,9 +33,10 @@ TONGUES = ((1.7, 1.1, 0.0), (3.1, 2.3, 1.9), (5.3, 3.1, 4.0))  # turns a second,
 
 def moving(picture_CYX: Tensor, cover_YX: Tensor, strikes_K: Sequence[float], kind: str) -> Callable[[range], Tensor]:
     """What gives frames [C, T, Y, X] in which the covered thing of KINDS moves; waves break at these times."""
-    if place_of(cover_YX) is None:
+    place = place_of(cover_YX)
+    if place is None:
         return lambda frames: picture_CYX[:, None].expand(-1, len(frames), -1, -1)
-    at = _waves(picture_CYX, cover_YX, strikes_K) if kind == "waves" else _flames(picture_CYX, cover_YX)
+    at = _waves(picture_CYX, cover_YX, strikes_K) if kind == "waves" else _flames(picture_CYX, cover_YX, place)
     return lambda frames: torch.stack([at(frame / FPS) for frame in frames], 1)
 
 
@@ -60,7 +61,7 @@ def _waves(picture_CYX: Tensor, cover_YX: Tensor, strikes_K: Sequence[float]) ->
         down_YX = run * depth_Y[:, None] + rows * LIFTED * there * near_Y1 * torch.cos(phase_YX)
         moved = _from_below(torch.cat([picture_CYX, water_YX[None]]), y_Y[:, None] - down_YX)
         log_YX = CREST * there * near_Y1 * (crest_YX**3 - 0.31)  # the mean of such crests
-        lit_CYX = (moved[:-1] + 1) * (log_YX / GAMMA).exp() - 1
+        lit_CYX = lit(moved[:-1], log_YX)
         over_YX = moved[-1].clamp(0, 1)
         edge_YX = 4 * over_YX * (1 - over_YX) * (depth_Y > 0.5)[:, None] * (run > 0)
         lit_CYX = torch.lerp(lit_CYX, torch.ones_like(lit_CYX), FOAM * min(1.0, run / (rows * RUN)) * edge_YX)
@@ -90,10 +91,8 @@ def _from_below(layer_CYX: Tensor, from_YX: Tensor) -> Tensor:
     return found
 
 
-def _flames(picture_CYX: Tensor, cover_YX: Tensor) -> Callable[[float], Tensor]:
+def _flames(picture_CYX: Tensor, cover_YX: Tensor, place: Place) -> Callable[[float], Tensor]:
     rows, cols = picture_CYX.shape[1:]
-    place = place_of(cover_YX)
-    assert place is not None  # the caller has seen to it
     part_YX = grown(cover_YX, EDGE).clamp(0, 1)
     layer, place_CYX = torch.cat([picture_CYX, part_YX[None]]), filled(picture_CYX, grown(part_YX, RIM_LEFT))
     y_YX, x_YX = torch.meshgrid(torch.arange(rows) + 0.5, torch.arange(cols) + 0.5, indexing="ij")
@@ -113,6 +112,6 @@ def _flames(picture_CYX: Tensor, cover_YX: Tensor) -> Callable[[float], Tensor]:
         both_CYX = torch.lerp(place_CYX, moved[:-1], moved[-1:].clamp(0, 1))
         near_YX = torch.maximum(part_YX, moved[-1]).clamp(0, 1)
         shown_CYX = torch.lerp(picture_CYX, both_CYX, (grown(near_YX, RIM_LEFT) * there).clamp(0, 1))
-        return (shown_CYX + 1) * (there * LIGHT * lick * (-far_YX.square()).exp() / GAMMA).exp() - 1
+        return lit(shown_CYX, there * LIGHT * lick * (-far_YX.square()).exp())
 
     return at

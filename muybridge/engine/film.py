@@ -73,8 +73,9 @@ class Wishes:
 
     @property
     def struck(self) -> str | None:
-        """The kind of thing that is seen to be struck, or to stride; None without one."""
-        return next((sound.kind for sound in self.sounds if sound.kind in foley.STRUCK), None)
+        """The kind of thing that is seen to be struck, or to stride, else that moves in its place; None without one."""
+        told = [sound.kind for sound in self.sounds]
+        return next((kind for kinds in (layers.KINDS, elements.KINDS) for kind in told if kind in kinds), None)
 
 
 @dataclass(frozen=True, eq=False)

@@ -130,10 +130,10 @@ def play(film: Film, painter: PaintsFaces | None, frame: PixelSize) -> Tensor:
     if not film.moves:
         return _shown(film, drawn, slice(0, 1), frame)
     starts = range(0, film.num_frames, TOGETHER)
-    pieces = (_shown(film, drawn, slice(start, min(start + TOGETHER, film.num_frames)), frame) for start in starts)
     whole = torch.empty(1, len(film.picture_CYX), film.num_frames, frame.height, frame.width)
-    for start, piece in zip(starts, pieces, strict=True):
-        whole[:, :, start : start + piece.shape[2]] = piece
+    for start in starts:
+        part = slice(start, min(start + TOGETHER, film.num_frames))
+        whole[:, :, part] = _shown(film, drawn, part, frame)  # one frame for all where only the weather moves
     return whole
 
 

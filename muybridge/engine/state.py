@@ -64,7 +64,7 @@ class Film:
     @property
     def moves(self) -> bool:
         """Whether anything happens."""
-        parts = (self.units_PTU, self.poses_PT5, self.views_5T, self.strikes_K, self.light_4T)
+        parts = (self.units_PTU, self.poses_PT5, self.views_5T, self.strikes_K, self.light_4T, self.falls_T)
         return any(part.numel() for part in parts)
 
     def at(self, frames: Tensor) -> Film:

@@ -93,8 +93,8 @@ ALL = (
 )
 _FOUND = {part: re.compile("|".join(words), re.IGNORECASE) for part, words in PARTS.items()}
 _ALL, _LIGHT = (re.compile("|".join(words), re.IGNORECASE) for words in (ALL, LIGHT))
-_LESS = re.compile(
-    r"\b(?:remove|stop|clear|take|get rid|erase|less|no|without|hat|glasses|beard|moustache|style|camera)\b"
+_LESS = re.compile(  # who says these wants less of the weather
+    r"\b(?:remove|stop|clear|take|get rid|erase|less|no|without)\b"
     r"|[去移除停走减減]|消|止め|なく|없|제거|멈|그치|\bentfern|\bohne\b|\bkein|\benlèv|\bsupprim|\barrêt|\bsans\b|\bretir",
     re.IGNORECASE,
 )
@@ -121,8 +121,9 @@ def asked(instruction: str) -> frozenset[str]:
     if found == {"place"}:
         return frozenset(found)  # "a beach at night" is a place
     found |= {"mood"} if moods.named(text) else set()
-    if not found and weather.named(text) and not (_LIGHT.search(text) or _LESS.search(text)):
-        return frozenset({"weather"})
+    if not found and weather.named(text) and not _LESS.search(text):
+        rest = weather.left_of(text)
+        return frozenset() if _ALL.search(rest) or _LIGHT.search(rest) else frozenset({"weather"})
     if _ALL.search(text) or (_LIGHT.search(text) and found):
         return frozenset()
     return frozenset({"light"} if _LIGHT.search(text) else found)

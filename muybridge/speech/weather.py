@@ -52,6 +52,7 @@ _INSIDE = re.compile(
     r"|intérieur|fenêtre|\bvitre",
     re.IGNORECASE,
 )
+_WEATHER = re.compile(r"\bweather\b|[天][气氣]|天気|날씨|\bwetter\b|\bmétéo\b", re.IGNORECASE)
 _FOUND = {kind: re.compile("|".join(words), re.IGNORECASE) for kind, words in WORDS.items()}
 
 
@@ -83,3 +84,10 @@ def named(text: str) -> str | None:
     """ "rain" or "snow", which a text lets fall outside of what is said."""
     told = _NONE.sub(" ", without_quotes(text))
     return next((kind for kind, words in _FOUND.items() if words.search(told)), None)
+
+
+def left_of(text: str) -> str:
+    """A text without its words for rain, snow and the weather."""
+    for words in (*_FOUND.values(), _WEATHER):
+        text = words.sub(" ", text)
+    return text
