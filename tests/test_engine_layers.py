@@ -31,6 +31,21 @@ def test_what_is_not_covered_stays() -> None:
     assert torch.equal(layers.filled(picture, cover)[:, cover == 0], picture[:, cover == 0])
 
 
+def test_a_place_in_layers_goes_on_from_beside() -> None:
+    """A wall over a floor: behind a ball before both, each goes on to where they meet, but for a blur of a few rows."""
+    wall = (torch.arange(ROWS) < 44).float()[None, :, None].expand(3, ROWS, COLS)
+    found = layers.filled(torch.where(ball() > 0, torch.tensor(-1.0), wall), ball())
+    assert float((found - wall).abs()[:, [*range(40), *range(48, ROWS)]].max()) < 0.2
+
+
+def test_a_place_that_is_known_is_seen_behind_what_moves() -> None:
+    picture, cover, behind = torch.rand(3, ROWS, COLS), ball(), torch.full((3, ROWS, COLS), 0.4)
+    frame = layers.struck(picture, cover, STRIKES, "ball", behind_CYX=behind)(range(17, 18))[:, 0]
+    assert torch.allclose(frame[:, 50:], behind[:, 50:], atol=1e-4)  # it is in the air at 0.7 s
+    made_up = layers.without(picture, cover, "ball")
+    assert torch.equal(layers.struck(picture, cover, STRIKES, "ball")(range(17, 18))[:, 0, 50:], made_up[:, 50:])
+
+
 @pytest.mark.parametrize("at_s", STRIKES)
 def test_a_ball_is_on_the_ground_when_it_strikes(at_s: float) -> None:
     assert layers.flight(STRIKES, at_s) == pytest.approx(0, abs=1e-9)

@@ -6,7 +6,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from muybridge.engine.recolour import CELLS, dyed, gains, place_light, recoloured, relit, to_linear, to_srgb
+from muybridge.engine.recolour import (
+    CELLS,
+    SKINS,
+    bare_skin,
+    dyed,
+    gains,
+    place_light,
+    recoloured,
+    relit,
+    to_linear,
+    to_srgb,
+)
 from muybridge.model.finder import KINDS, Face
 from muybridge.world.characters import CLOTHES_COLORS, HAIR_COLORS
 
@@ -101,3 +112,23 @@ def test_a_place_takes_its_new_light_cell_by_cell_and_keeps_its_detail_and_its_p
     night = place_light(source, made.clamp(min=0.3), person)
     dark = relit(made.clamp(min=0.3), same, night, person)
     assert float((dark[:, 40:, 60:] - source[:, 40:, 60:]).mean((1, 2)).abs().max()) < 0.03
+
+
+@pytest.mark.parametrize("light", [0.4, 1.0])
+def test_skin_is_as_dark_as_its_name_says_on_face_and_neck_and_nowhere_else(light: float) -> None:
+    """A face with a neck below, a brown coat around: the coat stays, and the neck goes with the face."""
+    covers = {kind: torch.zeros(ROWS, COLS) for kind in KINDS}
+    covers["face"][6:18, 18:30] = covers["head"][2:18, 16:32] = 1.0
+    covers["hair"][2:6, 16:32] = 1.0
+    covers["person"][2:, 8:40] = 1.0
+    body = lit(CLOTHES_COLORS["brown"], light)
+    skin = to_srgb((light * torch.tensor(SKINS["tan"])[:, None, None].expand(3, ROWS, COLS)).clamp(0, 1))
+    is_skin = (covers["face"] > 0) | (torch.zeros(ROWS, COLS, dtype=torch.bool))
+    is_skin[18:22, 20:28] = True
+    picture = torch.where(is_skin, skin, body)
+    cover = bare_skin(picture, covers)
+    assert float(cover[6:22, 20:28].min()) > 0.9
+    assert float(cover[24:].max()) < 0.2 and float(cover[2:6].max()) < 0.01
+    shades = [float(recoloured(picture, cover, "skin", name)[:, 10:20, 22:26].mean()) for name in SKINS]
+    assert shades == sorted(shades, reverse=True) and shades[0] > shades[-1] + 0.2
+    assert not bool(bare_skin(picture, covers | {"face": torch.zeros(ROWS, COLS)}).any())

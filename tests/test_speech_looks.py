@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from muybridge.speech.looks import colours_of, plainer, shows_hair
+from muybridge.speech.looks import colours_of, plainer, shows_hair, skin_of
 from muybridge.world import talking
 from muybridge.world.grammar import sample_scene
 
@@ -81,3 +81,33 @@ def test_heads_that_show_no_hair_are_not_drawn_again_for_it(scene: str) -> None:
     assert not shows_hair(scene)
     assert shows_hair("A woman in a red coat in a park.")
     assert shows_hair('A man says: "My hat!"')
+
+
+@pytest.mark.parametrize(
+    ("scene", "skin"),
+    [
+        ("A woman with dark skin and short hair in a park.", "dark"),
+        ("A Black man in a white shirt.", "dark"),
+        ("A fair-skinned young man.", "fair"),
+        ("An old white woman with brown skin boots", "brown"),
+        ("A man with a tanned face.", "tan"),
+        ("一个黑皮肤的男人", "dark"),
+        ("皮膚白皙的女人", "fair"),
+        ("日焼けした男性", "tan"),
+        ("어두운 피부의 여자", "dark"),
+        ("Eine Frau mit dunkler Haut", "dark"),
+        ("Un homme à la peau claire", "fair"),
+        ("A man in a black coat in a white room.", None),
+        ("A brown leather sofa in a dark room.", None),
+        ('A man says: "Black people and white people."', None),
+    ],
+)
+def test_skin_is_read_from_words_for_skin(scene: str, skin: str | None) -> None:
+    assert skin_of(scene) == skin
+
+
+def test_no_caption_of_the_world_tells_of_skin() -> None:
+    for seed in range(60):
+        scene = sample_scene(seed, "test", 3.0, cast="person")
+        caption, prompts = talking.words(talking.Plan(scene, (), ()), "test")
+        assert all(skin_of(text) is None for text in (caption, *prompts.values()))

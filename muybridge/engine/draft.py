@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from muybridge.engine import camera, pipeline
+from muybridge.engine import backdrop, camera, pipeline
 from muybridge.engine.components import Components, Denoiser, Finds
 from muybridge.engine.conditions import spoken
 from muybridge.engine.film import Course, Wishes, filmed_on, known, scene_of, scene_words, side_by_side, wished
@@ -200,6 +200,12 @@ def _edited(parts: Components, draft: Denoiser, state: GenerationState, frame: P
     source_BCTYX, about = told.source_BCTYX[:, :, :1], asked(parts, state)
     if is_source_s_own(parts, state):
         return replace(told, frames={0: source_BCTYX})
+    if about == {"place"}:
+        asked_for = state.request.replace(prompt=backdrop.words(state.request.prompt), video=None)
+        drawn_BCTYX = first_picture(parts, draft, replace(state, request=asked_for), frame)
+        source_CYX = parts.video_codec.decode(source_BCTYX.to(parts.device))[0, :, 0].float().cpu().clamp(-1, 1)
+        place_CYX = backdrop.painted_place(parts, state, drawn_BCTYX, (source_CYX + 1) / 2)
+        return replace(told, frames={0: source_BCTYX}, place_CYX=place_CYX)
     made_BCTYX = first_picture(parts, draft, state, frame).cpu()
     if not about:
         return replace(told, frames={0: only_changes(made_BCTYX, source_BCTYX)})

@@ -36,7 +36,7 @@ from muybridge.speech import acts, lights, moods, moves, sounds, weather
 from muybridge.speech.acts import Act
 from muybridge.speech.durations import Phone
 from muybridge.speech.lights import Change
-from muybridge.speech.looks import PLAIN, colours_of
+from muybridge.speech.looks import PLAIN, colours_of, skin_of
 from muybridge.speech.moves import Move
 from muybridge.speech.places import NUM_PLACES, is_about_people, is_leftward, place_of, places
 from muybridge.speech.script import parse_script, without_quotes
@@ -184,19 +184,24 @@ def known(parts: Components, state: GenerationState, first_BCTYX: Tensor, wish: 
     conditions = replace(conditions, frames={0: stands[:, :, :1]}) if was_drawn else conditions
     if not parts.enlarges_pixels:
         return conditions
-    picture_CYX = _with_head(parts, replace(bare, picture_CYX=_large(parts, state, bare)), lent).picture_CYX
-    return replace(
-        conditions, film_BCTYX=latents, film=replace(film, picture_CYX=picture_CYX, small_CYX=small.picture_CYX)
-    )
+    given_BCTYX = conditions.large_frames.get(0)
+    picture_CYX = _with_head(
+        parts, replace(bare, picture_CYX=large(parts, state.request, bare, given_BCTYX)), lent
+    ).picture_CYX
+    film = replace(film, picture_CYX=picture_CYX, small_CYX=small.picture_CYX)
+    if was_drawn and film.kind in layers.KINDS and parts.picture_painter is not None:  # its place is painted, too
+        place_CYX = layers.without(bare.picture_CYX, film.cover_YX, film.kind)
+        film = replace(film, behind_CYX=large(parts, state.request, replace(bare, picture_CYX=place_CYX)))
+    return replace(conditions, film_BCTYX=latents, film=film)
 
 
-def _large(parts: Components, state: GenerationState, small: First) -> Tensor:
+def large(parts: Components, request: Request, small: First, given_BCTYX: Tensor | None = None) -> Tensor:
     """[C, Y, X]: a first picture at its film's size: a drawn one painted anew, a given one as its file has it.
 
-    That is where it is larger than what is made.
+    That is where it is larger than what is made; else it is `given`, the latent of it.
     """
-    request, stages = state.request, pipeline.stages_of(parts, state.request)
-    made, size = stages[-1].size, size_of(parts, state.request)
+    stages = pipeline.stages_of(parts, request)
+    made, size = stages[-1].size, size_of(parts, request)
     if size != made and request.image is not None and not small.was_drawn:
         given = media.condition_image(media.read_image(request.image), size.height, size.width)
         return frames_to_tensor(given[None])[0, :, 0]
@@ -207,7 +212,8 @@ def _large(parts: Components, state: GenerationState, small: First) -> Tensor:
         for _ in range(times if len(stages) > 1 else 0):
             picture_CYX = doubled(parts, words_W, request.seed, picture_CYX, small.people)
     elif len(stages) > 1:
-        picture_CYX = _decoded(parts, state.conditions.large_frames[0])
+        assert given_BCTYX is not None  # a given picture
+        picture_CYX = _decoded(parts, given_BCTYX)
         if size == made:
             return picture_CYX
     frame, (rows, cols) = stages[0].size, small.picture_CYX.shape[1:]
@@ -237,11 +243,14 @@ def _struck_thing(parts: Components, picture_CYX: Tensor, wish: Wishes) -> Tenso
 def _dyes(scene: str, first: First, lent: First | None) -> dict[str, str]:
     """The colours that a drawn picture still has to get: those of its one person, or of what is struck in it.
 
-    A head that is lent has its own hair.
+    A head that is lent has its own hair and skin.
     """
     is_there = {"hair": len(first.people) == 1, "clothes": len(first.people) == 1}
     is_there["thing"] = not first.people and first.thing_YX is not None
+    is_there["skin"] = is_there["hair"] and lent is None
     found = ({"thing": PLAIN["thing"]} if first.kind == "ball" else {}) | colours_of(scene)
+    skin = skin_of(scene)
+    found |= {} if skin is None else {"skin": skin}
     is_there["hair"] &= lent is None
     return {part: name for part, name in found.items() if first.was_drawn and is_there[part]}
 
@@ -344,7 +353,7 @@ def film_of(parts: Components, state: GenerationState, first: First, wish: Wishe
     if wish.moves:
         views = camera.views(wish.moves, num_frames, request.seed, is_given=not first.was_drawn)
         film = replace(film, views_5T=torch.from_numpy(np.stack(views)))
-        if views.orbit_T.any() and count == 1 and parts.finder is not None:
+        if views.orbit_T.any() and count == 1 and parts.finder is not None and first.thing_YX is None:
             film = _with_sides(film, parts.finder.covers(first.picture_CYX)["person"], views.orbit_T, first.people)
     return film
 

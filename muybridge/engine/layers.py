@@ -25,6 +25,7 @@ LEAST = 0.002  # of a picture: a smaller thing is not taken off
 SURE, UNSURE, REACH = 0.6, 0.3, 4  # of a cover: what tells of a thing, what is none; pixels between its parts
 EDGE = 0.006  # of the picture's height: how far beyond what was found a thing is taken off
 RIM_LEFT = 0.025  # and how much further its place is made up, or its rim stays where it was
+GRAIN, BESIDE = 2, 7  # halvings of all; from how few columns on a place is no longer filled from beside alone
 GRAVITY = 9.81  # m/s^2
 BALL = 0.125  # m, its radius
 HIGHEST = 0.05  # of the picture's height, which a ball leaves free above it
@@ -109,12 +110,16 @@ def disc(place: Place, rows: int, cols: int) -> Tensor:
 def filled(picture_CYX: Tensor, cover_YX: Tensor) -> Tensor:
     """[C, Y, X]: the picture as it would be without what is covered, from ever larger means of what is not.
 
-    As Gortler et al. 1996, "The Lumigraph" (pull and push).
+    As Gortler et al. 1996, "The Lumigraph" (pull and push), and sooner from beside than from above or below: a place
+    lies in layers, ground, walls, sky.
     """
     known_1YX = (1 - cover_YX)[None]
     levels = [(picture_CYX * known_1YX, known_1YX)]
     while min(levels[-1][0].shape[1:]) > 1:
-        value, weight = (nnf.avg_pool2d(x[None], 2, ceil_mode=True, count_include_pad=False)[0] for x in levels[-1])
+        cols = levels[-1][0].shape[2]
+        is_beside = len(levels) > GRAIN and cols > BESIDE
+        size = (1, 2) if is_beside else 2
+        value, weight = (nnf.avg_pool2d(x[None], size, ceil_mode=True, count_include_pad=False)[0] for x in levels[-1])
         levels.append((value, weight))
     below: Tensor | None = None
     for value, weight in reversed(levels):
@@ -127,23 +132,40 @@ def filled(picture_CYX: Tensor, cover_YX: Tensor) -> Tensor:
     return below
 
 
+def movable(cover_YX: Tensor, kind: str) -> Tensor:
+    """[Y, X]: of a covered thing of KINDS what is taken off its place: of a bell what hangs in its frame."""
+    cover_YX = grown(cover_YX, EDGE)
+    place = place_of(cover_YX)
+    return cover_YX * _hanging(place, cover_YX) if kind == "bell" and place is not None else cover_YX
+
+
+def without(picture_CYX: Tensor, cover_YX: Tensor, kind: str) -> Tensor:
+    """[C, Y, X]: the picture's place, as it may go on behind a covered thing of KINDS."""
+    return filled(picture_CYX, grown(movable(cover_YX, kind), RIM_LEFT))
+
+
 def struck(
-    picture_CYX: Tensor, cover_YX: Tensor, strikes_K: Sequence[float], kind: str, heading: int = 1
+    picture_CYX: Tensor,
+    cover_YX: Tensor,
+    strikes_K: Sequence[float],
+    kind: str,
+    heading: int = 1,
+    behind_CYX: Tensor | None = None,
 ) -> Callable[[range], Tensor]:
     """What gives frames [C, T, Y, X] in which the covered thing of KINDS moves so that it is struck at these times.
 
-    A horse strides then. `heading` is 1 for one that runs to the viewer's right, else -1.
+    A horse strides then. `heading` is 1 for one that runs to the viewer's right, else -1. `behind` is the place without
+    it, where that is known.
     """
-    cover_YX = grown(cover_YX, EDGE)
-    place = place_of(cover_YX)
+    part_YX = movable(cover_YX, kind)
+    place = place_of(grown(cover_YX, EDGE))
     if place is None or not strikes_K:
         return lambda frames: picture_CYX[:, None].expand(-1, len(frames), -1, -1)
-    part_YX = cover_YX * _hanging(place, cover_YX) if kind == "bell" else cover_YX
-    place_CYX = filled(picture_CYX, grown(part_YX, RIM_LEFT))
+    place_CYX = without(picture_CYX, cover_YX, kind) if behind_CYX is None else behind_CYX
     layer = torch.cat([picture_CYX, part_YX[None]])
 
     def at(frame: int) -> Tensor:
-        at_s, behind_CYX = frame / FPS, place_CYX
+        at_s, seen_CYX = frame / FPS, place_CYX
         match kind:
             case "ball":
                 up = flight(strikes_K, at_s) / BALL * min(place.half_width, place.half_height)
@@ -154,8 +176,8 @@ def struck(
                 phase = 2 * math.pi * stride(strikes_K, at_s)
                 moved = _turned(layer, -heading * DIP * math.cos(phase), place.x, place.y)
                 moved = _sampled(moved, torch.eye(2), (0.0, RISE * place.half_height * math.sin(phase)))
-                behind_CYX = _passing(place_CYX, heading * PASSES * at_s * picture_CYX.shape[2])
-        return torch.lerp(behind_CYX, moved[:-1], moved[-1:].clamp(0, 1))
+                seen_CYX = _passing(place_CYX, heading * PASSES * at_s * picture_CYX.shape[2])
+        return torch.lerp(seen_CYX, moved[:-1], moved[-1:].clamp(0, 1))
 
     return lambda frames: torch.stack([at(frame) for frame in frames], 1)
 

@@ -7,8 +7,9 @@ that, what the base changes is pushed on at every step, cell by cell, the more t
 An instruction that names what it is about (speech/edits.py) changes nothing else: hair, clothes or the place, as they
 are found in each frame of the source, at the frame's own size. Hair and clothes of which another colour is asked are
 dyed (recolour.py); of which another shape, they keep the source's detail. Another light falls on the source's own
-frames, and so do rain and snow (falling.py). A mood is drawn on the source's own faces, and so are the lips of a source
-that says something else, whose old words are heard in its sound (source_faces.py).
+frames, and so do rain and snow (falling.py). Another place is seen behind its people (backdrop.py). A mood is drawn on
+the source's own faces, and so are the lips of a source that says something else, whose old words are heard in its sound
+(source_faces.py).
 
 At the end of the base stage the made latents are compared with the source's, cell by cell. Cells that differ by no more
 than the model's own softness count as left alone, less a margin of one cell and one latent around every change. Where
@@ -29,6 +30,7 @@ from torch import Tensor
 from torch.nn import functional as nnf
 
 from muybridge.engine import faces, source_faces
+from muybridge.engine.backdrop import behind
 from muybridge.engine.components import Components, Finds
 from muybridge.engine.conditions import Said, heard
 from muybridge.engine.falling import fallen
@@ -88,6 +90,8 @@ def is_source_s_own(parts: Components, state: GenerationState) -> bool:
     about = asked(parts, state)
     if about == {"light"}:
         return state.conditions.gains_CYX is not None
+    if about == {"place"}:
+        return state.conditions.place_CYX is not None
     return bool(about) and (about <= DRAWN | OVER_ALL or bool(edits.new_colours(state.request.prompt)))
 
 
@@ -205,6 +209,10 @@ def _changed(
         place_2CYX = state.conditions.place_2CYX
         assert finder is not None  # as above
         return lambda frame_CYX, _: relit(frame_CYX, gains_CYX, place_2CYX, finder.covers(2 * frame_CYX - 1)["person"])
+    if state.conditions.place_CYX is not None:
+        assert finder is not None  # as above
+        standing = behind(finder, state.conditions.place_CYX)
+        return lambda frame_CYX, _: standing(frame_CYX)
     kind = weather.named(prompt) if about == OVER_ALL else None
     if kind is None:
         return None

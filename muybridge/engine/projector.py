@@ -149,7 +149,8 @@ def _drawn(film: Film, painter: PaintsFaces | None) -> Drawn:
     strikes_K = film.strikes_K.tolist()
     if film.kind in elements.KINDS:
         return Drawn(changes, elements.moving(film.picture_CYX, cover_YX, strikes_K, film.kind))
-    return Drawn(changes, layers.struck(film.picture_CYX, cover_YX, strikes_K, film.kind, film.heading))
+    behind_CYX = film.behind_CYX if film.behind_CYX.numel() else None
+    return Drawn(changes, layers.struck(film.picture_CYX, cover_YX, strikes_K, film.kind, film.heading, behind_CYX))
 
 
 def _shown(film: Film, drawn: Drawn, frames: slice, frame: PixelSize) -> Tensor:

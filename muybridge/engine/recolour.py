@@ -23,12 +23,30 @@ from muybridge.engine.layers import filled
 from muybridge.world.characters import CLOTHES_COLORS, HAIR_COLORS
 
 RGB = tuple[float, float, float]
-TABLES: dict[str, Mapping[str, RGB]] = {"hair": HAIR_COLORS, "clothes": CLOTHES_COLORS, "thing": CLOTHES_COLORS}
+SKINS: dict[str, RGB] = {
+    "fair": (0.72, 0.46, 0.35),
+    "light": (0.61, 0.375, 0.265),
+    "tan": (0.50, 0.29, 0.18),
+    "brown": (0.28, 0.155, 0.095),
+    "dark": (0.15, 0.075, 0.047),
+}  # of linear light, as the world's people have them (world/characters.py)
+TABLES: dict[str, Mapping[str, RGB]] = {
+    "hair": HAIR_COLORS,
+    "clothes": CLOTHES_COLORS,
+    "thing": CLOTHES_COLORS,
+    "skin": SKINS,
+}
+LIKELY = {"skin": ("light", "tan")}  # where a draft draws the mean of all
 LUMINANCE = torch.tensor([0.2126, 0.7152, 0.0722])  # of linear light (ITU-R BT.709)
 MIDDLE, SKIN = 0.18, 0.25  # what a usual picture reflects of its light, and a face
 LEAST_FACE = 20.0  # pixels of a face that tell of the light
 TINT = 4.0  # how much less likely a coloured light is than a strange brightness
-TINTED = {"hair": 0.2, "clothes": 0.6, "thing": 0.6}  # of a light's tint that is believed: dark hair tells little of it
+TINTED = {
+    "hair": 0.2,
+    "clothes": 0.6,
+    "thing": 0.6,
+    "skin": 0.6,
+}  # of a light's tint that is believed: dark hair tells little of it
 LIFT, FLATTER = 3.0, 0.35  # from how much brighter a dye on its shades are made flatter, and how fast
 CELLS, GAIN, DARK = (4, 7), (0.02, 12.0), 2e-3  # of a change of light: its cells, its limits, and what no light is
 FINE, BRIGHTEST = (
@@ -37,10 +55,16 @@ FINE, BRIGHTEST = (
 )  # of a place: pixels of a drawn picture to a cell; what is to be brighter still is laid over it
 BARE = 0.3  # of a cell: with less of the place, it is told by the cells around
 OWN = 0.7  # of a cell's gain that is its own, and not the picture's
+ALIKE, NECK = 0.12, 0.6  # how unlike a face skin may be; how far it reaches beyond, in square roots of its pixels
 UNSURE = 0.25  # of a cover: less is nothing, and as much less than all is all
 INNER = 0.3  # of what is covered: so much must be left without its edge
 BRIGHTER = 1.3  # than its dye is dark hair that gets a lighter one: it has deeper shades than light hair has
-SHADES = {"hair": (0.15, 3.0), "clothes": (0.15, 3.0), "thing": (0.6, 1.5)}  # of the mean, between which shades stay
+SHADES = {
+    "hair": (0.15, 3.0),
+    "clothes": (0.15, 3.0),
+    "thing": (0.6, 1.5),
+    "skin": (0.15, 3.0),
+}  # of the mean, between which shades stay
 
 
 def dyed(finder: Finds, picture_CYX: Tensor, dyes: Mapping[str, str], thing_YX: Tensor | None = None) -> Tensor:
@@ -54,6 +78,9 @@ def dyed(finder: Finds, picture_CYX: Tensor, dyes: Mapping[str, str], thing_YX: 
     if dyes and float(face_YX.sum()) >= LEAST_FACE:
         usual = float((_luminance(to_linear(picture_CYX)) * face_YX).sum() / face_YX.sum()) / SKIN
     for part, name in dyes.items():
+        if part == "skin":
+            picture_CYX = recoloured(picture_CYX, bare_skin(picture_CYX, covers), part, name)
+            continue
         if part != "thing":
             cover_YX = cover_of(part, covers)
         elif thing_YX is None:
@@ -68,6 +95,22 @@ def cover_of(part: str, covers: Mapping[str, Tensor]) -> Tensor:
     """[Y, X]: where hair or clothes are, as the finder's covers tell it; what is unsure is all or nothing."""
     cover_YX = covers["hair"] if part == "hair" else covers["person"] - covers["head"]
     return sure(cover_YX)
+
+
+def bare_skin(picture_CYX: Tensor, covers: Mapping[str, Tensor]) -> Tensor:
+    """[Y, X]: where a picture in 0..1 shows a face, and what around it has the face's colour: neck and ears."""
+    face_YX = sure(covers["face"])
+    size = float(face_YX.sum())
+    if size < LEAST_FACE:
+        return torch.zeros_like(face_YX)
+    log_CYX = to_linear(picture_CYX).clamp(min=DARK).log()
+    apart_CYX = log_CYX - ((log_CYX * face_YX).sum((1, 2)) / size)[:, None, None]
+    level_YX = apart_CYX.mean(0)
+    like_YX = (-(TINT * (apart_CYX - level_YX).square().mean(0) + level_YX.square() / 4) / ALIKE).exp()
+    reach = max(1, round(NECK * size**0.5))
+    near_YX = nnf.max_pool2d(face_YX[None], 2 * reach + 1, 1, reach)[0]
+    around_YX = sure(covers["person"]) * (1 - sure(covers["hair"])) * near_YX
+    return torch.maximum(face_YX, around_YX * like_YX)
 
 
 def sure(cover_YX: Tensor) -> Tensor:
@@ -90,7 +133,8 @@ def recoloured(picture_CYX: Tensor, cover_YX: Tensor, part: str, name: str, usua
     inner_YX = inner_YX if float(inner_YX.sum()) > INNER * float(cover_YX.sum()) else cover_YX
     mean_C = (linear_CYX * inner_YX).sum((1, 2)) / inner_YX.sum()
     usual = float(_luminance(linear_CYX).mean()) / MIDDLE if usual is None else usual
-    light_C = _light(mean_C, torch.tensor(list(table.values())), usual, TINTED[part])
+    likely = [table[dye] for dye in LIKELY.get(part, table)]
+    light_C = _light(mean_C, torch.tensor(likely), usual, TINTED[part])
     old_C = mean_C / light_C
     rise = float((wanted_C @ LUMINANCE) / (old_C @ LUMINANCE).clamp(min=1e-4))
     if rise > LIFT:  # what is dark tells little of its light

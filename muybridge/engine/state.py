@@ -23,7 +23,7 @@ from muybridge.request import Request
 from muybridge.shapes import FPS, Window, clock
 
 STREAMS = ("video", "audio")
-FORMAT = 3
+FORMAT = 4
 
 Stage = Literal["base", "upscaler", "done"]
 
@@ -39,7 +39,8 @@ class Film:
     that a blank one is drawn with, poses of their heads, views of the camera; `cover` of what stands in front, pixels
     of any size, and when it is struck or strides, in seconds, its kind (layers.py) and where it is heading; what the
     light does, and which way surfaces face for a key that wanders (lighting.py); what falls over all of it, and how
-    much (falling.py). `small` is what the base goes on from: a picture before it was painted.
+    much (falling.py). `small` is what the base goes on from: a picture before it was painted; `behind` the picture
+    without what is struck, where it was painted so.
     """
 
     picture_CYX: Tensor
@@ -58,6 +59,7 @@ class Film:
     light_4T: Tensor = _NONE
     shade_YX: Tensor = _NONE
     small_CYX: Tensor = _NONE
+    behind_CYX: Tensor = _NONE
     fall: str = ""
     falls_T: Tensor = _NONE
 
@@ -90,11 +92,11 @@ class Conditions:
     S samples for the clip's frames, so the rate is S * 25 / frames. `reference_audio` is how the speaker sounds. After
     the base stage `left_alone` says where an edit is its source's own picture (left_alone.py); `units_TU` is what is
     asked of a source's face, `rests_T` when its mouth was silent (source_faces.py), `gains_CYX` of its light and
-    `place_2CYX` of that of its place (recolour.py). `anchor` [1, C, 1, Y, X] is a programme's first picture
-    (anchor.py). `motion` is what camera, head
-    and mouth change in a still picture, `film_BCTYX` the whole, and `film` how it is made at the upscaler's size
-    (film.py); `has_lips`: mouths speak in it. `has_sounds`: what the scene's words let sound is mixed in (foley.py).
-    `is_anything`: an edit's part is not found in its source, so anything may change.
+    `place_2CYX` of that of its place (recolour.py), `place_CYX` the place behind its people (backdrop.py). `anchor` [1,
+    C, 1, Y, X] is a programme's first picture (anchor.py). `motion` is what camera, head and mouth change in a still
+    picture, `film_BCTYX` the whole, and `film` how it is made at the upscaler's size (film.py); `has_lips`: mouths
+    speak in it. `has_sounds`: what the scene's words let sound is mixed in (foley.py). `is_anything`: an edit's part is
+    not found in its source, so anything may change.
     """
 
     text: TextTokens
@@ -117,6 +119,7 @@ class Conditions:
     rests_T: Tensor | None = None
     gains_CYX: Tensor | None = None
     place_2CYX: Tensor | None = None
+    place_CYX: Tensor | None = None
     has_lips: bool = False
     has_sounds: bool = False
     is_anything: bool = False

@@ -143,6 +143,25 @@ def new_colours(instruction: str) -> dict[str, str]:
     return found if set(found) == about else {}
 
 
+# What comes after the name of the new place's old one; in the East, before it ends.
+_NEW_PLACE = (
+    r"\b(?:background|backdrop|scene|person|man|woman|him|her|them|it|surroundings|setting|place)\b.*?"
+    r"\b(?:in|on|at|to|into|onto|with|by)\b (?P<place>.+)",
+    r"(?:换成|換成|变成|變成|改成|改为|改為|换为|換為|到|在)(?P<place>.+)",
+    r"(?:背景|場所)[をは](?P<place>.+?)[にへ](?:し|変|か|置)",
+    r"(?:배경|장소)[을를은는] ?(?P<place>.+?)(?:으?로) ",
+    r"\b(?:hintergrund|umgebung|schauplatz)\b.*?\b(?:durch|zu|in|auf|mit|an)\b (?P<place>.+)",
+    r"(?:arrière-plan|décor|fond)\b.*?\b(?:par|en|à|dans|sur|pour)\b (?P<place>.+)",
+)
+
+
+def new_place(instruction: str) -> str:
+    """The words for the place that an instruction asks for; all of its words where that is not plain."""
+    text = without_quotes(instruction).strip()
+    hits = (re.search(words, text, re.IGNORECASE) for words in _NEW_PLACE)
+    return next((hit["place"] for hit in hits if hit is not None), text).rstrip(" .。!！")
+
+
 def is_only_said(prompt: str) -> bool:
     """Whether a prompt for a clip has somebody say something and asks for nothing else."""
     scene = without_quotes(parse_script(prompt).scene)

@@ -1,4 +1,4 @@
-"""The colours of hair and clothes that a prompt gives its one person, and of a ball, in seven languages."""
+"""The colours of hair, clothes and skin that a prompt gives its one person, and of a ball, in seven languages."""
 
 from __future__ import annotations
 
@@ -43,6 +43,23 @@ _BARE = re.compile(
     r"|光头|光頭|帽|头盔|頭盔|はげ|坊主|ヘルメット|대머리|모자|헬멧|\bglatz|\bhut\b|mütze|\bkappe|\bchauve|\bchapeau|\bcasquette|\bbonnet",
     re.IGNORECASE,
 )
+_WHO = (
+    r"(?: (?:young|old|elderly|middle-aged|beautiful|handsome))*?"
+    r" (?:m[ae]n|wom[ae]n|person|people|girl|guy|lady|gentleman)\b"
+)
+# From light to dark, as a face shows; names of peoples are not read as colours.
+SKINS: dict[str, str] = {
+    "fair": r"\b(?:pale|fair|light|white)[- ](?:skin|complexion)|\bwhite" + _WHO + r"|白皙|(?:浅色|淺色|白)的?皮[肤膚]"
+    r"|白い肌|色白|(?:하얀|흰|밝은) 피부|\bhell\w* haut|\bhellhäutig|\b(?:peau|teint) (?:clair|pâle|blanc)",
+    "tan": r"\b(?:tan|tanned|olive|golden)[- ](?:skin|complexion)|\b(?:sun)?tanned\b|小麦色|小麥色|日焼け|구릿빛|그을린"
+    r"|\bgebräunt|\b(?:peau|teint) (?:bronzé|hâlé|mat)",
+    "brown": r"\bbrown[- ](?:skin|complexion)|[棕褐]色的?皮[肤膚]|褐色の?肌|갈색 피부|\bbraun\w* haut"
+    r"|\b(?:peau|teint) brun",
+    "dark": r"\b(?:dark|deep|black)(?:[- ]brown)?[- ](?:skin|complexion)|\bblack" + _WHO + r"|(?:黑|深)色?的?皮[肤膚]"
+    r"|黒い肌|肌の黒|(?:검은|어두운|까만) 피부|\b(?:dunk\w*|schwarz\w*) haut|\bdunkelhäutig"
+    r"|\b(?:peau|teint) (?:noir|foncé|sombre)",
+}
+_SKINS = {name: re.compile(words, re.IGNORECASE) for name, words in SKINS.items()}
 _FOUND = {part: [re.compile(words, re.IGNORECASE) for words in many] for part, many in WORDS.items()}
 
 
@@ -51,6 +68,12 @@ def colours_of(scene: str) -> dict[str, str]:
     text = without_quotes(scene)
     told = {part: hit["colour"] for part in _FOUND if (hit := _first(part, text)) is not None}
     return {part: next(name for name, words in _NAMES if words.fullmatch(word)) for part, word in told.items()}
+
+
+def skin_of(scene: str) -> str | None:
+    """The name in SKINS of the skin that the scene gives its person, where it tells of it."""
+    text = without_quotes(scene)
+    return next((name for name, words in reversed(_SKINS.items()) if words.search(text)), None)
 
 
 def shows_hair(scene: str) -> bool:
