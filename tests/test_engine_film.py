@@ -18,7 +18,8 @@ from muybridge.engine import Engine, pipeline, pixels, programme, random_compone
 from muybridge.engine.conditions import Said, frames_to_tensor
 from muybridge.engine.draft import goes_on
 from muybridge.engine.faces import ovals
-from muybridge.engine.film import Wishes, course_of, lender, phones_of, side_by_side, whose
+from muybridge.engine.film import Wishes, course_of, phones_of
+from muybridge.engine.first import lender, side_by_side, whose
 from muybridge.engine.meter import a_part
 from muybridge.engine.projector import Drawn, _cover, _shown, composed, in_tone, latent_of, play, size_of
 from muybridge.engine.state import Conditions, Film, GenerationState
@@ -397,19 +398,22 @@ def test_a_picture_in_which_nothing_is_known_to_move_stays_sharp_where_it_was_pa
 
 
 def test_of_references_the_one_seen_from_in_front_lends_its_head(tmp_path: Path) -> None:
-    """A head that is turned has its face beside its middle, or a face wider than those of other pictures."""
-    usual, wide = Face(0.9, 0.5, 0.2, 0.35), Face(0.9, 0.5, 0.32, 0.4)
-    seen = {40: (usual, 0.78), 80: (wide, 0.9), 120: (usual, 0.91), 160: (usual, 1.1)}  # by grey: face, head's middle
+    """A head that is turned has its face beside its middle, or a face whose halves are not alike."""
+    usual, uneven = Face(0.9, 0.5, 0.2, 0.35), Face(0.9, 0.5, 0.2, 0.36)
+    seen = {40: (usual, 0.78), 80: (uneven, 0.9), 120: (usual, 0.91), 160: (usual, 1.1)}  # by grey: face, head's middle
 
     class Turned(Finder):
         def faces(self, picture_CYX: Tensor) -> list[Face]:
             return [seen[grey(picture_CYX)][0]]
 
         def covers(self, picture_CYX: Tensor) -> dict[str, Tensor]:
-            head_YX = torch.zeros(128, 224)
-            middle = round(seen[grey(picture_CYX)][1] * 128)
+            head_YX, face_YX = torch.zeros(2, 128, 224)
+            face, at = seen[grey(picture_CYX)]
+            middle = round(at * 128)
             head_YX[20:110, middle - 30 : middle + 30] = 1
-            return {"head": head_YX}
+            face_YX[20:110, 90:141] = 1
+            face_YX[20:65, 90:110] = 0 if face is uneven else 1
+            return {"head": head_YX, "face": face_YX}
 
     def grey(picture_CYX: Tensor) -> int:
         return min(seen, key=lambda value: abs(value - (float(picture_CYX.mean()) + 1) * 127.5))

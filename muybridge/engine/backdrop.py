@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as nnf
 
 from muybridge.engine.components import Components, Finds
-from muybridge.engine.film import First, large
+from muybridge.engine.first import First, large
 from muybridge.engine.layers import filled, grown
 from muybridge.engine.recolour import to_linear, to_srgb
 from muybridge.engine.state import GenerationState

@@ -23,7 +23,8 @@ from torch import Tensor
 from muybridge.engine import backdrop, camera, pipeline
 from muybridge.engine.components import Components, Denoiser, Finds
 from muybridge.engine.conditions import spoken
-from muybridge.engine.film import Course, Wishes, filmed_on, known, scene_of, scene_words, side_by_side, wished
+from muybridge.engine.film import Course, Wishes, filmed_on, known, wished
+from muybridge.engine.first import scene_of, scene_words, side_by_side
 from muybridge.engine.layers import KINDS, WIDEST, one, place_of
 from muybridge.engine.left_alone import (
     asked,

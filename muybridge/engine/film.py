@@ -19,15 +19,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from muybridge import media
 from muybridge.engine import acting, camera, elements, faces, falling, foley, layers, lighting, pipeline
 from muybridge.engine.components import Components
-from muybridge.engine.conditions import Said, frames_to_tensor, heard, spoken
+from muybridge.engine.conditions import Said, heard, spoken
 from muybridge.engine.falling import NOTHING, Fall
-from muybridge.engine.pixels import covering
-from muybridge.engine.projector import play, size_of
+from muybridge.engine.first import First, decoded, large, lender, scene_of, scene_words, whose
+from muybridge.engine.projector import play
 from muybridge.engine.recolour import dyed
-from muybridge.engine.sharpen import doubled, painted
 from muybridge.engine.state import Conditions, Film, GenerationState
 from muybridge.model.finder import Face
 from muybridge.request import Beat, Request
@@ -39,19 +37,12 @@ from muybridge.speech.lights import Change
 from muybridge.speech.looks import PLAIN, colours_of, skin_of
 from muybridge.speech.moves import Move
 from muybridge.speech.places import NUM_PLACES, is_about_people, is_leftward, place_of, places
-from muybridge.speech.script import parse_script, without_quotes
 from muybridge.speech.sounds import Sound
 
 if TYPE_CHECKING:
     from muybridge.speech.pacing import Plan
 
 
-AGAIN = 1.5  # times as high as it is made, from which a drawn picture is doubled once more
-BESIDE = 2.2  # half heights between faces of people who are drawn together, and times that one is larger
-LONGEST = 1.6  # half widths to the half height of a drawn face
-# Of a face that is turned: how much a wider face than others of its person and a larger one count beside the middle of
-# its head, and half of how wide heads are, in half heights of the face.
-WIDER, LARGER, HEAD = 1.0, 0.2, 3.0
 SIDES = 0.5  # radians: how far a whole orbit turns a head
 
 
@@ -129,27 +120,12 @@ def wished(
     return Wishes(move, act, mood, said, sounds.asked(request), lights.asked(request), fall=fall)
 
 
-@dataclass(frozen=True, eq=False)
-class First:
-    """A first picture [C, Y, X] and its people from the left; the draft's have blank faces unless one was lent.
-
-    `thing_YX` is where something of a `kind` is that is to be struck.
-    """
-
-    picture_CYX: Tensor
-    people: Sequence[Face]
-    was_drawn: bool
-    is_blank: bool
-    thing_YX: Tensor | None = None
-    kind: str | None = None
-
-
 def known(parts: Components, state: GenerationState, first_BCTYX: Tensor, wish: Wishes, was_drawn: bool) -> Conditions:
     """The state's conditions with a first picture, drawn or given, and what is known of the clip from it."""
     stages, conditions = pipeline.stages_of(parts, state.request), state.conditions
     if not pipeline.guesses(parts):  # nothing is made of a film there
         return replace(conditions, frames={0: first_BCTYX}) if was_drawn else conditions
-    picture_CYX = _decoded(parts, first_BCTYX)
+    picture_CYX = decoded(parts, first_BCTYX)
     somebody = not was_drawn or wish.said or is_about_people(state.request.prompt)
     found = whose(parts, picture_CYX, was_drawn) if somebody else []
     thing_YX = _struck_thing(parts, picture_CYX, wish)
@@ -195,38 +171,6 @@ def known(parts: Components, state: GenerationState, first_BCTYX: Tensor, wish: 
     return replace(conditions, film_BCTYX=latents, film=film)
 
 
-def large(parts: Components, request: Request, small: First, given_BCTYX: Tensor | None = None) -> Tensor:
-    """[C, Y, X]: a first picture at its film's size: a drawn one painted anew, a given one as its file has it.
-
-    That is where it is larger than what is made; else it is `given`, the latent of it.
-    """
-    stages = pipeline.stages_of(parts, request)
-    made, size = stages[-1].size, size_of(parts, request)
-    if size != made and request.image is not None and not small.was_drawn:
-        given = media.condition_image(media.read_image(request.image), size.height, size.width)
-        return frames_to_tensor(given[None])[0, :, 0]
-    picture_CYX = small.picture_CYX
-    if small.was_drawn:
-        words_W, times = scene_words(parts, request), 2 if size.height >= AGAIN * made.height else 1
-        picture_CYX = painted(parts, words_W, request.seed, picture_CYX, small.people)
-        for _ in range(times if len(stages) > 1 else 0):
-            picture_CYX = doubled(parts, words_W, request.seed, picture_CYX, small.people)
-    elif len(stages) > 1:
-        assert given_BCTYX is not None  # a given picture
-        picture_CYX = _decoded(parts, given_BCTYX)
-        if size == made:
-            return picture_CYX
-    frame, (rows, cols) = stages[0].size, small.picture_CYX.shape[1:]
-    cover = covering(frame, made)  # where the shapes differ, as what the base makes is enlarged
-    wanted = (
-        round(rows * cover.height * size.height / (frame.height * made.height)),
-        round(cols * cover.width * size.width / (frame.width * made.width)),
-    )
-    if picture_CYX.shape[1:] == wanted:
-        return picture_CYX
-    return torch.nn.functional.interpolate(picture_CYX[None], wanted, mode="bicubic", align_corners=False)[0]
-
-
 def _struck_thing(parts: Components, picture_CYX: Tensor, wish: Wishes) -> Tensor | None:
     """[Y, X]: the ball, bell or horse of a picture that is to move; None where none is asked for, or found."""
     kind = wish.struck
@@ -270,42 +214,6 @@ def filmed_on(parts: Components, state: GenerationState, wish: Wishes, before: F
     motion = latents - _lasting(_standing(parts, shown[:, :, :1]), latents.shape[2])
     known = replace(state.conditions, frames=frames, motion_BCTYX=motion, has_lips=bool(wish.said))
     return replace(known, film_BCTYX=latents, film=film)
-
-
-def _decoded(parts: Components, latent_BCTYX: Tensor) -> Tensor:
-    """[C, Y, X]: the picture of a first latent."""
-    return parts.video_codec.decode(latent_BCTYX.to(parts.device))[0, :, 0].float().cpu()
-
-
-def lender(parts: Components, request: Request) -> First | None:
-    """The reference that shows a face most from in front, or larger, as it was given; None where none shows one."""
-    found: list[tuple[First, float]] = []
-    if parts.finder is None:
-        return None
-    for reference in request.references:
-        picture_CYX = frames_to_tensor(media.read_image(reference.image)[None])[0, :, 0]
-        people = parts.finder.faces(picture_CYX)[:1]
-        if people:
-            beside = _beside(parts.finder.covers(picture_CYX)["head"], people[0])
-            found.append((First(picture_CYX, people, was_drawn=False, is_blank=False), beside))
-    if not found:
-        return None
-    shapes = [first.people[0].half_width / first.people[0].half_height for first, _ in found]
-    usual = sorted(shapes)[len(shapes) // 2]
-
-    def turned(number: int) -> float:
-        first, beside = found[number]
-        return beside + WIDER * max(0.0, shapes[number] - usual) - LARGER * first.people[0].half_height
-
-    return found[min(range(len(found)), key=turned)][0]
-
-
-def _beside(heads_YX: Tensor, face: Face) -> float:
-    """How far a face's middle is beside that of its head, in half heights of the face: a head that is turned."""
-    places_X = (torch.arange(heads_YX.shape[1]) + 0.5) / heads_YX.shape[0]
-    head_X = heads_YX.sum(0) * ((places_X - face.x).abs() < HEAD * face.half_height)
-    middle = float((head_X * places_X).sum() / head_X.sum().clamp(min=1e-6))
-    return abs(middle - face.x) / face.half_height if float(head_X.sum()) > 0 else 0.0
 
 
 def _with_head(parts: Components, first: First, lent: First | None) -> First:
@@ -414,37 +322,3 @@ def phones_of(said: Sequence[Said], scene: str, count: int) -> list[list[Phone]]
     return [
         [p for line, place in zip(said, where, strict=True) if place == k for p in line.phones] for k in range(count)
     ]
-
-
-def whose(parts: Components, picture_CYX: Tensor, was_drawn: bool = False) -> list[Face]:
-    """The faces of a picture from the left, of which there are two at most; none where there are more."""
-    found = [] if parts.finder is None else parts.finder.faces(picture_CYX)
-    found = side_by_side(found) if was_drawn else found
-    return sorted(found, key=lambda face: face.x) if len(found) <= NUM_PLACES else []
-
-
-def side_by_side(found: Sequence[Face]) -> list[Face]:
-    """Those of a drawn picture that stand beside its largest face: one in its clothes is nobody's.
-
-    A blank that is longer than faces are goes on as a neck: its face is above.
-    """
-    people = []
-    for face in found:
-        half = min(face.half_height, LONGEST * face.half_width)
-        people.append(face._replace(y=face.y - face.half_height + half, half_height=half))
-    largest = max(people, key=lambda face: face.half_height, default=None)
-    if largest is None:
-        return []
-    near = BESIDE * largest.half_height
-    return [f for f in people if abs(f.y - largest.y) <= near and f.half_height >= largest.half_height / BESIDE]
-
-
-def scene_of(request: Request) -> str:
-    """The prompt without what is said."""
-    return without_quotes(parse_script(request.prompt, request.language).scene).strip() or request.prompt
-
-
-def scene_words(parts: Components, request: Request) -> Tensor:
-    """The mean of the text features of a prompt's scene, as the painter learned it."""
-    (features_NC,) = parts.text_encoder.encode([scene_of(request)])
-    return features_NC.float().cpu().mean(0)
