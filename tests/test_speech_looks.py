@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from muybridge.speech.looks import colours_of, plainer, shows_hair, skin_of
+from muybridge.speech.looks import colours_of, glasses_of, plainer, shows_hair, skin_of
 from muybridge.world import talking
 from muybridge.world.grammar import sample_scene
 
@@ -111,3 +111,35 @@ def test_no_caption_of_the_world_tells_of_skin() -> None:
         scene = sample_scene(seed, "test", 3.0, cast="person")
         caption, prompts = talking.words(talking.Plan(scene, (), ()), "test")
         assert all(skin_of(text) is None for text in (caption, *prompts.values()))
+
+
+@pytest.mark.parametrize(
+    ("scene", "worn"),
+    [
+        ("A man with glasses in a park.", "glasses"),
+        ("A woman wearing sunglasses on a beach.", "sunglasses"),
+        ("A man without glasses.", None),
+        ("A woman holds a glass of water.", None),
+        ("一个戴眼镜的男人", "glasses"),
+        ("サングラスをかけた女性", "sunglasses"),
+        ("안경을 쓴 남자", "glasses"),
+        ("Eine Frau mit Brille", "glasses"),
+        ("Ein Mann mit Sonnenbrille", "sunglasses"),
+        ("Une femme avec des lunettes de soleil", "sunglasses"),
+        ("Un homme sans lunettes", None),
+        ('A man says: "My glasses!"', None),
+    ],
+)
+def test_glasses_are_read(scene: str, worn: str | None) -> None:
+    assert glasses_of(scene) == worn
+
+
+def test_captions_of_the_world_tell_of_glasses_that_are_there() -> None:
+    told = 0
+    for seed in range(120):
+        scene = sample_scene(seed, "test", 3.0, cast="person")
+        caption, prompts = talking.words(talking.Plan(scene, (), ()), "test")
+        found = [glasses_of(text) for text in (caption, *prompts.values())]
+        assert scene.people[0].look.glasses or not any(found)
+        told += found[0] == "glasses"
+    assert told > 3

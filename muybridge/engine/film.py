@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from muybridge.engine import acting, camera, elements, faces, falling, foley, layers, lighting, pipeline
+from muybridge.engine import acting, camera, elements, faces, falling, foley, layers, lighting, pipeline, worn
 from muybridge.engine.components import Components
 from muybridge.engine.conditions import Said, heard, spoken
 from muybridge.engine.falling import NOTHING, Fall
@@ -34,7 +34,7 @@ from muybridge.speech import acts, lights, moods, moves, sounds, weather
 from muybridge.speech.acts import Act
 from muybridge.speech.durations import Phone
 from muybridge.speech.lights import Change
-from muybridge.speech.looks import PLAIN, colours_of, skin_of
+from muybridge.speech.looks import PLAIN, colours_of, glasses_of, skin_of
 from muybridge.speech.moves import Move
 from muybridge.speech.places import NUM_PLACES, is_about_people, is_leftward, place_of, places
 from muybridge.speech.sounds import Sound
@@ -165,10 +165,22 @@ def known(parts: Components, state: GenerationState, first_BCTYX: Tensor, wish: 
         parts, replace(bare, picture_CYX=large(parts, state.request, bare, given_BCTYX)), lent
     ).picture_CYX
     film = replace(film, picture_CYX=picture_CYX, small_CYX=small.picture_CYX)
+    if was_drawn and lent is None and len(found) == 1:
+        film = replace(film, worn_YX=_worn(parts, state.request, picture_CYX, found[0]))
     if was_drawn and film.kind in layers.KINDS and parts.picture_painter is not None:  # its place is painted, too
         place_CYX = layers.without(bare.picture_CYX, film.cover_YX, film.kind)
         film = replace(film, behind_CYX=large(parts, state.request, replace(bare, picture_CYX=place_CYX)))
     return replace(conditions, film_BCTYX=latents, film=film)
+
+
+def _worn(parts: Components, request: Request, picture_CYX: Tensor, face: Face) -> Tensor:
+    """[Y, X]: the glasses that the words put on a drawn face; empty without any, or without eyes."""
+    kind = glasses_of(scene_of(request))
+    if kind is None or parts.face_painter is None:
+        return torch.zeros(0)
+    eyes = worn.eyes_of(parts.face_painter, picture_CYX, face, scene_words(parts, request))
+    size = picture_CYX.shape[1:]
+    return torch.zeros(0) if eyes is None else worn.glasses(eyes, face, *size, request.seed, kind == "sunglasses")
 
 
 def _struck_thing(parts: Components, picture_CYX: Tensor, wish: Wishes) -> Tensor | None:

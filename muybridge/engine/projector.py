@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from muybridge.engine import acting, camera, elements, faces, falling, layers, lighting, pipeline, pixels
+from muybridge.engine import acting, camera, elements, faces, falling, layers, lighting, pipeline, pixels, worn
 from muybridge.engine.components import Components, PaintsFaces
 from muybridge.engine.conditions import frames_to_tensor
 from muybridge.engine.state import Film, GenerationState
@@ -88,7 +88,7 @@ def _cover(film: Film) -> Film:
     people = [Face(*place) for place in film.faces_P4.tolist()] if film.units_PTU.numel() else []
     cover_YX = faces.covered(people, *film.picture_CYX.shape[1:])
     none = torch.zeros(0)
-    return replace(film, picture_CYX=cover_YX.expand(3, -1, -1), units_PTU=none, light_4T=none)
+    return replace(film, picture_CYX=cover_YX.expand(3, -1, -1), units_PTU=none, light_4T=none, worn_YX=none)
 
 
 def _held(film: Film, cover: Film, frames: slice, size: PixelSize) -> Tensor:
@@ -156,6 +156,8 @@ def _drawn(film: Film, painter: PaintsFaces | None) -> Drawn:
 def _shown(film: Film, drawn: Drawn, frames: slice, frame: PixelSize) -> Tensor:
     """[1, C, T, Y, X]: some frames of a film, or its one picture where nothing moves."""
     film_CTYX = faces.changed(film.picture_CYX, drawn.changes, frames)
+    if film.worn_YX.numel():
+        film_CTYX = worn.put_on(film_CTYX, _enlarged(film.worn_YX, film.picture_CYX))
     if drawn.struck is not None:
         numbers = range(*frames.indices(film.num_frames))
         film_CTYX = film_CTYX + drawn.struck(numbers) - film.picture_CYX[:, None]

@@ -40,7 +40,7 @@ class Film:
     of any size, and when it is struck or strides, in seconds, its kind (layers.py) and where it is heading; what the
     light does, and which way surfaces face for a key that wanders (lighting.py); what falls over all of it, and how
     much (falling.py). `small` is what the base goes on from: a picture before it was painted; `behind` the picture
-    without what is struck, where it was painted so.
+    without what is struck, where it was painted so. `worn` is where a drawn face wears glasses (worn.py).
     """
 
     picture_CYX: Tensor
@@ -60,6 +60,7 @@ class Film:
     shade_YX: Tensor = _NONE
     small_CYX: Tensor = _NONE
     behind_CYX: Tensor = _NONE
+    worn_YX: Tensor = _NONE
     fall: str = ""
     falls_T: Tensor = _NONE
 
