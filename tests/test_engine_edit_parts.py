@@ -127,6 +127,21 @@ def test_a_mood_is_drawn_on_the_face_of_the_source(clip: Path) -> None:
     assert not found[:, :, :60].any() and not found[:, 110:].any()
 
 
+def test_glasses_are_put_on_the_face_of_the_source(clip: Path) -> None:
+    class Winks(Brighter):
+        """Its eyes, of which two rows are white, go when they shut."""
+
+        def __call__(self, faces_BCYX: Tensor, told_BK: Tensor) -> Tensor:
+            eyes = torch.zeros_like(faces_BCYX)
+            eyes[:, :, 36:44, 30:36] = eyes[:, :, 36:44, 60:66] = 1.0
+            return faces_BCYX + eyes * (1 - told_BK[:, UNIT_INDEX["eyeBlinkLeft"]]).reshape(-1, 1, 1, 1)
+
+    found = changed("Put glasses on the person.", clip, Winks())
+    assert found[:, 40:55, 112:144].any(axis=(1, 2)).all()
+    assert not found[:, :, :90].any() and not found[:, 70:].any() and not found[:, :24].any()
+    assert changed("Put sunglasses on her.", clip, Winks()).sum() > 1.5 * found.sum()
+
+
 def test_new_words_are_drawn_on_the_face_while_they_are_said(clip: Path) -> None:
     found = changed('Dialogue: <person, English>: "Papa, mama."', clip, Brighter())
     spoken = found[:, 60:68, 122:134].mean((1, 2))

@@ -34,7 +34,13 @@ from muybridge.world import edits
         ("让它下雨，加上眼镜", set()),
         ("让它下雨", {"weather"}),
         ("雪を降らせて", {"weather"}),
-        ("Put glasses on the person.", set()),
+        ("Put glasses on the person.", {"glasses"}),
+        ("Add sunglasses.", {"glasses"}),
+        ("给他戴上眼镜", {"glasses"}),
+        ("Setze ihm eine Brille auf.", {"glasses"}),
+        ("Take the glasses off.", set()),
+        ("Add glasses and a hat.", set()),
+        ("Add glasses and make the hair red.", set()),
         ("Turn it into a painting.", set()),
         ('Change the sign to "red hair".', set()),
     ],
@@ -45,11 +51,20 @@ def test_parts_are_found_in_words(instruction: str, parts: set[str]) -> None:
 
 @pytest.mark.parametrize(
     ("factor", "part"),
-    [("hair colour", "hair"), ("clothes colour", "clothes"), ("place", "place"), ("hour", "light"), ("weather", "")],
+    [
+        ("hair colour", "hair"),
+        ("clothes colour", "clothes"),
+        ("place", "place"),
+        ("hour", "light"),
+        ("weather", ""),
+        ("glasses", "glasses"),
+    ],
 )
 def test_the_world_s_own_instructions_are_understood(factor: str, part: str) -> None:
     for seed in range(12):
         instruction = edits.edit_pair(seed, "test", factor, 3.0).instruction
         falls = "rain" in instruction or "snow" in instruction
+        if factor == "glasses" and ("Remove" in instruction or "off" in instruction):
+            continue
         wanted = {"weather"} if factor == "weather" and falls else {part} if part else set()
         assert asked(instruction) == wanted, instruction

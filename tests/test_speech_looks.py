@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from muybridge.speech.looks import colours_of, glasses_of, plainer, shows_hair, skin_of
+from muybridge.speech.glasses import glasses_of
+from muybridge.speech.looks import colours_of, plainer, shows_hair, skin_of
 from muybridge.world import talking
 from muybridge.world.grammar import sample_scene
 

@@ -33,8 +33,9 @@ from muybridge.shapes import FPS, Window
 from muybridge.speech import acts, lights, moods, moves, sounds, weather
 from muybridge.speech.acts import Act
 from muybridge.speech.durations import Phone
+from muybridge.speech.glasses import glasses_of
 from muybridge.speech.lights import Change
-from muybridge.speech.looks import PLAIN, colours_of, glasses_of, skin_of
+from muybridge.speech.looks import PLAIN, colours_of, skin_of
 from muybridge.speech.moves import Move
 from muybridge.speech.places import NUM_PLACES, is_about_people, is_leftward, place_of, places
 from muybridge.speech.sounds import Sound
@@ -178,7 +179,7 @@ def _worn(parts: Components, request: Request, picture_CYX: Tensor, face: Face) 
     kind = glasses_of(scene_of(request))
     if kind is None or parts.face_painter is None:
         return torch.zeros(0)
-    eyes = worn.eyes_of(parts.face_painter, picture_CYX, face, scene_words(parts, request))
+    eyes = worn.eyes_of(parts.face_painter, picture_CYX, face, scene_words(parts, request), is_blank=True)
     size = picture_CYX.shape[1:]
     return torch.zeros(0) if eyes is None else worn.glasses(eyes, face, *size, request.seed, kind == "sunglasses")
 

@@ -40,6 +40,7 @@ from muybridge.engine.state import Conditions, GenerationState
 from muybridge.media import ClipReader
 from muybridge.shapes import FPS, STRIDE_T
 from muybridge.speech import edits, moods, weather
+from muybridge.speech.glasses import glasses_of
 from muybridge.world.visemes import speech_units
 
 SOFT, CLEAR = 0.3, 0.8  # mean squares of a cell's neighbourhood from which a drawn edit is one, and one beyond doubt
@@ -47,7 +48,7 @@ SAME = 0.3  # mean square by which a cell's latent may differ and still be a cop
 AROUND_HEAD, AROUND_PERSON = 0.05, 0.012  # of the picture's height: how far new hair and clothes reach beyond the old
 LEAST_PART = 0.002  # of a picture: less hair, or clothes, than this is none
 DETAIL = 8  # pixels: what is finer is kept of hair and clothes
-DRAWN = {"mood", "lips"}  # these are drawn on the source's own faces
+DRAWN = {"mood", "lips", "glasses"}  # these are drawn on the source's own faces
 OVER_ALL = {"weather"}  # falls over the source's own frames
 PLAINLY = 1.4  # how much more than in a drawn picture a mood is shown: the source's own is still there
 PUSH, TIMID = 1.2, 0.2  # how much further large changes go; the mean square of a change that goes half as much further
@@ -75,7 +76,7 @@ def asked(parts: Components, state: GenerationState) -> frozenset[str]:
         is_dub = parts.face_painter is not None and request.audio is None and edits.is_only_said(request.prompt)
         return frozenset({"lips"} if is_dub else ())
     found = edits.asked(request.prompt)
-    return found if "mood" not in found or parts.face_painter is not None else frozenset()
+    return found if not found & DRAWN or parts.face_painter is not None else frozenset()
 
 
 def not_found(finder: Finds, picture_CYX: Tensor, about: frozenset[str]) -> list[str]:
@@ -190,6 +191,9 @@ def put_back(parts: Components, frames_TYXC: NDArray[np.uint8], state: Generatio
             frames_TYXC[number] = mixed_CYX.to(torch.uint8).permute(1, 2, 0).numpy()
     finally:
         reader.close()
+    if "glasses" in about:
+        are_dark = glasses_of(state.request.prompt) == "sunglasses"
+        source_faces.wear(parts, frames_TYXC, state.request.seed, are_dark)
     if known.units_TU is not None:
         source_faces.draw(parts, frames_TYXC, known.units_TU, known.rests_T)
 

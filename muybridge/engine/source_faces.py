@@ -1,4 +1,4 @@
-"""What an edit draws on the faces of its source, frame by frame: a mood over them, or lips that say other words.
+"""What an edit draws on the faces of its source, frame by frame: a mood, lips that say other words, or glasses.
 
 A mood is what face units ask beyond what the face does (faces.py). Of lips that said something else nobody knows well
 enough what is to be taken back, so the mouth of other words is that of the nearest moments at which the source is
@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as nnf
 
-from muybridge.engine import faces
+from muybridge.engine import faces, worn
 from muybridge.engine.components import Components
 from muybridge.engine.conditions import frames_to_tensor
 from muybridge.model.face_painter import SIDE, WORDS, told
 from muybridge.model.finder import Face
 
 STEADY = 2  # frames before and after, over which a face's place is a mean
+NEAR_EYES = 6  # frames before and after, whose eyes tell where glasses are
 SILENT = 0.05  # of all units together: a mouth that rests
 SURE_AFTER = 3  # frames from the nearest word, as it is heard, after which a mouth rests beyond doubt
 LIGHTS = (0.2, 3.0)  # how much darker or brighter a frame may be than the one of its mouth
@@ -39,6 +40,28 @@ def draw(parts: Components, frames_TYXC: NDArray[np.uint8], units_TU: Tensor, re
         _draw_over(parts, frames_TYXC, units_TU, found)
     else:
         _draw_lips(parts, frames_TYXC, units_TU, found, rests_T)
+
+
+def wear(parts: Components, frames_TYXC: NDArray[np.uint8], seed: int, are_dark: bool) -> None:
+    """Put glasses on the largest face of each frame, in place, where its eyes are told by the frames around."""
+    assert parts.face_painter is not None  # or nothing would be asked of it
+    found, wordless_W, seen = tracked(parts, frames_TYXC), torch.zeros(WORDS), []
+    for number, face in enumerate(found):
+        picture_CYX = _picture(frames_TYXC, number)
+        eyes = None if face is None else worn.eyes_of(parts.face_painter, picture_CYX, face, wordless_W)
+        if face is not None and eyes is not None:
+            middle, size = (face.x, face.y), face.half_height
+            seen.append((number, [[(a - m) / size for a, m in zip(eye, middle, strict=True)] for eye in eyes]))
+    rows, cols = frames_TYXC.shape[1:3]
+    for number, face in enumerate(found):
+        near = [offsets for k, offsets in seen if abs(k - number) <= NEAR_EYES]
+        if face is None or not near:
+            continue
+        offsets_22 = np.median(np.array(near), 0) * face.half_height + np.array([face.x, face.y])
+        (left_x, left_y), (right_x, right_y) = offsets_22.tolist()
+        eyes = worn.Eyes((left_x, left_y), (right_x, right_y))
+        cover_YX = worn.glasses(eyes, face, rows, cols, seed, are_dark)
+        _put(frames_TYXC, number, worn.put_on(_picture(frames_TYXC, number)[:, None], cover_YX)[:, 0])
 
 
 def rests(before_TU: Tensor) -> Tensor:

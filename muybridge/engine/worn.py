@@ -1,4 +1,4 @@
-"""Glasses on a drawn face, which no draft draws: rims around the eyes that its painter draws, and temples to the ears.
+"""Glasses, which no draft draws: rims around the eyes that a face's painter opens and shuts, and temples to the ears.
 
 Letters: C colours, Y X rows and columns, U face units, W text features.
 """
@@ -20,6 +20,7 @@ from muybridge.world.anatomy import ARKIT_UNITS, UNIT_INDEX
 # half of its thickness, how far the bridge is above the eyes; how a lens of sunglasses covers.
 WIDE, HIGH, THICK, ABOVE, SHADED = 0.79, 0.56, 0.065, 0.16, 0.85
 ROUND, SQUARE = 2.0, 4.0  # the exponent of a rim's shape
+NEAREST = 0.3  # half widths of a face: eyes are no nearer to the middle between them
 COLOUR = -0.86  # of -1..1: nearly black
 LEAST = 0.002  # what shutting both eyes changes in a face that has any, in mean absolute values
 
@@ -32,16 +33,18 @@ class Eyes(NamedTuple):
 
 
 @torch.inference_mode()
-def eyes_of(painter: PaintsFaces, picture_CYX: Tensor, face: Face, words_W: Tensor) -> Eyes | None:
-    """Where a face that the painter draws has its eyes: where shutting them changes it. None where it has none."""
+def eyes_of(
+    painter: PaintsFaces, picture_CYX: Tensor, face: Face, words_W: Tensor, is_blank: bool = False
+) -> Eyes | None:
+    """Where a face has its eyes, a blank one as it is painted: where shutting them changes it. None without any."""
     begin_BCYX = faces.cut(picture_CYX[None].float(), face)
     open_U = torch.zeros(len(ARKIT_UNITS))
     shut_U = open_U.clone()
     shut_U[[UNIT_INDEX["eyeBlinkLeft"], UNIT_INDEX["eyeBlinkRight"]]] = 1.0
-    for _ in range(faces.PASSES):
+    for _ in range(faces.PASSES if is_blank else 0):
         begin_BCYX = painter(begin_BCYX, told(open_U[None], words_W, True, face.half_height)).float().clamp(-1, 1)
     both = torch.stack([open_U, shut_U])
-    told_BK = told(both, words_W, True, face.half_height)
+    told_BK = told(both, words_W, is_blank, face.half_height)
     drawn_BCYX = painter(begin_BCYX.expand(2, -1, -1, -1), told_BK).float()
     change_YX = (drawn_BCYX[1] - drawn_BCYX[0]).abs().mean(0)
     if float(change_YX.mean()) < LEAST:
@@ -61,8 +64,9 @@ def eyes_of(painter: PaintsFaces, picture_CYX: Tensor, face: Face, words_W: Tens
 def glasses(eyes: Eyes, face: Face, rows: int, cols: int, seed: int, are_dark: bool) -> Tensor:
     """[Y, X] in 0..1: how much of each pixel is glasses, round or square by the seed; dark ones have lenses."""
     (left_x, left_y), (right_x, right_y) = eyes
-    half = max(((right_x - left_x) ** 2 + (right_y - left_y) ** 2) ** 0.5 / 2, 1e-3)
-    across = ((right_x - left_x) / (2 * half), (right_y - left_y) / (2 * half))
+    apart = max(((right_x - left_x) ** 2 + (right_y - left_y) ** 2) ** 0.5 / 2, 1e-3)
+    across = ((right_x - left_x) / (2 * apart), (right_y - left_y) / (2 * apart))
+    half = max(apart, NEAREST * face.half_width)  # eyes that are shut are told worse
     y_Y, x_X = ((torch.arange(count) + 0.5) / rows for count in (rows, cols))
     x_YX, y_YX = x_X[None] - (left_x + right_x) / 2, y_Y[:, None] - (left_y + right_y) / 2
     # Along the line through the eyes and across it, in halves of their distance.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from muybridge.speech import moods, weather
+from muybridge.speech import glasses, moods, weather
 from muybridge.speech.script import parse_script, without_quotes
 
 GARMENTS = (
@@ -110,9 +110,10 @@ _CHANGE = re.compile(
 
 
 def asked(instruction: str) -> frozenset[str]:
-    """Which of "hair", "clothes", "place", "mood", "light" and "weather" it is about; empty where it may be anything.
+    """Which of "hair", "clothes", "place", "mood", "light", "weather" and "glasses" it is about; empty where anything.
 
-    Light comes alone, and so do rain and snow that are to fall: with something else it may be anything.
+    Light comes alone, and so do rain and snow that are to fall and glasses that are put on: with something else it may
+    be anything.
     """
     text = without_quotes(instruction)
     found = {part for part, words in _FOUND.items() if words.search(text)}
@@ -124,6 +125,9 @@ def asked(instruction: str) -> frozenset[str]:
     if not found and weather.named(text) and not _LESS.search(text):
         rest = weather.left_of(text)
         return frozenset() if _ALL.search(rest) or _LIGHT.search(rest) else frozenset({"weather"})
+    if not found and glasses.glasses_of(text) and not _LESS.search(text):
+        rest = glasses.left_of(text)
+        return frozenset() if _ALL.search(rest) or _LIGHT.search(rest) else frozenset({"glasses"})
     if _ALL.search(text) or (_LIGHT.search(text) and found):
         return frozenset()
     return frozenset({"light"} if _LIGHT.search(text) else found)

@@ -60,14 +60,6 @@ SKINS: dict[str, str] = {
     r"|\b(?:peau|teint) (?:noir|foncé|sombre)",
 }
 _SKINS = {name: re.compile(words, re.IGNORECASE) for name, words in SKINS.items()}
-_SUN = re.compile(
-    r"\bsunglasses|墨[镜鏡]|太[阳陽]眼?[镜鏡]|サングラス|선글라스|\bsonnenbrille|\blunettes de soleil", re.IGNORECASE
-)
-_GLASSES = re.compile(
-    rf"{_SUN.pattern}|\b(?:eye)?glasses\b|\bspectacles\b|眼[镜鏡]|メガネ|めがね|안경|\b\w*brille\b|\blunettes\b",
-    re.IGNORECASE,
-)
-_WITHOUT = re.compile(r"\bwithout\b|\bno\b|\bohne\b|\bkeine\b|\bsans\b|[没沒不無无]|なし|없|벗", re.IGNORECASE)
 _FOUND = {part: [re.compile(words, re.IGNORECASE) for words in many] for part, many in WORDS.items()}
 
 
@@ -82,15 +74,6 @@ def skin_of(scene: str) -> str | None:
     """The name in SKINS of the skin that the scene gives its person, where it tells of it."""
     text = without_quotes(scene)
     return next((name for name, words in reversed(_SKINS.items()) if words.search(text)), None)
-
-
-def glasses_of(scene: str) -> str | None:
-    """ "glasses" or "sunglasses", where the scene has somebody wear them."""
-    text = without_quotes(scene)
-    hit = _GLASSES.search(text)
-    if hit is None or _WITHOUT.search(text[max(0, hit.start() - 12) : hit.end() + 6]):
-        return None
-    return "sunglasses" if _SUN.search(text) else "glasses"
 
 
 def shows_hair(scene: str) -> bool:
