@@ -180,8 +180,8 @@ def _worn(parts: Components, request: Request, picture_CYX: Tensor, face: Face) 
     if kind is None or parts.face_painter is None:
         return torch.zeros(0)
     eyes = worn.eyes_of(parts.face_painter, picture_CYX, face, scene_words(parts, request), is_blank=True)
-    size = picture_CYX.shape[1:]
-    return torch.zeros(0) if eyes is None else worn.glasses(eyes, face, *size, request.seed, kind == "sunglasses")
+    rows, cols = picture_CYX.shape[1:]
+    return torch.zeros(0) if eyes is None else worn.glasses(eyes, face, rows, cols, request.seed, kind == "sunglasses")
 
 
 def _struck_thing(parts: Components, picture_CYX: Tensor, wish: Wishes) -> Tensor | None:

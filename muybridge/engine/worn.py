@@ -12,7 +12,7 @@ from torch import Tensor
 
 from muybridge.engine import faces
 from muybridge.engine.components import PaintsFaces
-from muybridge.model.face_painter import SIDE, told
+from muybridge.model.face_painter import REACH, SIDE, told
 from muybridge.model.finder import Face
 from muybridge.world.anatomy import ARKIT_UNITS, UNIT_INDEX
 
@@ -50,7 +50,7 @@ def eyes_of(
     if float(change_YX.mean()) < LEAST:
         return None
     change_YX = (change_YX - change_YX.mean()).clamp(min=0) ** 2
-    at = ((torch.arange(SIDE) + 0.5) / SIDE * 2 - 1) * faces.REACH * face.half_height
+    at = ((torch.arange(SIDE) + 0.5) / SIDE * 2 - 1) * REACH * face.half_height
     middle = float((change_YX.sum(0) * at).sum() / change_YX.sum())
     found = []
     for side_X in (at < middle, at >= middle):
@@ -77,7 +77,8 @@ def glasses(eyes: Eyes, face: Face, rows: int, cols: int, seed: int, are_dark: b
     exponent = SQUARE if seed % 2 else ROUND
 
     def line(far_YX: Tensor) -> Tensor:
-        return ((thick + soft / 2 - far_YX) / soft).clamp(0, 1)
+        near_YX: Tensor = ((thick + soft / 2 - far_YX) / soft).clamp(0, 1)
+        return near_YX
 
     cover_YX = torch.zeros(rows, cols)
     for side in (-1, 1):
