@@ -56,6 +56,8 @@ def pose_at(acts: Sequence[Act], t_s: float) -> Pose:
                 nod += value * NOD
             case "tilt head":
                 tilt += value * TILT
+            case "wave":
+                pass  # an arm is not the head's (waving.py)
             case "shrug":
                 lift, tilt = lift + value * LIFT, tilt + value * SHRUG_TILT
             case _:

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from muybridge.engine import acting, camera, elements, faces, falling, foley, layers, lighting, pipeline, worn
+from muybridge.engine import acting, camera, elements, faces, falling, foley, layers, lighting, pipeline, waving, worn
 from muybridge.engine.components import Components
 from muybridge.engine.conditions import Said, heard, spoken
 from muybridge.engine.falling import NOTHING, Fall
@@ -257,6 +257,8 @@ def film_of(parts: Components, state: GenerationState, first: First, wish: Wishe
     film = Film(
         first.picture_CYX, num_frames, is_blank=first.is_blank, falls_T=wish.fall.strength_T, fall=wish.fall.kind
     )
+    if first.was_drawn and count == 1 and parts.finder is not None:
+        film = replace(film, arm_2C=waving.colours(parts.finder, first.picture_CYX))
     film = _acted(parts, state, film, wish, first.people, first.was_drawn, is_at_rest=not first.was_drawn)
     if film.units_PTU.numel() and first.is_blank:
         film = replace(film, words_W=scene_words(parts, request))
@@ -304,6 +306,10 @@ def _acted(
             units.append(units_TU - units_TU[:1] if is_at_rest else units_TU)
             feelings.append(faces.felt(own, film.num_frames, phones))
         film = replace(film, units_PTU=torch.stack(units), felt_PTU=torch.stack(feelings))
+        film = replace(film, faces_P4=torch.tensor(list(people)))
+    waves_2T = waving.waves(acted[0], film.num_frames, FPS) if film.arm_2C.numel() and count == 1 else torch.zeros(0)
+    film = replace(film, waves_2T=waves_2T)
+    if waves_2T.numel():
         film = replace(film, faces_P4=torch.tensor(list(people)))
     if any(acted):
         poses = [[acting.pose_at(own, frame / FPS) for frame in range(film.num_frames)] for own in acted]

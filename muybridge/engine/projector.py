@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from muybridge.engine import acting, camera, elements, faces, falling, layers, lighting, pipeline, pixels, worn
+from muybridge.engine import acting, camera, elements, faces, falling, layers, lighting, pipeline, pixels, waving, worn
 from muybridge.engine.components import Components, PaintsFaces
 from muybridge.engine.conditions import frames_to_tensor
 from muybridge.engine.state import Film, GenerationState
@@ -25,6 +25,7 @@ from muybridge.shapes import PixelSize
 
 PALER = (0.8, 1.5)  # how much of a channel's contrast may be taken or given back
 UNLIKE = 0.5  # how far the base is from its film, in mean squares of the film's latents, where detail counts 1/e
+BRIGHT = 1e4  # of an arm: white in whatever shade
 FILMED = 0.75  # of a picture over which the camera moves
 TOGETHER, LARGEST = 8, 448 * 256  # frames that are put together at a time; fewer of more pixels than these
 
@@ -65,7 +66,7 @@ def composed(
     held, light = None, (float(film.picture_CYX.mean()) + 1) / 2
     for start in range(0, num_frames, together):
         part = slice(start, min(start + together, num_frames))
-        if held is None or film.views_5T.numel() or film.poses_PT5.numel():  # else faces stay where they are
+        if held is None or any(x.numel() for x in (film.views_5T, film.poses_PT5, film.waves_2T)):  # else faces stay
             held = _held(film, cover, part, size)
         base, shown = (frames_to_tensor(pixels.enlarge(x[part], size))[0] for x in (made, seen))
         latent = [latent_of(frame, parts.video_codec.stride[0]) for frame in range(part.start, part.stop)]
@@ -84,11 +85,13 @@ def composed(
 
 
 def _cover(film: Film) -> Film:
-    """The film of how much of a pixel is drawn anew where faces are."""
+    """The film of how much of a pixel is drawn anew: where faces are, and an arm that waves."""
     people = [Face(*place) for place in film.faces_P4.tolist()] if film.units_PTU.numel() else []
     cover_YX = faces.covered(people, *film.picture_CYX.shape[1:])
     none = torch.zeros(0)
-    return replace(film, picture_CYX=cover_YX.expand(3, -1, -1), units_PTU=none, light_4T=none, worn_YX=none)
+    return replace(
+        film, picture_CYX=cover_YX.expand(3, -1, -1), units_PTU=none, light_4T=none, worn_YX=none, waves_2T=none
+    )
 
 
 def _held(film: Film, cover: Film, frames: slice, size: PixelSize) -> Tensor:
@@ -161,6 +164,10 @@ def _shown(film: Film, drawn: Drawn, frames: slice, frame: PixelSize) -> Tensor:
     if drawn.struck is not None:
         numbers = range(*frames.indices(film.num_frames))
         film_CTYX = film_CTYX + drawn.struck(numbers) - film.picture_CYX[:, None]
+    if film.waves_2T.numel():
+        waves_2T = film.waves_2T[:, frames]
+        film_CTYX = film_CTYX.expand(-1, waves_2T.shape[1], -1, -1)
+        film_CTYX = waving.waved(film_CTYX, waves_2T, film.arm_2C, Face(*film.faces_P4[0].tolist()))
     if film.light_4T.numel():
         shade_YX = _enlarged(film.shade_YX, film.picture_CYX) if film.shade_YX.numel() else film.shade_YX
         film_CTYX = lighting.lit(film_CTYX, lighting.logs_of(film.light_4T[:, frames], shade_YX))

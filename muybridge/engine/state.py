@@ -40,7 +40,8 @@ class Film:
     of any size, and when it is struck or strides, in seconds, its kind (layers.py) and where it is heading; what the
     light does, and which way surfaces face for a key that wanders (lighting.py); what falls over all of it, and how
     much (falling.py). `small` is what the base goes on from: a picture before it was painted; `behind` the picture
-    without what is struck, where it was painted so. `worn` is where a drawn face wears glasses (worn.py).
+    without what is struck, where it was painted so. `worn` is where a drawn face wears glasses (worn.py),
+    `waves` how an arm of these colours is raised (waving.py).
     """
 
     picture_CYX: Tensor
@@ -61,13 +62,23 @@ class Film:
     small_CYX: Tensor = _NONE
     behind_CYX: Tensor = _NONE
     worn_YX: Tensor = _NONE
+    waves_2T: Tensor = _NONE
+    arm_2C: Tensor = _NONE
     fall: str = ""
     falls_T: Tensor = _NONE
 
     @property
     def moves(self) -> bool:
         """Whether anything happens."""
-        parts = (self.units_PTU, self.poses_PT5, self.views_5T, self.strikes_K, self.light_4T, self.falls_T)
+        parts = (
+            self.units_PTU,
+            self.poses_PT5,
+            self.views_5T,
+            self.strikes_K,
+            self.light_4T,
+            self.falls_T,
+            self.waves_2T,
+        )
         return any(part.numel() for part in parts)
 
     def at(self, frames: Tensor) -> Film:
@@ -80,6 +91,7 @@ class Film:
             poses_PT5=self.poses_PT5[:, frames] if self.poses_PT5.numel() else self.poses_PT5,
             views_5T=self.views_5T[:, frames] if self.views_5T.numel() else self.views_5T,
             light_4T=self.light_4T[:, frames] if self.light_4T.numel() else self.light_4T,
+            waves_2T=self.waves_2T[:, frames] if self.waves_2T.numel() else self.waves_2T,
             falls_T=self.falls_T[frames] if self.falls_T.numel() else self.falls_T,
         )
 

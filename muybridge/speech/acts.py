@@ -1,4 +1,4 @@
-"""The gestures of head and shoulders that a prompt asks for, in seven languages: which, when, and how far at a time.
+"""The gestures of head, shoulders and hand that a prompt asks for, in seven languages: which, when, how far at a time.
 
 Left and right are the viewer's.
 """
@@ -94,9 +94,22 @@ WORDS: dict[str, tuple[str, ...]] = {
         r"\bbeugt sich (?:\w+ )?(?:vor|nach vorn)",
         r"\bse penche (?:en avant|vers (?:la caméra|nous))",
     ),
+    "wave": (
+        rf"\bwav(?:es?|ing) (?:{_HIS} |a |one |both )?(?:hands?|arms?)\b"
+        r"|\bwav(?:es?|ing) (?:at|to|hello|goodbye|back)\b"
+        r"|(?:\b(?:he|she|they|(?:wo)?m[ae]n|person|people|girl|boy|guy|lady|then)|\]) (?:is |are )?wav(?:es?|ing)\b"
+        r"|\b(?:shirt|sweater|jumper|hoodie|jacket|coat|suit|dress|blouse|cardigan|glasses|hat) wav(?:es?|ing)\b"
+        r"|^\s*waves?\W*$|\braises? (?:a|his|her|one) hand\b",
+        r"[挥揮招][挥揮]?[了着著]?手",
+        r"手を[振ふ]",
+        r"손을? ?(?:흔들|흔든)",
+        r"\bwink(?:t|en|end)\b",
+        r"\bfai(?:t|sant) (?:un )?(?:signe|coucou)|\bsalue de la main|\bagit(?:e|ant) la main",
+    ),
 }
 _FOUND = {name: re.compile("|".join(words), re.IGNORECASE) for name, words in WORDS.items()}
 _CAMERA = re.compile(r"\b(?:camera|shot|view|lens|kamera|caméra)\b|镜头|鏡頭|カメラ|카메라", re.IGNORECASE)
+TO_CAMERA = ("lean in", "wave")
 CLAUSE = re.compile(r"[.;,。；，、\n]|\b(?:and|while|then)\b")
 
 
@@ -162,7 +175,7 @@ def told(text: str) -> list[tuple[str, str]]:
     for end in [*(mark.end() for mark in CLAUSE.finditer(text)), len(text)]:
         clause = text[start:end]
         who = subject_of(clause, who)
-        if not _CAMERA.search(clause) or _FOUND["lean in"].search(clause):
+        if not _CAMERA.search(clause) or any(_FOUND[name].search(clause) for name in TO_CAMERA):
             found += [
                 (start + hit.start(), name, who)
                 for name, words in _FOUND.items()
