@@ -22,7 +22,7 @@ from muybridge.engine.state import GenerationState
 from muybridge.speech import edits
 
 AROUND = 0.03  # of the picture's height: how far around a drawn person its place is made up
-INNER = (0.35, 0.85)  # of a cover, from none to all of a person: at its edge the old place is seen
+INNER = (0.25, 0.7)  # of a cover, from none to all of a person: at its edge the old place is seen
 TONED, TINTED, TONES = 0.6, 0.25, (0.25, 2.0)  # how much of the old place's light, and tint, falls on the new one
 LEAST = 0.01  # of a frame: less of people is nobody
 DARK = 0.02  # of white: what tells no light
