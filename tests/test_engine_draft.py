@@ -13,6 +13,7 @@ from torch import Tensor
 
 from muybridge.engine import Engine, pipeline, random_components
 from muybridge.engine.draft import ANOTHER, HAIRS, NEAREST, SIZE, begun, is_left_to_base
+from muybridge.engine.pairs import Alone, together
 from muybridge.engine.sampling import BASE
 from muybridge.engine.state import Conditions, GenerationState
 from muybridge.flow.continuity import Continuity
@@ -148,7 +149,8 @@ class Counts:
         ("A bald woman by the sea.", (2, 0, 1, 1), 2),
         ("A bald woman by the sea.", (1, 0, 1, 1), 1),  # half way it was there
         ("Two men by the sea.", (1, 2, 2), 1),
-        ("Two men by the sea.", (0, 1, 1, 3, 0, 0), 1),  # never right: the nearest, the earlier of two alike
+        # Never right, nor is a man alone: the nearest, the earlier of two alike.
+        ("Two men by the sea.", (0, 1, 1, 3, 0, 0, 0, 2, 0), 1),
         ("A red ball on a beach.", (), 0),
     ],
 )
@@ -161,6 +163,15 @@ def test_a_picture_is_drawn_again_until_it_has_its_people(prompt: str, counts: t
     assert len(finder.seen) == len(counts)
     alone = begun(engine.parts, pipeline.encode(parts, TALK.replace(prompt=prompt, seed=5 + chosen * ANOTHER)))
     assert torch.equal(found, alone.conditions.frames[0])
+
+
+def test_two_who_never_come_are_drawn_one_by_one() -> None:
+    finder = Counts((0, 1, 1, 1, 0, 0, 0, 1, 1))
+    parts = replace(engine_with(Draft()).parts, finder=finder)
+    found = begun(parts, pipeline.encode(parts, TALK.replace(prompt="Two men by the sea."))).conditions.frames[0]
+    assert len(finder.seen) == 9  # six of both, then the first man at the second try, and the second
+    both = together(finder, *(Alone(finder.seen[k].clamp(-1, 1), Face(0.5, 0.5, 0.1, 0.2)) for k in (7, 8)))
+    assert torch.allclose(found, parts.video_codec.encode(both[None, :, None]), atol=1e-5)
 
 
 class Things:

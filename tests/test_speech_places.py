@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from muybridge.speech.places import how_many, is_about_people, places
+from muybridge.speech.places import each_alone, how_many, is_about_people, places
 
 PAIR = "A woman in a red coat and a man in a hat on a street"
 
@@ -60,3 +60,24 @@ def test_scenes_without_anybody_have_no_faces() -> None:
 )
 def test_people_are_counted_where_there_is_no_doubt(scene: str, speakers: int, count: int | None) -> None:
     assert how_many(scene, speakers) == count
+
+
+@pytest.mark.parametrize(
+    ("scene", "left", "right"),
+    [
+        ("Two people stand in a street.", "a person stand in a street.", "a person stand in a street."),
+        ("Two women talk.", "a woman talk.", "a woman talk."),
+        (
+            "In a park a man in a red coat and a woman in a blue dress talk.",
+            "In a park a man in a red coat in a blue dress talk.",
+            "In a park a woman in a blue dress talk.",
+        ),
+        ("两个人在街上", "a person在街上", "a person在街上"),
+    ],
+)
+def test_each_of_two_is_told_alone(scene: str, left: str, right: str) -> None:
+    assert each_alone(scene) == (left, right)
+
+
+def test_one_is_not_told_apart() -> None:
+    assert each_alone("A woman in a park.") is None

@@ -35,6 +35,7 @@ from muybridge.engine.left_alone import (
     on_faces,
     only_changes,
 )
+from muybridge.engine.pairs import Alone, together
 from muybridge.engine.recolour import cover_of, gains, place_light
 from muybridge.engine.sharpen import painted
 from muybridge.engine.state import Conditions, Film, GenerationState
@@ -43,7 +44,7 @@ from muybridge.request import MAX_PROMPT_CHARS, Request
 from muybridge.shapes import Clock, PixelSize, Window
 from muybridge.speech import sounds
 from muybridge.speech.looks import PLAIN, colours_of, plainer, shows_hair
-from muybridge.speech.places import how_many
+from muybridge.speech.places import NUM_PLACES, each_alone, how_many
 
 if TYPE_CHECKING:
     from muybridge.speech.pacing import Plan
@@ -58,6 +59,7 @@ STILL = Window(0, Clock(1, 0))
 # In faces that fill the picture lips are what is seen, and they move less where the draft drew them (docs/log.md).
 NEAREST = ("extreme close-up", "full-face shot", "shot filled by the face", "very near shot of the face")
 TRIES, ANOTHER = 6, 1_000_003  # pictures drawn until one has what is counted or moves; how far seeds are apart
+PAIR_TRIES = 3  # of each of two people who are drawn one by one
 GLANCE = 0.5  # of the steps, after which is looked for the first time
 SURE = 0.95  # of a thing's cover: it is there
 LEAST_OF_FACE = {"hair": 0.2, "clothes": 0.1}  # of a face's pixels, which those of rendered people all have
@@ -127,9 +129,9 @@ def _with_all(parts: Components, draft: Denoiser, state: GenerationState, size: 
     """A first picture with what the words count, colour or let move: drawn again, within limits, until it has.
 
     It is looked for half way, when what a picture shows is decided, and at the end. That is as many faces as people,
-    hair of one, clothes that are to have a colour, and a thing that is seen to be struck; of pictures that fall
-    short, the nearest. Hair that is dyed after is drawn dark, a ball red: light hair is lost in faces, and a ball in
-    its place.
+    hair of one, clothes that are to have a colour, and a thing that is seen to be struck; of pictures that fall short,
+    the nearest, or where two people never came, a picture of each put together. Hair that is dyed after is drawn dark,
+    a ball red: light hair is lost in faces, and a ball in its place.
     """
     scene = scene_of(state.request)
     wanted = how_many(scene, len({line.speaker for line in wish.said}))
@@ -160,7 +162,31 @@ def _with_all(parts: Components, draft: Denoiser, state: GenerationState, size: 
         else:
             return _finished(rough)
         tried.append((off, missing, turn, rough))
-    return _finished(min(tried, key=lambda turn: turn[:3])[3])
+    best = min(tried, key=lambda turn: turn[:3])
+    pair = _pair(parts, draft, state, size) if wanted == NUM_PLACES and best[0] else None
+    return _finished(best[3]) if pair is None else pair
+
+
+def _pair(parts: Components, draft: Denoiser, state: GenerationState, size: PixelSize) -> Tensor | None:
+    """A first picture of two people who were drawn one by one; None where the words do not count two, or none came."""
+    words = each_alone(scene_of(state.request))
+    if words is None or parts.finder is None:
+        return None
+    found: list[Alone] = []
+    for number, scene in enumerate(words):
+        for turn in range(PAIR_TRIES):
+            seed = state.request.seed + (TRIES + PAIR_TRIES * number + turn) * ANOTHER
+            hair = HAIRS[(state.request.seed + number) % len(HAIRS)] if shows_hair(scene) else ""
+            request = state.request.replace(prompt=(scene + hair)[:MAX_PROMPT_CHARS], seed=seed)
+            drawn_BCTYX = first_picture(parts, draft, replace(state, request=request), size)
+            picture_CYX = parts.video_codec.decode(drawn_BCTYX.to(parts.device))[0, :, 0].float().cpu().clamp(-1, 1)
+            people = side_by_side(parts.finder.faces(picture_CYX))
+            if len(people) == 1:
+                found.append(Alone(picture_CYX, people[0]))
+                break
+        else:
+            return None
+    return parts.video_codec.encode(together(parts.finder, *found)[None, :, None].to(parts.device)).cpu()
 
 
 def _missing(finder: Finds, picture_CYX: Tensor, asked: Sequence[str], widest: float) -> float:

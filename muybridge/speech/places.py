@@ -28,6 +28,7 @@ _BOTH = re.compile(
 )
 NUM_PLACES = 2
 _ONE = r"\ban? (?:[\w-]+ ){0,3}(?:wo)?man\b"
+_OWN = re.compile(r"\ban? (?:(?!an?\b)[\w-]+ ){0,3}(?:wo)?man\b", re.IGNORECASE)  # nobody's place before it
 TWO = re.compile(
     rf"\b(?:two|2) (?:\w+ ){{0,2}}(?:people|persons|men|women|friends|girls|boys|speakers|colleagues)\b|\ba couple\b"
     rf"|{_ONE}[^.;:]{{0,160}}?\band (?:[^.;:]{{0,40}}?)?{_ONE}"
@@ -59,6 +60,23 @@ def how_many(scene: str, num_speakers: int = 0) -> int | None:
     if not is_about_people(scene) or MORE.search(scene) or num_speakers > NUM_PLACES:
         return None
     return 1
+
+
+def each_alone(scene: str) -> tuple[str, str] | None:
+    """The scene of two people told of each alone, from the left; None where it does not count two."""
+    hit = TWO.search(scene)
+    if hit is None:
+        return None
+    start = hit.start() + (own.start() if (own := _OWN.search(hit.group())) else 0)
+    words, tail = scene[start : hit.end()], scene[hit.end() :]
+    man, woman = MAN.search(words), WOMAN.search(words)
+    who = ("a person", "a person")
+    if man is not None and woman is not None:
+        parts = re.split(r"\band\b", words)
+        who = (" and ".join(parts[:-1]).strip(), parts[-1].strip()) if len(parts) > 1 else ("a man", "a woman")
+    elif man is not None or woman is not None:
+        who = ("a man",) * 2 if woman is None else ("a woman",) * 2
+    return scene[:start] + who[0] + tail, scene[:start] + who[1] + tail
 
 
 def subject_of(clause: str, before: str = "") -> str:
