@@ -139,7 +139,7 @@ def _with_all(parts: Components, draft: Denoiser, state: GenerationState, size: 
     parts_asked = [part for part in told if part != "thing"] if wanted == 1 else []
     lacks_hair = wanted == 1 and "hair" not in told and shows_hair(scene) and not state.request.references
     parts_asked += ["hair"] if lacks_hair else []
-    parts_asked += ["thing"] if wish.struck in KINDS else []
+    parts_asked += ["thing"] if wish.struck in KINDS and wish.struck != "horse" else []  # that one is not drawn
     tried: list[tuple[int, float, int, Rough]] = []
     finder = parts.finder if wanted is not None or parts_asked else None
     plain = scene

@@ -19,7 +19,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from muybridge.engine import acting, camera, elements, faces, falling, foley, layers, lighting, pipeline, waving, worn
+from muybridge.engine import (
+    acting,
+    camera,
+    elements,
+    faces,
+    falling,
+    foley,
+    galloping,
+    layers,
+    lighting,
+    pipeline,
+    waving,
+    worn,
+)
 from muybridge.engine.components import Components
 from muybridge.engine.conditions import Said, heard, spoken
 from muybridge.engine.falling import NOTHING, Fall
@@ -35,7 +48,7 @@ from muybridge.speech.acts import Act
 from muybridge.speech.durations import Phone
 from muybridge.speech.glasses import glasses_of
 from muybridge.speech.lights import Change
-from muybridge.speech.looks import PLAIN, colours_of, skin_of
+from muybridge.speech.looks import PLAIN, coat_of, colours_of, skin_of
 from muybridge.speech.moves import Move
 from muybridge.speech.places import NUM_PLACES, is_about_people, is_leftward, place_of, places
 from muybridge.speech.sounds import Sound
@@ -130,6 +143,8 @@ def known(parts: Components, state: GenerationState, first_BCTYX: Tensor, wish: 
     somebody = not was_drawn or wish.said or is_about_people(state.request.prompt)
     found = whose(parts, picture_CYX, was_drawn) if somebody else []
     thing_YX = _struck_thing(parts, picture_CYX, wish)
+    if was_drawn and not found and thing_YX is not None and wish.struck == "horse":  # another one gallops
+        picture_CYX, thing_YX = layers.without(picture_CYX, thing_YX, "horse"), None
     if was_drawn and thing_YX is not None and wish.struck == "ball":
         picture_CYX, thing_YX = layers.rounded(picture_CYX, thing_YX)
     bare = First(picture_CYX, found, was_drawn, was_drawn, thing_YX, wish.struck)
@@ -268,7 +283,12 @@ def film_of(parts: Components, state: GenerationState, first: First, wish: Wishe
     if any(change.name == "sweeps" for change in wish.changes) and count and parts.finder is not None:
         person_YX = parts.finder.covers(first.picture_CYX)["person"]
         film = replace(film, shade_YX=lighting.shades(person_YX, first.people))
-    if first.thing_YX is not None:
+    if first.was_drawn and not count and wish.struck == "horse":
+        sound = next(sound for sound in wish.sounds if sound.kind == "horse")
+        begins_K = torch.tensor(foley.strides(sound, request.seed), dtype=torch.float64)
+        heading, coat = -1 if is_leftward(scene_of(request)) else 1, coat_of(scene_of(request))
+        film = replace(film, strikes_K=begins_K, kind=galloping.KIND, heading=heading, coat=coat)
+    elif first.thing_YX is not None:
         sound = next(sound for sound in wish.sounds if sound.kind == wish.struck)
         strikes_K = torch.tensor(foley.strikes(sound, request.seed), dtype=torch.float64)
         heading = -1 if is_leftward(scene_of(request)) else 1

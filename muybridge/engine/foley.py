@@ -43,6 +43,13 @@ def strikes(sound: Sound, seed: int) -> tuple[float, ...]:
     return tuple(times[:: HOOFS if sound.kind == "horse" else 1])
 
 
+def strides(sound: Sound, seed: int) -> tuple[float, float]:
+    """Seconds at which a horse's first stride begins, as its hoofbeats have it, and the next: the hind hoof lands."""
+    thing = _thing(sound, seed)
+    begin_s = sound.start_s + thing.first_s
+    return begin_s, begin_s + 1 / thing.pace
+
+
 def heard(
     sounds: Sequence[Sound], voice_CS: NDArray[np.float32], rate: int, seed: int, is_said: bool
 ) -> NDArray[np.float32]:

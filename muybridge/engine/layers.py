@@ -176,7 +176,7 @@ def struck(
                 phase = 2 * math.pi * stride(strikes_K, at_s)
                 moved = _turned(layer, -heading * DIP * math.cos(phase), place.x, place.y)
                 moved = _sampled(moved, torch.eye(2), (0.0, RISE * place.half_height * math.sin(phase)))
-                seen_CYX = _passing(place_CYX, heading * PASSES * at_s * picture_CYX.shape[2])
+                seen_CYX = passing(place_CYX, heading * PASSES * at_s * picture_CYX.shape[2])
         return torch.lerp(seen_CYX, moved[:-1], moved[-1:].clamp(0, 1))
 
     return lambda frames: torch.stack([at(frame) for frame in frames], 1)
@@ -218,7 +218,7 @@ def _lifted(layer_CYX: Tensor, pixels: float, place: Place) -> Tensor:
     return _sampled(layer_CYX, torch.eye(2), (0.0, min(pixels, room)))
 
 
-def _passing(place_CYX: Tensor, pixels: float) -> Tensor:
+def passing(place_CYX: Tensor, pixels: float) -> Tensor:
     """A place moved to the left by so many pixels, which goes on as its mirror image."""
     rows, cols = place_CYX.shape[1:]
     y, x = torch.meshgrid((torch.arange(rows) + 0.5) / rows, (torch.arange(cols) + 0.5 + pixels) / cols, indexing="ij")

@@ -15,7 +15,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from muybridge.engine import acting, camera, elements, faces, falling, layers, lighting, pipeline, pixels, waving, worn
+from muybridge.engine import (
+    acting,
+    camera,
+    elements,
+    faces,
+    falling,
+    galloping,
+    layers,
+    lighting,
+    pipeline,
+    pixels,
+    waving,
+    worn,
+)
 from muybridge.engine.components import Components, PaintsFaces
 from muybridge.engine.conditions import frames_to_tensor
 from muybridge.engine.state import Film, GenerationState
@@ -148,8 +161,11 @@ def _drawn(film: Film, painter: PaintsFaces | None) -> Drawn:
         changes = faces.changes(painter, film.picture_CYX, who, film.words_W, film.is_blank, list(film.felt_PTU))
     if not film.strikes_K.numel():
         return Drawn(changes)
-    cover_YX = _enlarged(film.cover_YX, film.picture_CYX)
     strikes_K = film.strikes_K.tolist()
+    if film.kind == galloping.KIND:
+        begins_s = strikes_K[0], strikes_K[1]
+        return Drawn(changes, galloping.moving(film.picture_CYX, begins_s, film.heading, film.coat))
+    cover_YX = _enlarged(film.cover_YX, film.picture_CYX)
     if film.kind in elements.KINDS:
         return Drawn(changes, elements.moving(film.picture_CYX, cover_YX, strikes_K, film.kind))
     behind_CYX = film.behind_CYX if film.behind_CYX.numel() else None

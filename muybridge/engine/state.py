@@ -37,7 +37,8 @@ class Film:
 
     `faces` (P people) as the finder tells them, their face units over time and what of them is felt, the text features
     that a blank one is drawn with, poses of their heads, views of the camera; `cover` of what stands in front, pixels
-    of any size, and when it is struck or strides, in seconds, its kind (layers.py) and where it is heading; what the
+    of any size, and when it is struck or strides, in seconds, its kind (layers.py) and where it is heading; a
+    horse's `coat` (galloping.py); what the
     light does, and which way surfaces face for a key that wanders (lighting.py); what falls over all of it, and how
     much (falling.py). `small` is what the base goes on from: a picture before it was painted; `behind` the picture
     without what is struck, where it was painted so. `worn` is where a drawn face wears glasses (worn.py),
@@ -64,6 +65,7 @@ class Film:
     worn_YX: Tensor = _NONE
     waves_2T: Tensor = _NONE
     arm_2C: Tensor = _NONE
+    coat: str = ""
     fall: str = ""
     falls_T: Tensor = _NONE
 
@@ -246,13 +248,14 @@ def _unflatten(tensors: Mapping[str, Tensor]) -> Conditions:
 
 def _film(flat: dict[str, Tensor]) -> Film:
     numbers = {name: int(flat.pop(name)) for name in ("num_frames", "is_blank", "heading")}
-    kind, fall = (bytes(flat.pop(name).tolist()).decode() for name in ("kind", "fall"))
+    kind, fall, coat = (bytes(flat.pop(name).tolist()).decode() for name in ("kind", "fall", "coat"))
     return Film(
         num_frames=numbers["num_frames"],
         is_blank=bool(numbers["is_blank"]),
         heading=numbers["heading"],
         kind=kind,
         fall=fall,
+        coat=coat,
         **flat,
     )
 

@@ -36,6 +36,15 @@ WORDS: dict[str, tuple[str, ...]] = {
         rf"{_COLOUR} ?색? ?공",
     ),
 }
+_COATS = [
+    re.compile(words, re.IGNORECASE)
+    for words in (
+        rf"{_COLOUR}\w*{_BETWEEN}(?:horse|stallion|mare|pony|foal|pferd|hengst|stute)\b",
+        rf"\b(?:cheval|étalon|jument|poney){_FRENCH}{_COLOUR}",
+        rf"{_COLOUR}[色い的嘅の]{{0,2}}(?:马|馬)",
+        rf"{_COLOUR} ?색? ?말",
+    )
+]
 _ENDING = re.compile(r"\A[a-zäöüß]+")  # of a German or French colour
 PLAIN = {"hair": "dark brown", "thing": "red"}
 _BARE = re.compile(
@@ -68,6 +77,13 @@ def colours_of(scene: str) -> dict[str, str]:
     text = without_quotes(scene)
     told = {part: hit["colour"] for part in _FOUND if (hit := _first(part, text)) is not None}
     return {part: next(name for name, words in _NAMES if words.fullmatch(word)) for part, word in told.items()}
+
+
+def coat_of(scene: str) -> str:
+    """The colour that the scene gives its horse; brown where it tells none."""
+    hits = (hit for words in _COATS if (hit := words.search(without_quotes(scene))) is not None)
+    word = next((hit["colour"] for hit in hits), None)
+    return "brown" if word is None else next(name for name, words in _NAMES if words.fullmatch(word))
 
 
 def skin_of(scene: str) -> str | None:

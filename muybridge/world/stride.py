@@ -1,0 +1,56 @@
+"""One stride of the world's horse, kept as a picture: `python -m muybridge.world.stride FILE.png`.
+
+Letters: N phases of the stride, Y X rows and columns.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+PHASES, ROWS, COLS = 12, 72, 96  # of a stride, from where it begins; of each picture
+USUAL = 100  # how light its coat is, as it is kept
+FPS = 25
+
+
+def stride() -> NDArray[np.uint8]:
+    """[N * Y, X, 3]: its phases below each other, running to the right: how light it is (coat: USUAL), its cover, 0.
+
+    The lowest row is the ground.
+    """
+    from muybridge.world import render
+    from muybridge.world.grammar import sample_scene
+    from muybridge.world.scene import CameraTrack
+
+    scene = sample_scene(1, "train", 4.0, cast="horse")
+    thing = dataclasses.replace(scene.things[0], color="white", pace=FPS / PHASES, first_s=0.0, heading=1)
+    scene = scene.replace(things=(thing,), camera=CameraTrack(), hour="overcast", place="meadow", weather="clear")
+    shown = render.Set(scene)
+    try:
+        seen = [shown.draw(4 * PHASES + phase, 512, 896, masks=True) for phase in range(PHASES)]
+    finally:
+        shown.release()
+    covers = np.stack([drawn.masks["thing"].astype(np.float32) / 255 for drawn in seen if drawn.masks is not None])
+    linear = np.stack([(drawn.pixels_YX3 / 255.0) ** 2.2 for drawn in seen]).mean(-1)
+    covers *= ((covers > 0.5).any(2).mean(0) > 0.3)[None, :, None]  # not what stands out in one phase alone
+    some = covers.max(0) > 0.5
+    rows, cols = np.flatnonzero(some.any(1)), np.flatnonzero(some.any(0))
+    side = max((rows[-1] - rows[0] + 1) / ROWS, (cols[-1] - cols[0] + 1) / (COLS - 4))
+    middle, ground = (cols[0] + cols[-1] + 1) / 2, rows[-1] + 1
+    y = np.rint(ground - (ROWS - np.arange(ROWS) - 0.5) * side - 0.5).astype(int).clip(0, 511)
+    x = np.rint(middle + (np.arange(COLS) + 0.5 - COLS / 2) * side - 0.5).astype(int).clip(0, 895)
+    light, cover = linear[:, y][:, :, x], covers[:, y][:, :, x]
+    shade = light / np.median(light[cover > 0.9])
+    kept = np.stack([(USUAL * shade).clip(0, 255) * (cover > 0), 255 * cover, 0 * cover], -1)
+    found: NDArray[np.uint8] = np.rint(kept).astype(np.uint8).reshape(-1, COLS, 3)
+    return found
+
+
+if __name__ == "__main__":
+    from muybridge import media
+
+    media.write_image(Path(sys.argv[1]), stride())
