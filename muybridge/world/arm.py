@@ -59,7 +59,7 @@ def arm() -> NDArray[np.uint8]:
         shade[part] = light[part] / light[part & (cover > 0.9)].mean()
     cover = cover * np.clip((BOX[2] - 0.05 - u) / 0.3, 0, 1)  # into the shoulder softly
     cover = cover * ~((u > -1.45) & (v > 2.4))  # nothing of the body
-    upper_edge = 2.1 - 1.23 * (u + 2.26)
+    upper_edge = 1.85 - 1.23 * (u + 2.26)
     forearm = ((v < np.where(u < -2.26, ELBOW[1], upper_edge)) & (u < -1.7)) | (
         np.hypot(u - ELBOW[0], v - ELBOW[1]) < 0.45
     )
