@@ -80,7 +80,7 @@ def _raised(frame_CYX: Tensor, u_YX: Tensor, v_YX: Tensor, raised: float, lean: 
     shown = min(raised / SEEN_FROM, 1.0)
     for is_forearm, angle in ((False, 0.0), (True, OUT * lean)):
         shade_YX, sleeve_YX, forearm_YX, cover_YX = _sampled(*_turned(u_YX, v_YX, ELBOW, angle))
-        part_YX = forearm_YX if is_forearm else 1 - forearm_YX
+        part_YX = forearm_YX if is_forearm else (2 - 2 * forearm_YX).clamp(max=1)  # no seam between them
         own_CYX = torch.lerp(colours_2C[0][:, None, None], colours_2C[1][:, None, None], sleeve_YX)
         seen_CYX = 2 * to_srgb((own_CYX * shade_YX).clamp(0, 1)) - 1
         frame_CYX = torch.lerp(frame_CYX, seen_CYX, shown * cover_YX * part_YX)
