@@ -20,8 +20,7 @@ from muybridge import media
 from muybridge.engine.layers import passing
 from muybridge.engine.recolour import LUMINANCE, MIDDLE, to_linear, to_srgb
 from muybridge.shapes import FPS
-from muybridge.world.characters import CLOTHES_COLORS, HAIR_COLORS
-from muybridge.world.horse import COATS
+from muybridge.world.characters import CLOTHES_COLORS, COATS, HAIR_COLORS
 from muybridge.world.stride import PHASES, ROWS, USUAL
 
 KIND = "gallop"  # of a film (engine/state.py)

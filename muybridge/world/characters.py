@@ -32,6 +32,15 @@ HAIR_COLORS: dict[str, RGB] = {
     "blue": (0.08, 0.20, 0.55),
     "pink": (0.75, 0.22, 0.42),
 }
+# Of horses: body, and mane, tail and hooves (world/horse.py).
+COATS: dict[str, tuple[RGB, RGB]] = {
+    "brown": ((0.20, 0.085, 0.035), (0.012, 0.010, 0.010)),
+    "chestnut": ((0.34, 0.12, 0.04), (0.30, 0.11, 0.04)),
+    "black": ((0.022, 0.020, 0.022), (0.010, 0.010, 0.011)),
+    "white": ((0.66, 0.65, 0.62), (0.58, 0.57, 0.54)),
+    "grey": ((0.27, 0.28, 0.29), (0.08, 0.08, 0.09)),
+    "golden": ((0.52, 0.32, 0.11), (0.72, 0.66, 0.52)),
+}
 HAIR_STYLES = (
     "buzz cut", "short hair", "swept hair", "side-parted hair", "bob", "bangs", "long hair", "long wavy hair",
     "curly hair", "afro", "ponytail", "bun",

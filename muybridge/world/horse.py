@@ -15,21 +15,13 @@ from itertools import pairwise
 import numpy as np
 
 from .anatomy import Floats, Ints
+from .characters import COATS
 from .solids import RGB, Solids
 
 LEGS = ("hind left", "hind right", "fore left", "fore right")
 PHASE = (0.0, 0.13, 0.36, 0.49)  # start of each leg's stance within the stride
 STANCE = 0.20
 REACH = 3.6  # hoof goes from +REACH to -REACH of its root during the stance, dm
-
-COATS: dict[str, tuple[RGB, RGB]] = {
-    "brown": ((0.20, 0.085, 0.035), (0.012, 0.010, 0.010)),
-    "chestnut": ((0.34, 0.12, 0.04), (0.30, 0.11, 0.04)),
-    "black": ((0.022, 0.020, 0.022), (0.010, 0.010, 0.011)),
-    "white": ((0.66, 0.65, 0.62), (0.58, 0.57, 0.54)),
-    "grey": ((0.27, 0.28, 0.29), (0.08, 0.08, 0.09)),
-    "golden": ((0.52, 0.32, 0.11), (0.72, 0.66, 0.52)),
-}
 
 
 @dataclass(frozen=True)

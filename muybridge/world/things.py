@@ -17,6 +17,7 @@ import numpy as np
 from . import horse
 from .anatomy import Floats, Ints
 from .camera import Focus, ease
+from .characters import COATS
 from .landscapes import parked_car
 from .scene import Scene, Thing
 from .solids import RGB, Solids
@@ -28,7 +29,7 @@ COLORS: dict[str, RGB] = {
     "brown": (0.25, 0.13, 0.06), "golden": (0.62, 0.42, 0.08),
 }  # fmt: skip
 PALETTE: dict[str, tuple[str, ...]] = {
-    "horse": tuple(horse.COATS), "ball": ("red", "orange", "yellow", "green", "blue"), "waves": ("blue",),
+    "horse": tuple(COATS), "ball": ("red", "orange", "yellow", "green", "blue"), "waves": ("blue",),
     "car": ("red", "yellow", "blue", "white", "black", "green"), "bell": ("golden", "silver"), "metronome": ("brown",
     "black", "red"),
     "fire": ("orange",), "drum": ("red", "blue", "white", "brown"), "bird": ("blue", "red", "yellow", "brown"),
