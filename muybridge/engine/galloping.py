@@ -42,7 +42,9 @@ def moving(picture_CYX: Tensor, begins_s: tuple[float, float], heading: int, coa
     size = (round(high), round(high * phases_N2YX.shape[3] / ROWS))
     if heading < 0:
         phases_N2YX = phases_N2YX.flip(3)
-    large_N2YX = nnf.interpolate(phases_N2YX, size, mode="bilinear", antialias=True, align_corners=False)
+    large_N2YX = nnf.interpolate(phases_N2YX, size, mode="bicubic", antialias=True, align_corners=False)
+    steep = max(1.0, high / ROWS)  # an edge that is enlarged is as sharp as it was
+    large_N2YX[:, 1] = ((large_N2YX[:, 1] - 0.5) * steep + 0.5).clamp(0, 1)
     top, left = min(round(GROUND * rows), rows) - size[0], (cols - size[1]) // 2
     shadow_YX = _shadow(rows, cols, top + size[0], left + size[1] / 2, size)
 
