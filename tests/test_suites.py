@@ -164,7 +164,7 @@ ANSWERS = {
 
 @pytest.mark.slow
 def test_a_fitted_witness_sees_what_it_was_not_shown(tmp_path: Path) -> None:
-    made = fitting.fit(painted(24, 0), ANSWERS, steps=120)
+    made = fitting.fit(painted(24, 0), ANSWERS, steps=80)
     sight = fitting.examine(made, painted(6, 1))
     assert sight.aperture_r > 0.8
     assert sight.mouth_error < 0.15
