@@ -7,7 +7,7 @@ import pytest
 import torch
 from test_engine_recolour import Finder
 
-from muybridge.engine.projector import play
+from muybridge.engine.projector import _cover, _held, play
 from muybridge.engine.state import Film
 from muybridge.engine.waving import ARM, LARGEST, colours, waved, waves
 from muybridge.model.finder import Face
@@ -95,6 +95,16 @@ def test_a_film_of_nothing_else_moves_and_shows_it() -> None:
     assert film.moves and film.at(torch.arange(10)).waves_2T.shape == (2, 10)
     shown = play(film, None, PixelSize(224, 128))
     assert not bool((shown[:, :, 0] != 0).any()) and float(shown[0, :, 35].abs().max()) > 0.2
+
+
+def test_a_base_has_no_say_where_an_arm_waves() -> None:
+    """Of a film of black clothes and skin, too: all of the arm is the film's own, and nothing around it."""
+    film = Film(torch.zeros(3, 128, 224), 75, waves_2T=waves(WAVE, 75, FPS), arm_2C=torch.zeros(2, 3))
+    film = Film(**{**vars(film), "faces_P4": torch.tensor([list(FACE)])})
+    held = _held(film, _cover(film), slice(35, 36), PixelSize(224, 128))[0, 0]
+    around = torch.nn.functional.max_pool2d((seen(35) <= 0.3).float()[None], 5, 1, 2)[0]
+    shown = around == 0  # without its soft edge
+    assert int(shown.sum()) > 100 and float(held[shown].mean()) > 0.95 and float(held[:, 150:].max()) == 0.0
 
 
 def test_the_kept_arm_is_the_world_s() -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as nnf
 
 from muybridge.engine.components import Components, Finds
-from muybridge.engine.first import First, large
+from muybridge.engine.first import First, decoded, large
 from muybridge.engine.layers import filled, grown
 from muybridge.engine.recolour import to_linear, to_srgb
 from muybridge.engine.state import GenerationState
@@ -39,7 +39,7 @@ def painted_place(parts: Components, state: GenerationState, drawn_BCTYX: Tensor
     `source` is the first frame in 0..1.
     """
     assert parts.finder is not None  # or the edit would be about anything
-    drawn_CYX = parts.video_codec.decode(drawn_BCTYX.to(parts.device))[0, :, 0].float().cpu().clamp(-1, 1)
+    drawn_CYX = decoded(parts, drawn_BCTYX).clamp(-1, 1)
     nobody_CYX = filled(drawn_CYX, grown(parts.finder.covers(drawn_CYX)["person"], AROUND).clamp(0, 1))
     asked = state.request.replace(prompt=words(state.request.prompt))
     place_CYX = large(parts, asked, First(nobody_CYX, (), was_drawn=True, is_blank=False)).clamp(-1, 1) / 2 + 0.5

@@ -24,7 +24,7 @@ from muybridge.engine import backdrop, camera, pipeline
 from muybridge.engine.components import Components, Denoiser, Finds
 from muybridge.engine.conditions import spoken
 from muybridge.engine.film import Course, Wishes, filmed_on, known, wished
-from muybridge.engine.first import scene_of, scene_words, side_by_side
+from muybridge.engine.first import decoded, scene_of, scene_words, side_by_side
 from muybridge.engine.layers import KINDS, WIDEST, one, place_of
 from muybridge.engine.left_alone import (
     asked,
@@ -154,7 +154,7 @@ def _with_all(parts: Components, draft: Denoiser, state: GenerationState, size: 
             return _finished(rough)
         for share in (GLANCE, 1.0):
             rough = _stepped(rough, share)
-            picture_CYX = parts.video_codec.decode(rough.picture_BCTYX.to(parts.device))[0, :, 0].float().cpu()
+            picture_CYX = decoded(parts, rough.picture_BCTYX)
             off = 0 if wanted is None else abs(len(side_by_side(finder.faces(picture_CYX))) - wanted)
             missing = _missing(finder, picture_CYX, parts_asked, WIDEST.get(wish.struck or "", 1.0))
             if off or missing:  # what is not there half way does not come
@@ -179,7 +179,7 @@ def _pair(parts: Components, draft: Denoiser, state: GenerationState, size: Pixe
             hair = HAIRS[(state.request.seed + number) % len(HAIRS)] if shows_hair(scene) else ""
             request = state.request.replace(prompt=(scene + hair)[:MAX_PROMPT_CHARS], seed=seed)
             drawn_BCTYX = first_picture(parts, draft, replace(state, request=request), size)
-            picture_CYX = parts.video_codec.decode(drawn_BCTYX.to(parts.device))[0, :, 0].float().cpu().clamp(-1, 1)
+            picture_CYX = decoded(parts, drawn_BCTYX).clamp(-1, 1)
             people = side_by_side(parts.finder.faces(picture_CYX))
             if len(people) == 1:
                 found.append(Alone(picture_CYX, people[0]))
@@ -208,7 +208,7 @@ def _looked_for(parts: Components, state: GenerationState) -> GenerationState:
     source_BCTYX, about = state.conditions.source_BCTYX, asked(parts, state)
     if not about or source_BCTYX is None or parts.finder is None:
         return state
-    first_CYX = parts.video_codec.decode(source_BCTYX[:, :, :1].to(parts.device))[0, :, 0].float().cpu().clamp(-1, 1)
+    first_CYX = decoded(parts, source_BCTYX[:, :, :1]).clamp(-1, 1)
     missing = not_found(parts.finder, first_CYX, about)
     if not missing:
         return state
@@ -230,16 +230,13 @@ def _edited(parts: Components, draft: Denoiser, state: GenerationState, frame: P
     if about == {"place"}:
         asked_for = state.request.replace(prompt=backdrop.words(state.request.prompt), video=None)
         drawn_BCTYX = first_picture(parts, draft, replace(state, request=asked_for), frame)
-        source_CYX = parts.video_codec.decode(source_BCTYX.to(parts.device))[0, :, 0].float().cpu().clamp(-1, 1)
+        source_CYX = decoded(parts, source_BCTYX).clamp(-1, 1)
         place_CYX = backdrop.painted_place(parts, state, drawn_BCTYX, (source_CYX + 1) / 2)
         return replace(told, frames={0: source_BCTYX}, place_CYX=place_CYX)
     made_BCTYX = first_picture(parts, draft, state, frame).cpu()
     if not about:
         return replace(told, frames={0: only_changes(made_BCTYX, source_BCTYX)})
-    source_CYX, made_CYX = (
-        parts.video_codec.decode(x.to(parts.device))[0, :, 0].float().cpu().clamp(-1, 1)
-        for x in (source_BCTYX, made_BCTYX)
-    )
+    source_CYX, made_CYX = (decoded(parts, x).clamp(-1, 1) for x in (source_BCTYX, made_BCTYX))
     assert parts.finder is not None  # or it would be about anything
     if about == {"light"}:
         both = (made_CYX + 1) / 2, (source_CYX + 1) / 2

@@ -8,8 +8,8 @@ An instruction that names what it is about (speech/edits.py) changes nothing els
 are found in each frame of the source, at the frame's own size. Hair and clothes of which another colour is asked are
 dyed (recolour.py); of which another shape, they keep the source's detail. Another light falls on the source's own
 frames, and so do rain and snow (falling.py). Another place is seen behind its people (backdrop.py). A mood is drawn on
-the source's own faces, and so are the lips of a source that says something else, whose old words are heard in its sound
-(source_faces.py).
+the source's own faces, and so are glasses and the lips of a source that says something else, whose old
+words are heard in its sound (source_faces.py).
 
 At the end of the base stage the made latents are compared with the source's, cell by cell. Cells that differ by no more
 than the model's own softness count as left alone, less a margin of one cell and one latent around every change. Where

@@ -102,9 +102,9 @@ def _cover(film: Film) -> Film:
     people = [Face(*place) for place in film.faces_P4.tolist()] if film.units_PTU.numel() else []
     cover_YX = faces.covered(people, *film.picture_CYX.shape[1:])
     none = torch.zeros(0)
-    return replace(
-        film, picture_CYX=cover_YX.expand(3, -1, -1), units_PTU=none, light_4T=none, worn_YX=none, waves_2T=none
-    )
+    bright_2C = torch.full((2, 3), BRIGHT)
+    picture_CYX = cover_YX.expand(3, -1, -1)
+    return replace(film, picture_CYX=picture_CYX, units_PTU=none, light_4T=none, worn_YX=none, arm_2C=bright_2C)
 
 
 def _held(film: Film, cover: Film, frames: slice, size: PixelSize) -> Tensor:

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from muybridge.shapes import FPS
+
 PHASES, ROWS, COLS = 12, 96, 128  # of a stride, from where it begins; of each picture
 USUAL = 100  # how light its coat is, as it is kept
-FPS = 25
 FREE = 400  # pixels around what is drawn, so that the picture that is kept may reach beyond
 
 
