@@ -37,6 +37,7 @@ class ModelConfig:
     local_layers: tuple[int, ...] = ()  # windowed in time: the 1080p upscaler
     frame_receptive_field: int = 11  # latent frames seen to each side in local layers
     num_roles: int = 0  # learned role embeddings; the open checkpoints have none
+    video_step: int = 2  # latents between video tokens that are denoised; at 1 their patches overlap: model/tokens.py
     time_scale: float = 1.0  # clock units (160 ms) per unit of rotary position; finer for small models
     video_moments: tuple[float, ...] = ()  # mean square of each latent channel: see flow/scaling.py; none: velocities
     audio_moments: tuple[float, ...] = ()

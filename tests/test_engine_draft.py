@@ -48,6 +48,19 @@ def test_a_clip_of_words_alone_begins_with_the_draft() -> None:
         assert int(Role.SPEECH) not in packed.layout.roles_N.tolist()
 
 
+def test_a_fine_draft_has_a_token_for_each_latent_and_its_neighbours() -> None:
+    draft = Draft()
+    engine = engine_with(draft)
+    engine.parts.draft_step = 1
+    state = engine.encode(TALK)
+    assert state.conditions.frames[0].shape == (1, 48, 1, 4, 4)
+    assert {packed.layout.counts[0][0] for packed in draft.seen} == {9}  # three by three, and nothing else is finer
+    places = draft.seen[0].layout.coords_N3[:9, 1:]
+    assert places.tolist() == [[y / 2 - 0.5, x / 2 - 0.5] for y in range(3) for x in range(3)]
+    prepared = pipeline.prepare(engine.parts, state)
+    assert prepared.num_target == 4 * state.window.clock.num_video_latents
+
+
 def test_the_draft_is_the_seeds_and_survives_a_checkpoint() -> None:
     engine = engine_with(Draft())
     states = [engine.encode(TALK.replace(seed=seed)) for seed in (5, 5, 6)]

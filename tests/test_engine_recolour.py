@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
 
 from muybridge.engine.recolour import (
     CELLS,
+    LUMINANCE,
+    SHOWN,
     SKINS,
     bare_skin,
     dyed,
@@ -80,6 +84,34 @@ def test_hair_and_clothes_are_dyed_where_they_are_found() -> None:
     assert torch.equal(found[:, 8:12], picture[:, 8:12])  # the face
     assert found[0, :8].mean() > found[2, :8].mean() + 0.2 and found[2, 12:].mean() > found[0, 12:].mean() + 0.2
     assert torch.equal(dyed(Finder(), picture, {}), picture)
+
+
+class FaceFinder(Finder):
+    """As that, and the face between them."""
+
+    def covers(self, picture_CYX: Tensor) -> dict[str, Tensor]:
+        found = super().covers(picture_CYX)
+        found["face"][8:12] = 1.0
+        return found
+
+
+@pytest.mark.parametrize("old", ["black", "brown", "blond"])
+@pytest.mark.parametrize("light", [0.3, 1.0])
+def test_hair_beside_a_face_is_as_bright_as_hair_of_its_colour_is_seen(old: str, light: float) -> None:
+    linear = torch.full((3, ROWS, COLS), 0.18)
+    linear[:, 8:12] = torch.tensor([0.4, 0.23, 0.16])[:, None, None]
+    linear[:, :8] = torch.tensor(HAIR_COLORS[old])[:, None, None]
+    picture = to_srgb((light * linear).clamp(0, 1))
+    seen = {}
+    for name in HAIR_COLORS:
+        found = to_linear(dyed(FaceFinder(), picture, {"hair": name}))
+        face, whole = (float((x * LUMINANCE[:, None, None]).sum(0).mean())
+                       for x in (to_linear(picture)[:, 8:12], to_linear(picture)))  # fmt: skip
+        seen[name] = float((found[:, :7] * LUMINANCE[:, None, None]).sum(0).mean()) / (face * whole) ** 0.5
+    # Coloured hair is clipped before it is as bright.
+    assert all(abs(math.log(seen[name]) - SHOWN[name]) < 0.1 for name in ("black", "dark brown", "brown", "grey"))
+    order = ["black", "dark brown", "brown", "red", "blond", "white"]
+    assert [seen[name] for name in order] == sorted(seen[name] for name in order)
 
 
 @pytest.mark.parametrize("light", [0.1, 0.5, 3.0])

@@ -148,6 +148,30 @@ def test_patches_go_in_channel_major_and_come_out_channel_last(frames: int, y: i
     assert torch.equal(tokens.unpatchify(velocity, 2 * y, 2 * x), latent)
 
 
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 3), st.integers(1, 4), st.integers(1, 4), st.integers(1, 5))
+def test_overlapping_patches_are_every_pair_of_neighbours_and_come_out_as_their_mean(
+    frames: int, y: int, x: int, channels: int
+) -> None:
+    latent = torch.randn(channels, frames, 2 * y, 2 * x)
+    patches, coarse = tokens.patchify(latent, 1), tokens.patchify(latent)
+    places = tokens.video_coords(frames, 2 * y, 2 * x, step=1)
+    assert patches.shape == (frames * (2 * y - 1) * (2 * x - 1), channels * 4)
+    # Those that the coarse grid has, too, stand at the same place with the same content.
+    grid = torch.arange(len(patches)).reshape(frames, 2 * y - 1, 2 * x - 1)[:, ::2, ::2].flatten()
+    assert torch.equal(patches[grid], coarse)
+    assert torch.equal(places[grid], tokens.video_coords(frames, 2 * y, 2 * x))
+    said = patches.unflatten(1, (channels, 2, 2)).permute(0, 2, 3, 1).flatten(1)
+    assert tokens.unpatchify(said, 2 * y, 2 * x, 1).sub(latent).abs().max() < 1e-5
+    # One patch alone: each of its latents is its share of all that are there.
+    one = torch.zeros_like(said)
+    one[0] = 1.0
+    mean = tokens.unpatchify(one, 2 * y, 2 * x, 1)[0, 0]
+    along = [[1.0] + [0.5 if n > 2 else 1.0] + [0.0] * (n - 2) for n in (2 * y, 2 * x)]
+    wanted = torch.tensor(along[0])[:, None] * torch.tensor(along[1])
+    assert torch.allclose(mean, wanted)
+
+
 @settings(max_examples=40)
 @given(st.integers(1, 94), st.integers(1, 12), st.integers(1, 12))
 def test_video_coordinates_are_physical_and_centred(num_latents: int, y: int, x: int) -> None:

@@ -14,6 +14,7 @@ from muybridge.model.codecs import AudioCodec, OnTile, SpatialTile, TextEncoder,
 from muybridge.model.finder import Face
 from muybridge.model.tokens import Packed
 from muybridge.request import Request
+from muybridge.shapes import PATCH
 from muybridge.speech.durations import Phone
 
 
@@ -120,6 +121,8 @@ class Components:
     upscaler_moments: Moments = NO_MOMENTS  # and of the upscaler's, with the noise of its start
     draft: Denoiser | None = None  # draws the first picture of clips from words alone (draft.py)
     draft_moments: Moments = NO_MOMENTS
+    draft_step: int = PATCH  # from token to token of its picture
+    video_step: int = PATCH  # and of what the base denoises
     listener: HearsPhones | None = None  # hears the phones of a given voice
     finder: Finds | None = None  # finds whose face is to move, and what is in front
     face_painter: PaintsFaces | None = None  # draws faces anew, speaking or in a mood (faces.py)

@@ -308,7 +308,10 @@ def _rough(parts: Components, draft: Denoiser, state: GenerationState, size: Pix
 
 def _alone(parts: Components, draft: Denoiser) -> Components:
     """The parts as they draw one picture."""
-    return replace(parts, size=SIZE, base=draft, draft=None, upscaler=None, moments={"video": parts.draft_moments})
+    moments = {"video": parts.draft_moments}
+    return replace(
+        parts, size=SIZE, base=draft, draft=None, upscaler=None, moments=moments, video_step=parts.draft_step
+    )
 
 
 @torch.inference_mode()

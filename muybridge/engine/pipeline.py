@@ -41,6 +41,7 @@ from muybridge.shapes import (
     AUDIO_CHANNELS,
     FPS,
     LATENT_CHANNELS,
+    PATCH,
     SMALL_UPSCALE_AREA,
     PixelSize,
     StagePlan,
@@ -239,6 +240,7 @@ class Prepared:
     moments: Mapping[str, Moments] = field(default_factory=dict)
     is_guessed: bool = False
     together: Packed | None = None  # all passes as one sequence, where that is short
+    video_step: int = PATCH  # latents from token to token
 
 
 def prepare(parts: Components, state: GenerationState) -> Prepared:
@@ -264,10 +266,12 @@ def prepare(parts: Components, state: GenerationState) -> Prepared:
     few = sum(sum(p.layout.splits) for p in packed.values()) <= MOST_TOGETHER
     together = pack(list(samples.values())) if few and len(samples) > 1 else None
     rows, cols = plan.size.latent
+    step = parts.video_step if state.stage == "base" else PATCH
+    num_target = plan.clock.num_video_latents * tokens.num_places(rows, step) * tokens.num_places(cols, step)
     moments = parts.moments if state.stage == "base" else {"video": parts.upscaler_moments}
     guessed = state.stage == "base" and is_guessed(parts, state.conditions)
     return Prepared(
-        model, sampling, schedule, packed, moving, sound, plan.num_video_tokens, rows, cols, moments, guessed, together
+        model, sampling, schedule, packed, moving, sound, num_target, rows, cols, moments, guessed, together, step
     )
 
 
@@ -317,6 +321,7 @@ def _sample(parts: Components, state: GenerationState, plan: StagePlan, name: st
         source_CTYX=None if given.source_BCTYX is None else given.source_BCTYX[0].to(device),
         source_audio_AC=sound,
         reference_audio_AC=None if heard is None else heard[0].to(device),
+        step=parts.video_step,
     )
 
 
@@ -343,7 +348,7 @@ def _velocity(prepared: Prepared, state: GenerationState) -> dict[str, Tensor]:
     timestep = prepared.schedule.timesteps[state.step]
     device = next(iter(prepared.packed.values())).video_NC.device
     video_BCTYX, sigma = state.latents["video"].to(device), prepared.schedule.sigma(state.step)
-    video_NC = tokens.patchify(video_BCTYX[0])
+    video_NC = tokens.patchify(video_BCTYX[0], prepared.video_step)
     audio_NC = prepared.audio_context_NC
     if audio_NC is None:
         audio_NC = state.latents["audio"][0].to(device)
@@ -358,7 +363,8 @@ def _velocity(prepared: Prepared, state: GenerationState) -> dict[str, Tensor]:
     trust = EDIT_TRUST if edited_YX is not None else TRUST if prepared.is_guessed and source is None else 1.0
     trust = trust if motion is None else MOVED_TRUST
     for name, (video, audio) in _answers(prepared, timestep, video_NC, audio_NC).items():
-        found = trust * tokens.unpatchify(video[: prepared.num_target], prepared.rows, prepared.cols)[None]
+        answer = video[: prepared.num_target], prepared.rows, prepared.cols, prepared.video_step
+        found = trust * tokens.unpatchify(*answer)[None]
         whole = velocity_of(found, still_BCTYX, sigma, seen, 1, given, source, anchor)
         whole = whole if motion is None else whole - motion
         if edited_YX is not None:  # there the source says nothing of what comes

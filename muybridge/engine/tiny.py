@@ -22,6 +22,7 @@ from muybridge.model.tiny_video_codec import load_video_codec
 from muybridge.model.transformer import Transformer
 from muybridge.model.weights import load_into, load_transformer
 from muybridge.model.world_audio_codec import WorldAudioCodec
+from muybridge.shapes import PATCH
 
 # File names, `.safetensors`.
 BASE, UPSCALER, DRAFT, VIDEO_CODEC, TEXT = "base", "upscaler", "draft", "video_codec", "text"
@@ -64,6 +65,7 @@ def load_tiny(folder: Path, device: torch.device, asked: Precision = "auto") -> 
             precision.apply_to_painter(_filled(PicturePainter(), pictures), chosen) if pictures.is_file() else None
         ),
         draft_moments=NO_MOMENTS if draft is None else video_moments(draft.config),
+        draft_step=PATCH if draft is None else draft.config.video_step,
         voice_gain=VOICE_GAIN,
     )
 

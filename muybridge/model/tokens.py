@@ -11,11 +11,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
-from functools import cached_property
+from functools import cache, cached_property
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import fold
 
 from muybridge.shapes import FPS, PATCH, STRIDE_T
 
@@ -167,25 +168,50 @@ def pack(samples: Sequence[Sample]) -> Packed:
     return Packed(video, audio, text, Layout(counts, coords, roles, frames))
 
 
-def patchify(latent_CTYX: Tensor) -> Tensor:
-    """Latent to tokens [T*Y/2*X/2, C*4]; features channel-major (C, row, column), tokens in (T, Y, X) order."""
-    channels, frames, rows, cols = latent_CTYX.shape
-    x = latent_CTYX.reshape(channels, frames, rows // PATCH, PATCH, cols // PATCH, PATCH)
-    return x.permute(1, 2, 4, 0, 3, 5).reshape(-1, channels * PATCH * PATCH)
+def patchify(latent_CTYX: Tensor, step: int = PATCH) -> Tensor:
+    """Latent to tokens [T*Y/2*X/2, C*4]; features channel-major (C, row, column), tokens in (T, Y, X) order.
+
+    A `step` of 1 gives a token to each two rows and columns that are neighbours, [T*(Y-1)*(X-1), C*4].
+    """
+    windows = latent_CTYX.unfold(2, PATCH, step).unfold(3, PATCH, step)
+    return windows.permute(1, 2, 3, 0, 4, 5).reshape(-1, latent_CTYX.shape[0] * PATCH * PATCH)
 
 
-def unpatchify(tokens_NC: Tensor, rows: int, cols: int) -> Tensor:
-    """Velocity tokens to a latent; features channel-last (row, column, C): not the order that went in."""
+def unpatchify(tokens_NC: Tensor, rows: int, cols: int, step: int = PATCH) -> Tensor:
+    """Velocity tokens to a latent; features channel-last (row, column, C): not the order that went in.
+
+    Where patches overlap, their mean.
+    """
+    high, wide = num_places(rows, step), num_places(cols, step)
     channels = tokens_NC.shape[1] // (PATCH * PATCH)
-    x = tokens_NC.reshape(-1, rows // PATCH, cols // PATCH, PATCH, PATCH, channels)
-    return x.permute(5, 0, 1, 3, 2, 4).reshape(channels, -1, rows, cols)
+    x = tokens_NC.reshape(-1, high, wide, PATCH, PATCH, channels)
+    if step == PATCH:
+        return x.permute(5, 0, 1, 3, 2, 4).reshape(channels, -1, rows, cols)
+    patches_TKL = x.permute(0, 5, 3, 4, 1, 2).flatten(4).flatten(1, 3)
+    sum_TCYX = fold(patches_TKL, (rows, cols), PATCH, stride=step)
+    return (sum_TCYX / _times(rows, cols, step).to(sum_TCYX.device)).transpose(0, 1)
 
 
-def video_coords(num_latents: int, rows: int, cols: int, start: float = 0.0) -> Tensor:
-    """[N, 3] of a clip's or picture's tokens: t from `start`, y and x centred, spacing 1 per token."""
+def num_places(length: int, step: int = PATCH) -> int:
+    """Tokens along so many latent rows or columns."""
+    return (length - PATCH) // step + 1
+
+
+@cache
+@torch.inference_mode(False)
+def _times(rows: int, cols: int, step: int) -> Tensor:
+    """[Y, X]: in how many patches each place of a latent is."""
+    ones = torch.ones(1, PATCH * PATCH, num_places(rows, step) * num_places(cols, step))
+    return fold(ones, (rows, cols), PATCH, stride=step)[0, 0]
+
+
+def video_coords(num_latents: int, rows: int, cols: int, start: float = 0.0, step: int = PATCH) -> Tensor:
+    """[N, 3] of a clip's or picture's tokens: t from `start`, y and x centred, spacing 1 per token, or step by step."""
     t = torch.arange(num_latents, dtype=torch.float32) + start
-    y = torch.arange(rows // PATCH, dtype=torch.float32) - (rows // PATCH - 1) / 2
-    x = torch.arange(cols // PATCH, dtype=torch.float32) - (cols // PATCH - 1) / 2
+    y, x = (
+        torch.arange(num_places(n, step), dtype=torch.float32) * step / PATCH - (n // PATCH - 1) / 2
+        for n in (rows, cols)
+    )
     return torch.stack(torch.meshgrid(t, y, x, indexing="ij"), -1).reshape(-1, 3)
 
 
@@ -305,17 +331,19 @@ def sequence(
     source_CTYX: Tensor | None = None,
     source_audio_AC: Tensor | None = None,
     reference_audio_AC: Tensor | None = None,
+    step: int = PATCH,
 ) -> Sample:
     """One clip's whole sequence, as generation and training both build it: the noisy target first, then what is clean.
 
     `keeps_audio`: the audio is given, not made. References stand after the end and are seen from every local window,
-    pictures first, then a voice, which takes its own time; a source stands where the target stands.
+    pictures first, then a voice, which takes its own time; a source stands where the target stands. `step`: from token
+    to token of the target.
     """
     channels, count, rows, cols = video_CTYX.shape
     patches = channels * PATCH * PATCH
     sample = empty_sample(text.features_NC, text.coords_N3, patches, audio_AC.shape[1])
     sample = replace(sample, text_roles=text.roles_N)
-    sample = add_video(sample, patchify(video_CTYX), video_coords(count, rows, cols), Role.TARGET)
+    sample = add_video(sample, patchify(video_CTYX, step), video_coords(count, rows, cols, step=step), Role.TARGET)
     role = Role.SOURCE if keeps_audio else Role.TARGET
     sample = add_audio(sample, audio_AC, audio_coords(len(audio_AC)), role)
     for index, reference_CTYX in enumerate(() if references_RCTYX is None else references_RCTYX):

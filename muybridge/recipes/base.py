@@ -23,12 +23,13 @@ from muybridge.flow.scaling import from_noise, velocity_of, video_moments
 from muybridge.model import tokens
 from muybridge.model.phrase_encoder import LookedUp, PhraseEncoder, TextPieces, take_apart
 from muybridge.model.tiny_video_codec import TinyVideoCodec, load_video_codec
-from muybridge.model.tokens import Role, Sample, TextTokens, pack, unpatchify
+from muybridge.model.tokens import Role, Sample, TextTokens, num_places, pack, unpatchify
 from muybridge.model.transformer import Transformer
 from muybridge.model.weights import load_into, load_transformer
 from muybridge.recipes.codec_video import export_module
 from muybridge.recipes.losses import PLAIN, Task, Weighing, losses_of
 from muybridge.request import reference_name
+from muybridge.shapes import PATCH
 from muybridge.train.cuts import mix
 from muybridge.train.items import EMPTY_TEXT, Item
 from muybridge.train.latents import LatentCache
@@ -260,7 +261,7 @@ def text_of(item: Item, task: Task, found: LookedUp) -> TextTokens:
     return tokens.join_texts(parts)
 
 
-def sequence_of(item: Item, task: Task, found: LookedUp, video: Tensor, audio: Tensor) -> Sample:
+def sequence_of(item: Item, task: Task, found: LookedUp, video: Tensor, audio: Tensor, step: int = PATCH) -> Sample:
     """The item's sequence with noisy `video` [C, T, Y, X] and `audio` [A, C] as its target."""
     is_edit = task.name == "edit"
     has_references = task.name == "r2v" and "reference" not in task.drops
@@ -272,6 +273,7 @@ def sequence_of(item: Item, task: Task, found: LookedUp, video: Tensor, audio: T
         references_RCTYX=item.references if has_references else None,
         source_CTYX=item.source if is_edit else None,
         source_audio_AC=item.audio if is_edit else None,
+        step=step,
     )
 
 
@@ -284,7 +286,8 @@ def velocities(
     """Velocity of each item's target, video [C, T, Y, X] and audio [A, C], in one packed pass."""
     said = [scene_of(item, task) for item, task in pairs] + [b.pieces for item, _ in pairs for b in item.beats]
     found = LookedUp(text, said)
-    samples = [sequence_of(item, task, found, *x) for (item, task), x in zip(pairs, noisy, strict=True)]
+    step = base.config.video_step
+    samples = [sequence_of(item, task, found, *x, step) for (item, task), x in zip(pairs, noisy, strict=True)]
     packed = pack(samples)
     video_NC, audio_NC = base(packed)
     video_parts = video_NC.split([c[0] for c in packed.layout.counts])
@@ -292,7 +295,8 @@ def velocities(
     out, seen = [], video_moments(base.config)
     for (item, task), x, video, audio in zip(pairs, noisy, video_parts, audio_parts, strict=True):
         _, frames, rows, cols = item.video.shape
-        answer = unpatchify(video[: frames * (rows // 2) * (cols // 2)], rows, cols)
+        num_target = frames * num_places(rows, step) * num_places(cols, step)
+        answer = unpatchify(video[:num_target], rows, cols, step)
         known = range(task.num_given)
         out.append(
             (

@@ -41,14 +41,16 @@ def recipe(
     given: str = "",
     kept: float = 0.0,
     compiled: bool = False,
+    fine: bool = True,
 ) -> Recipe:
     """All settings; `stills` are latents of `muybridge world stills`, `start` an exported base or a shipped folder.
 
     It begins as the draft of that folder, or where there is none as its base. `shift` moves the levels
-    towards noise: 9 has three in four above 0.75. `num_given` of a batch's items are pairs from `given` (`muybridge
-    world stills --given`): references of a person, which the picture then shows. `kept` is the share, in the weights
-    that are exported, of those it began with: what is new is learned, and less is forgotten (Wortsman et al. 2022,
-    "Robust fine-tuning of zero-shot models", arXiv 2109.01903).
+    towards noise: 9 has three in four above 0.75. `fine`: a token for each latent and its neighbours, four times as
+    many that overlap, where the base has one for each two by two. `num_given` of a batch's items are pairs from
+    `given` (`muybridge world stills --given`): references of a person, which the picture then shows. `kept` is the
+    share, in the weights that are exported, of those it began with: what is new is learned, and less is forgotten
+    (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models", arXiv 2109.01903).
     """
     settings: dict[str, Any] = dict(locals())
     if kept and not (start and 0 < kept < 1):
@@ -64,8 +66,10 @@ def recipe(
 
     def build() -> dict[str, nn.Module]:
         modules = made.build()
-        if (Path(start) / FILE).is_file():
-            modules["base"].load_state_dict(first_of(Path(start)).state_dict())
+        drawn, first = modules["base"], first_of(Path(start))
+        assert isinstance(drawn, Transformer)
+        drawn.load_state_dict(first.state_dict())
+        drawn.config = replace(drawn.config, video_step=1 if fine else first.config.video_step)
         return modules
 
     def export(modules: dict[str, nn.Module], folder: Path) -> None:
