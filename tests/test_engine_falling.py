@@ -1,4 +1,4 @@
-"""Rain and snow: as fast as they fall, the same at every size and in every window, and not in a given first frame."""
+"""Rain, snow and fog: as they fall or drift, the same at every size and window, and not in a given first frame."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from muybridge.engine import falling
+from muybridge.engine import falling, fog
+from muybridge.model.finder import KINDS, Face
 from muybridge.speech.weather import Fall
 
 Floats = NDArray[np.float64]
@@ -85,3 +86,60 @@ def test_two_kinds_are_one() -> None:
     both = falling.fall([Fall("rain", 0.0, 1.0), Fall("snow", 2.0, 3.0)], 75, is_given=False)
     assert both.kind == "rain"
     assert both.strength_T[60:].max() == 0
+
+
+class Middle:
+    """Somebody in the middle third of every picture."""
+
+    def faces(self, picture_CYX: torch.Tensor) -> list[Face]:
+        raise AssertionError(picture_CYX.shape)
+
+    def covers(self, picture_CYX: torch.Tensor) -> dict[str, torch.Tensor]:
+        found = {kind: torch.zeros(picture_CYX.shape[1:]) for kind in KINDS}
+        third = picture_CYX.shape[2] // 3
+        found["person"][:, third : 2 * third] = 1.0
+        return found
+
+
+def test_fog_hides_what_is_far_and_not_who_is_near() -> None:
+    """Stripes keep their contrast as far as fog lets them through."""
+    frames = torch.full((3, 2, 128, 96), -0.6)
+    frames[..., ::4] = 0.2
+    hazy = falling.laid_on(frames, "fog", [1.0, 0.5], [0, 1], 3, 0.3, Middle())
+    assert hazy.shape == frames.shape and float(hazy.abs().max()) <= 1
+
+    def contrast(frame: int, rows: slice, cols: slice) -> float:
+        return float(hazy[1, frame, rows, cols].std() / frames[1, frame, rows, cols].std())
+
+    above, below, who = (contrast(0, *at) for at in (
+        (slice(0, 50), slice(0, 24)), (slice(110, 128), slice(0, 24)), (slice(0, 128), slice(36, 60))
+    ))  # fmt: skip
+    assert above < 0.35 < below < who - 0.1 and who > 0.75
+    assert contrast(1, slice(0, 50), slice(0, 24)) > above + 0.2  # half as thick
+    nobody = falling.laid_on(frames, "fog", [1.0, 0.5], [0, 1], 3, 0.3, None)
+    assert float((nobody - hazy)[:, 0, :50, 36:60].abs().max()) > 0.1
+    none = falling.laid_on(frames, "fog", [0.0, 0.0], [0, 1], 3, 0.3, None)
+    assert torch.allclose(none, frames, atol=1e-4)
+
+
+def test_swathes_drift_with_the_clock_and_come_again() -> None:
+    still, later = (fog.swathes(number, 5, 96, 160) for number in (0, 50))
+    step = round(50 / 25 * fog.DRIFT * 96)
+    assert float((still[:, step:] - later[:, :-step]).abs().max()) < 0.05
+    assert float((still - later).abs().max()) > 0.1
+    around = round(fog.SWATHES[1] / fog.SWATHES[0] / fog.DRIFT * 25)
+    assert torch.allclose(fog.swathes(around, 5, 96, 160), still, atol=1e-3)
+    assert float(still.abs().max()) < 1.5 and not torch.equal(still, fog.swathes(0, 6, 96, 160))
+
+
+def test_fog_is_as_bright_as_its_place_and_comes_slowly() -> None:
+    dark, bright = (fog.colour_of(torch.full((3, 20, 30), value), torch.zeros(20, 30)) for value in (0.05, 0.6))
+    assert torch.allclose(dark, torch.full((3,), 0.05), atol=1e-3) and torch.allclose(bright, torch.full((3,), 0.6))
+    orange = torch.tensor([0.6, 0.3, 0.1])[:, None, None].expand(3, 20, 30)
+    tinted = fog.colour_of(orange, torch.zeros(20, 30))
+    assert tinted[0] > tinted[1] > tinted[2] > 0.5 * tinted[0]
+    given = falling.fall([Fall("fog", 0.0, 3.0)], 75, is_given=True)
+    assert given.strength_T[0] == 0 and 0 < given.strength_T[20] < 1 and given.strength_T[40] == 1
+    drawn = falling.fall([Fall("fog", 0.0, 3.0)], 75, is_given=False)
+    assert drawn.strength_T[0] == pytest.approx(fog.DRAWN)
+    assert falling.fall([Fall("fog", 1.0, 3.0)], 75, is_given=False).strength_T.max() == 1

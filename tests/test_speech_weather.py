@@ -13,7 +13,7 @@ from muybridge.world.sample import seed_of
 
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_captions_of_the_world_are_understood(split: str) -> None:
-    seen = dict.fromkeys(("rain", "snow"), 0)
+    seen = dict.fromkeys(("rain", "snow", "fog"), 0)
     for index in range(160):
         scene = sample_scene(seed_of(index, split), split, 4.0)
         told = [captions.caption(scene, scene.seed, split, style=style) for style in (None, "tags")]
@@ -43,6 +43,16 @@ def test_captions_of_the_world_are_understood(split: str) -> None:
         ("Un homme dans la rue, il neige.", "snow"),
         ("A man waits in a car park in the rain.", "rain"),
         ("Une scène de rue sous la pluie.", "rain"),
+        ("A woman on a foggy street.", "fog"),
+        ("Thick mist lies over the lake.", "fog"),
+        ("湖边有雾，一个女人站着。", "fog"),
+        ("霧の中の公園に男が立っている。", "fog"),
+        ("靄のかかった湖。", "fog"),
+        ("안개 낀 숲에 남자가 서 있다.", "fog"),
+        ("Ein Mann im Nebel auf einer Straße.", "fog"),
+        ("Une femme au bord du lac, dans le brouillard.", "fog"),
+        ("The fog lifts over the street.", None),
+        ("A car with fog lamps on a street.", None),
         ("A woman in a snowy landscape.", None),
         ("A man stands in the snow.", None),
         ("A girl in a yellow raincoat under a rainbow.", None),

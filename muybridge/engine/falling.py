@@ -1,8 +1,8 @@
-"""Rain and snow over frames as they are delivered: drops of their own, which no codec of a small base could keep.
+"""Rain, snow and fog over frames as they are delivered: drops of their own, which no codec of a small base could keep.
 
 A drop is where its number, the seed and the clip's own clock say, so a programme's windows go on from one another and a
 resumed clip is the same. Rain streaks fall fast and stand slanted, flakes sway. Near ones are larger and faster; all
-fall before everything that a picture shows.
+fall before everything that a picture shows. Fog (fog.py) comes and goes as they do.
 
 Letters: T frames, N drops, J rows and K columns of one drop, C colours, Y X rows and columns in pixels.
 """
@@ -18,12 +18,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as nnf
 
+from muybridge.engine import fog
+from muybridge.engine.components import Finds
 from muybridge.shapes import FPS
 from muybridge.speech import weather
 from muybridge.world.camera import ease
 
 Floats = NDArray[np.float64]
-COMES_S = 0.6  # in which it begins, and as long it takes to end
+COMES_S = {"rain": 0.6, "snow": 0.6, "fog": 1.5}  # in which it begins, and as long it takes to end
 GOLDEN = 0.6180339887498949  # a drop that falls again does so at another place
 
 
@@ -80,10 +82,22 @@ def fall(asked: Sequence[weather.Fall], num_frames: int, is_given: bool) -> Fall
     times = [number / FPS for number in range(num_frames)]
     for one in asked:
         is_there = one.start_s <= 0 and not is_given
-        comes_T = np.array([1.0 if is_there else ease(t, one.start_s, one.start_s + COMES_S) for t in times])
-        goes_T = np.array([1 - ease(t, one.end_s, one.end_s + COMES_S) for t in times])
-        total_T = np.maximum(total_T, (one.kind == kind) * comes_T * goes_T)
+        within_s = COMES_S[kind]
+        comes_T = np.array([1.0 if is_there else ease(t, one.start_s, one.start_s + within_s) for t in times])
+        goes_T = np.array([1 - ease(t, one.end_s, one.end_s + within_s) for t in times])
+        share = fog.DRAWN if kind == fog.KIND and is_there else 1.0
+        total_T = np.maximum(total_T, share * (one.kind == kind) * comes_T * goes_T)
     return Fall(kind, torch.from_numpy(total_T).float())
+
+
+def laid_on(
+    frames_CTYX: Tensor, kind: str, strength_T: Sequence[float], numbers: Sequence[int], seed: int, light: float,
+    finder: Finds | None,
+) -> Tensor:  # fmt: skip
+    """Frames in -1..1 with what falls in them or hangs over them, as `fallen` or fog.py say."""
+    if kind == fog.KIND:
+        return fog.fogged(frames_CTYX, strength_T, numbers, seed, finder)
+    return fallen(frames_CTYX, kind, strength_T, numbers, seed, light)
 
 
 def fallen(

@@ -7,9 +7,9 @@ that, what the base changes is pushed on at every step, cell by cell, the more t
 An instruction that names what it is about (speech/edits.py) changes nothing else: hair, clothes or the place, as they
 are found in each frame of the source, at the frame's own size. Hair and clothes of which another colour is asked are
 dyed (recolour.py); of which another shape, they keep the source's detail. Another light falls on the source's own
-frames, and so do rain and snow (falling.py). Another place is seen behind its people (backdrop.py). A mood is drawn on
-the source's own faces, and so are glasses and the lips of a source that says something else, whose old
-words are heard in its sound (source_faces.py).
+frames, and so do rain, snow and fog (falling.py). Another place is seen behind its people (backdrop.py). A mood is
+drawn on the source's own faces, and so are glasses and the lips of a source that says something else, whose old words
+are heard in its sound (source_faces.py).
 
 At the end of the base stage the made latents are compared with the source's, cell by cell. Cells that differ by no more
 than the model's own softness count as left alone, less a margin of one cell and one latent around every change. Where
@@ -33,7 +33,7 @@ from muybridge.engine import faces, source_faces
 from muybridge.engine.backdrop import behind
 from muybridge.engine.components import Components, Finds
 from muybridge.engine.conditions import Said, heard
-from muybridge.engine.falling import fallen
+from muybridge.engine.falling import laid_on
 from muybridge.engine.layers import grown
 from muybridge.engine.recolour import cover_of, dyed, relit
 from muybridge.engine.state import Conditions, GenerationState
@@ -49,7 +49,7 @@ AROUND_HEAD, AROUND_PERSON = 0.05, 0.012  # of the picture's height: how far new
 LEAST_PART = 0.002  # of a picture: less hair, or clothes, than this is none
 DETAIL = 8  # pixels: what is finer is kept of hair and clothes
 DRAWN = {"mood", "lips", "glasses"}  # these are drawn on the source's own faces
-OVER_ALL = {"weather"}  # falls over the source's own frames
+OVER_ALL = {"weather"}  # falls, or hangs, over the source's own frames
 PLAINLY = 1.4  # how much more than in a drawn picture a mood is shown: the source's own is still there
 PUSH, TIMID = 1.2, 0.2  # how much further large changes go; the mean square of a change that goes half as much further
 
@@ -220,9 +220,12 @@ def _changed(
     kind = weather.named(prompt) if about == OVER_ALL else None
     if kind is None:
         return None
-    return lambda frame_CYX, number: (
-        fallen(2 * frame_CYX[:, None] - 1, kind, [1.0], [number], seed, float(frame_CYX.mean()))[:, 0] / 2 + 0.5
-    )
+
+    def falls(frame_CYX: Tensor, number: int) -> Tensor:
+        frame_C1YX, light = 2 * frame_CYX[:, None] - 1, float(frame_CYX.mean())
+        return laid_on(frame_C1YX, kind, [1.0], [number], seed, light, finder)[:, 0] / 2 + 0.5
+
+    return falls
 
 
 def _softened(picture_CYX: Tensor) -> Tensor:

@@ -90,7 +90,8 @@ def composed(
             both[:, :1] = whole[:, :1]
         if film.falls_T.numel() and bool(film.falls_T[part].any()):
             numbers = range(state.window.start_frame + part.start, state.window.start_frame + part.stop)
-            both = falling.fallen(both, film.fall, film.falls_T[part].tolist(), numbers, state.request.seed, light)
+            strength_T, seed = film.falls_T[part].tolist(), state.request.seed
+            both = falling.laid_on(both, film.fall, strength_T, numbers, seed, light, parts.finder)
         frames[part] = pixels.to_uint8(both[:, :, top : top + asked.height, left : left + asked.width])
         if on_frames is not None:
             on_frames(frames[: part.stop])

@@ -112,8 +112,8 @@ _CHANGE = re.compile(
 def asked(instruction: str) -> frozenset[str]:
     """Which of "hair", "clothes", "place", "mood", "light", "weather" and "glasses" it is about; empty where anything.
 
-    Light comes alone, and so do rain and snow that are to fall and glasses that are put on: with something else it may
-    be anything.
+    Light comes alone, and so do rain, snow and fog that are to come and glasses that are put on: with something else it
+    may be anything.
     """
     text = without_quotes(instruction)
     found = {part for part, words in _FOUND.items() if words.search(text)}

@@ -1,4 +1,4 @@
-"""What a prompt lets fall from the sky: rain or snow, in seven languages, from when to when. Indoors nothing falls."""
+"""What a prompt lets fall: rain, snow or fog, in seven languages, from when to when. Indoors nothing does."""
 
 from __future__ import annotations
 
@@ -29,14 +29,24 @@ WORDS: dict[str, tuple[str, ...]] = {
         r"\bregen\b|\bregnet\b|\bregnen\b|\bregnerisch|\bregentropfen|\bnieselregen|\bnieselt",
         r"\bpluie\b|\bpleut\b|\bpleuvoir\b|\bpluvieux|\bbruine|\baverse",
     ),
+    "fog": (
+        r"\bfog(?:gy)?\b|\bmist(?:y)?\b",
+        r"[雾霧]",
+        r"もや|靄",
+        r"안개",
+        r"\bnebel\b|\bneblig|\bnebelschwaden",
+        r"\bbrouillard|\bbrume\b|\bbrumeu[xs]",
+    ),
 }
 # What speaks of it and lets nothing fall: it is over, or a coat; and a place with a roof.
 _NONE = re.compile(
-    r"\b(?:no|without|after(?: the)?|before(?: the)?|until the|stopped|stops) (?:more )?(?:rain|snow)\w*"
-    r"|\b(?:rain|snow)\w* (?:has |have )?(?:stop(?:s|ped)?|end(?:s|ed)|is over|ceases?)\b"
+    r"\b(?:no|without|after(?: the)?|before(?: the)?|until the|stopped|stops) (?:more )?(?:rain|snow|fog|mist)\w*"
+    r"|\b(?:rain|snow|fog|mist)\w* (?:has |have )?(?:stop(?:s|ped)?|end(?:s|ed)|is over|ceases?)\b"
+    r"|\b(?:fog|mist) (?:lift|clear)(?:s|ed)\b"
+    r"|\bfog (?:lights?|lamps?|horns?|machine)"
     r"|\brain ?(?:coats?|forests?|bows?|boots)|雨(?:衣|伞|傘|靴|停|后|後|上がり|林)|彩虹"
     r"|\bregen(?:bogen|schirm|mantel|jacke|wald)"
-    r"|\b(?:ohne|nach dem) (?:regen|schnee)|\b(?:sans|après la) (?:pluie|neige)",
+    r"|\b(?:ohne|nach dem) (?:regen|schnee|nebel)|\b(?:sans|après la) (?:pluie|neige|brume|brouillard)",
     re.IGNORECASE,
 )
 _INSIDE = re.compile(
@@ -58,7 +68,7 @@ _FOUND = {kind: re.compile("|".join(words), re.IGNORECASE) for kind, words in WO
 
 @dataclass(frozen=True)
 class Fall:
-    """Rain or snow between two times of the clip in seconds."""
+    """Rain, snow or fog between two times of the clip in seconds."""
 
     kind: str
     start_s: float
@@ -81,13 +91,13 @@ def falls_of(scene: str, beats: Sequence[Beat], seconds: float) -> tuple[Fall, .
 
 
 def named(text: str) -> str | None:
-    """ "rain" or "snow", which a text lets fall outside of what is said."""
+    """ "rain", "snow" or "fog", which a text lets fall, or hang, outside of what is said."""
     told = _NONE.sub(" ", without_quotes(text))
     return next((kind for kind, words in _FOUND.items() if words.search(told)), None)
 
 
 def left_of(text: str) -> str:
-    """A text without its words for rain, snow and the weather."""
+    """A text without its words for rain, snow, fog and the weather."""
     for words in (*_FOUND.values(), _WEATHER):
         text = words.sub(" ", text)
     return text
