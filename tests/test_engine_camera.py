@@ -130,8 +130,9 @@ def test_a_given_picture_comes_first_and_a_drawn_one_is_never_left(names: list[s
         return
     size = camera.canvas(seen, FRAME)
     assert seen.size_T.max() <= 1 + 1e-9
-    half = np.abs(seen.x_T) + np.abs(seen.orbit_T) / 2 + seen.size_T / 2
-    assert half.max() <= size.width / FRAME.width / 2 + 16 / FRAME.width
+    for middle in (seen.x_T, seen.x_T + seen.orbit_T):  # of what is near, and of what is far
+        assert (np.abs(middle) + seen.size_T / 2).max() <= size.width / FRAME.width / 2 + 4 / FRAME.width
+    assert size.width < 2.6 * FRAME.width and size.height < 2 * FRAME.height
 
 
 def test_a_network_that_says_nothing_shows_the_film() -> None:

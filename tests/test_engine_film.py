@@ -15,6 +15,7 @@ from torch import Tensor
 
 from muybridge import media
 from muybridge.engine import Engine, pipeline, pixels, programme, random_components, sharpen
+from muybridge.engine.anchor import Anchor, anchored
 from muybridge.engine.conditions import Said, frames_to_tensor
 from muybridge.engine.draft import goes_on
 from muybridge.engine.faces import ovals
@@ -525,6 +526,33 @@ def test_people_of_a_programme_act_and_its_light_changes_on_its_clock() -> None:
     alone, _ = film_in(engine.encode(TALK, Window(0, clock(3), 0), plan))
     assert not alone.poses_PT5.numel() and not alone.light_4T.numel()
     assert not film.fall and not film.falls_T.numel()
+
+
+@pytest.mark.parametrize("move", ["pans left", "orbits right", "pushes in"])
+def test_a_camera_of_a_programme_goes_on_from_window_to_window(move: str) -> None:
+    engine, plan, window = engine_with(painter=Brighter()), said(TALK), Window(10, clock(3), 2)
+    course = course_of(TALK, (Beat(f"the camera {move}", 1.0, 6.0),), 8.0)
+    before, _ = film_in(engine.encode(TALK, Window(0, clock(3), 0), plan, course))
+    state = engine.encode(TALK, window, None, course)
+    state = replace(state, conditions=replace(state.conditions, frames={0: torch.randn(1, 48, 1, 8, 14)}))
+    film, shown = film_in(goes_on(engine.parts, state, None, before, course))
+    start = window.start_frame
+    shared = before.num_frames - start
+    assert torch.equal(before.views_5T[:, start:], film.views_5T[:, :shared])
+    apart = (film.views_5T[:, -1] - before.views_5T[:, 0]).abs()
+    assert float(apart.max()) > 0.1  # it goes on moving
+    # As much is drawn as the whole programme sees, and each window films that picture.
+    assert film.small_CYX.shape == before.small_CYX.shape and shown.shape[3:] == (8, 14)
+    assert (before.small_CYX.shape[2] > 224) == (move != "pushes in")
+    if move == "orbits right":
+        assert torch.equal(before.poses_PT5[:, start:], film.poses_PT5[:, :shared]) and film.cover_YX.numel()
+    anchor = Anchor(before.picture_CYX[None, :, None].mean() * torch.ones(1, 48, 1, 8, 14), None)
+    engine.parts.has_roles = True
+    held = anchored(engine.parts, replace(state, conditions=replace(state.conditions, film=film)), anchor).conditions
+    assert held.anchor_BCTYX is None and held.references is not None
+    still = replace(film, views_5T=torch.zeros(0))
+    held = anchored(engine.parts, replace(state, conditions=replace(state.conditions, film=still)), anchor).conditions
+    assert held.anchor_BCTYX is not None
 
 
 def test_rain_of_a_programme_goes_on_from_window_to_window() -> None:

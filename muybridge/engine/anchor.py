@@ -8,8 +8,8 @@ in training; where the user gave a first frame, it is that frame; and it needs n
 before its person comes into the picture is anchored to the place alone: give a reference there.
 
 A base that guesses over time what is missing (flow/continuity.py) also takes the picture into that guess: what a
-window takes over is pulled back to it, so that windows cannot wander off one after the other. A camera that travels is
-held back by it, too.
+window takes over is pulled back to it, so that windows cannot wander off one after the other. Where a camera moves, it
+is not: every window films the first picture (film.py), and from elsewhere.
 
 The voice is the longest planned line's first latents, from the first window in which somebody speaks. Nothing ties a
 voice to one of several speakers, so a talk with more than one has no voice anchor.
@@ -71,7 +71,10 @@ def anchored(parts: Components, state: GenerationState, anchor: Anchor) -> Gener
         before = () if given.references is None else (given.references,)
         references = torch.cat([*before, anchor.picture_RCTYX])
         given = replace(given, references=references, text=tokens.join_texts([given.text, tag]))
-    given = replace(given, reference_audio_BAC=anchor.voice_BAC, anchor_BCTYX=anchor.picture_RCTYX)
+    is_filmed = given.film is not None and given.film.views_5T.numel() > 0
+    given = replace(
+        given, reference_audio_BAC=anchor.voice_BAC, anchor_BCTYX=None if is_filmed else anchor.picture_RCTYX
+    )
     return replace(state, conditions=given)
 
 

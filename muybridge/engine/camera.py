@@ -27,9 +27,11 @@ from muybridge.speech.moves import Move
 
 PAN, TILT, ORBIT, NEARER = 0.29, 0.25, 0.24, 0.43  # from end to end; the last one is the log of a size
 WIDER = (0.04, 0.16, 0.53)  # a reframing's way to the right, down, and the log of its size
+MOST = (0.6, 0.5, 0.5, 0.9)  # to the side, down, round and the log of a size, however many moves there are
 HELD, SHAKEN, ROLLED = 0.9, 0.03, 0.01  # size of the view in a hand that shakes; how far, in frames and radians
 # An orbit leaves in its place what is nearer to the middle than the first, and moves all that is beyond the second.
 MIDDLE, BEHIND = 0.1, 0.42
+EDGE = 0.25  # of a unit of a drawn picture's size: so much of its edge may be seen to go on
 RIM = 0.03  # of the picture's height: how far beyond a person the place behind is made up
 
 
@@ -69,6 +71,7 @@ def views(moves: Sequence[Move], num_frames: int, seed: int, is_given: bool) -> 
                 x, y, size = x + WIDER[0] * e_T, y + WIDER[1] * e_T, size + WIDER[2] * e_T
             case _:
                 shaken = 1.0
+    x, y, orbit, size = (v.clip(-most, most) for v, most in zip((x, y, orbit, size), MOST, strict=True))
     begin = 0 if is_given else slice(None)
     x, y, orbit = (v - (v[begin] if is_given else (v.max() + v.min()) / 2) for v in (x, y, orbit))
     size = np.exp(size - (size[0] if is_given else size.max()))
@@ -82,11 +85,12 @@ def views(moves: Sequence[Move], num_frames: int, seed: int, is_given: bool) -> 
 
 def canvas(seen: Views, frame: PixelSize, unit: int = 32) -> PixelSize:
     """How large a picture the views take in, in pixels that divide by `unit`, at least the frame itself."""
-    wide = 2 * (np.abs(seen.x_T) + np.abs(seen.orbit_T) / 2 + seen.size_T / 2).max() * frame.width
+    aside_T = np.maximum(np.abs(seen.x_T), np.abs(seen.x_T + seen.orbit_T))  # of what is near, and far
+    wide = 2 * (aside_T + seen.size_T / 2).max() * frame.width
     high = 2 * (np.abs(seen.y_T) + seen.size_T / 2).max() * frame.height
     return PixelSize(
-        max(frame.width, unit * round(wide / unit)),
-        max(frame.height, unit * round(high / unit)),
+        max(frame.width, unit * math.ceil(wide / unit - EDGE)),
+        max(frame.height, unit * math.ceil(high / unit - EDGE)),
     )
 
 

@@ -119,8 +119,7 @@ def _first(parts: Components, state: GenerationState, frame: PixelSize, wish: Wi
     if given is not None:
         return known(parts, state, given, wish, was_drawn=False)
     assert parts.draft is not None  # the caller has seen to it
-    seen = camera.views(wish.moves, state.window.clock.num_decoded_frames, state.request.seed, is_given=False)
-    size = camera.canvas(seen, frame) if wish.moves else frame
+    size = frame if wish.canvas is None else camera.canvas(wish.canvas, frame)
     first = _with_all(parts, parts.draft, state, size, wish)
     return known(parts, state, first, wish, was_drawn=True)
 

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from muybridge.engine import (
@@ -33,6 +32,7 @@ from muybridge.engine import (
     waving,
     worn,
 )
+from muybridge.engine.camera import Views
 from muybridge.engine.components import Components
 from muybridge.engine.conditions import Said, heard, spoken
 from muybridge.engine.falling import NOTHING, Fall
@@ -64,10 +64,12 @@ SIDES = 0.5  # radians: how far a whole orbit turns a head
 class Wishes:
     """What a first picture is to do: how camera, head, face and light move, what is said, what sounds, what falls.
 
-    In a programme the light is known from the start on, before its changes are those of a window.
+    In a programme the light is known from the start on, before its changes are those of a window. `canvas` is what the
+    camera sees in all of it, where that is more than `views`.
     """
 
-    moves: Sequence[Move] = ()
+    views: Views | None = None
+    canvas: Views | None = None
     acts: Sequence[Act] = ()
     moods: Sequence[Act] = ()
     said: Sequence[Said] = ()
@@ -85,13 +87,14 @@ class Wishes:
 
 @dataclass(frozen=True, eq=False)
 class Course:
-    """What the people of a programme do and feel, its light [4, T] and what falls in it, all on its own clock."""
+    """What the people of a programme do and feel, its light [4, T], what falls, what the camera sees: on its clock."""
 
     acts: Sequence[Act]
     moods: Sequence[Act]
     changes: Sequence[Change]
     light_4T: Tensor
     fall: Fall = NOTHING
+    views: Views | None = None
 
     def during(self, window: Window) -> Wishes:
         """What of it a window shows, on the window's clock."""
@@ -100,19 +103,26 @@ class Course:
                for of in (self.acts, self.moods)]  # fmt: skip
         numbers = (start + torch.arange(count)).clamp(max=self.light_4T.shape[1] - 1)
         light_4T = self.light_4T[:, numbers] if self.changes else None
-        return Wishes(acts=own[0], moods=own[1], changes=self.changes, light_4T=light_4T, fall=self.fall.at(numbers))
+        views = None if self.views is None else Views(*(of_T[numbers.numpy()] for of_T in self.views))
+        fall = self.fall.at(numbers)
+        return Wishes(views, self.views, own[0], own[1], changes=self.changes, light_4T=light_4T, fall=fall)
 
 
 def course_of(request: Request, beats: Sequence[Beat], seconds: float) -> Course:
-    """That of a programme of so many seconds; a camera stands in it."""
+    """That of a programme of so many seconds."""
     changes, count, is_given = (
         lights.changes_of(request.prompt, beats, seconds), round(seconds * FPS), request.image is not None
     )  # fmt: skip
     light_4T = lighting.gains(changes, count, request.seed, is_given)
     told = acts.acts_of(request.prompt, beats, seconds), moods.moods_of(request.prompt, beats, seconds)
-    return Course(
-        *told, changes, light_4T, falling.fall(weather.falls_of(request.prompt, beats, seconds), count, is_given)
-    )
+    fall = falling.fall(weather.falls_of(request.prompt, beats, seconds), count, is_given)
+    views = _seen(moves.moves_of(request.prompt, beats, seconds), count, request)
+    return Course(*told, changes, light_4T, fall, views)
+
+
+def _seen(asked: Sequence[Move], num_frames: int, request: Request) -> Views | None:
+    """What the camera sees of a first picture; None where it stands."""
+    return camera.views(asked, num_frames, request.seed, request.image is not None) if asked else None
 
 
 def wished(
@@ -128,10 +138,11 @@ def wished(
     said = spoken(plan) if voice is None else heard(parts, voice, request.language)
     if not is_alone:
         return replace(Wishes() if course is None else course.during(state.window), said=said)
-    move, act, mood = moves.asked(request), acts.asked(request), moods.asked(request)
+    act, mood = acts.asked(request), moods.asked(request)
     count = state.window.clock.num_decoded_frames
     fall = falling.fall(weather.asked(request), count, is_given=request.image is not None)
-    return Wishes(move, act, mood, said, sounds.asked(request), lights.asked(request), fall=fall)
+    views = _seen(moves.asked(request), count, request)
+    return Wishes(views, views, act, mood, said, sounds.asked(request), lights.asked(request), fall=fall)
 
 
 def known(parts: Components, state: GenerationState, first_BCTYX: Tensor, wish: Wishes, was_drawn: bool) -> Conditions:
@@ -235,7 +246,9 @@ def filmed_on(parts: Components, state: GenerationState, wish: Wishes, before: F
     size = pipeline.stages_of(parts, state.request)[0].size
     people = [Face(*place) for place in before.faces_P4.tolist()]
     film = replace(before, num_frames=state.window.clock.num_decoded_frames, falls_T=wish.fall.strength_T)
+    film = replace(film, poses_PT5=torch.zeros(0), views_5T=torch.zeros(0))
     film = _acted(parts, state, film, wish, people, before.units_PTU.numel() > 0, is_at_rest=False)
+    film = film if wish.views is None else _seen_in(film, wish.views, before.cover_YX, people)
     shown = play(replace(film, picture_CYX=before.small_CYX), parts.face_painter, size)
     latents = parts.video_codec.encode(shown.to(parts.device)).cpu()
     frames = {**state.conditions.frames, 0: latents[:, :, :1]}
@@ -293,11 +306,11 @@ def film_of(parts: Components, state: GenerationState, first: First, wish: Wishe
         strikes_K = torch.tensor(foley.strikes(sound, request.seed), dtype=torch.float64)
         heading = -1 if is_leftward(scene_of(request)) else 1
         film = replace(film, cover_YX=first.thing_YX, strikes_K=strikes_K, kind=sound.kind, heading=heading)
-    if wish.moves:
-        views = camera.views(wish.moves, num_frames, request.seed, is_given=not first.was_drawn)
-        film = replace(film, views_5T=torch.from_numpy(np.stack(views)))
-        if views.orbit_T.any() and count == 1 and parts.finder is not None and first.thing_YX is None:
-            film = _with_sides(film, parts.finder.covers(first.picture_CYX)["person"], views.orbit_T, first.people)
+    if wish.views is not None:
+        goes_round = wish.canvas is not None and bool(wish.canvas.orbit_T.any())
+        has_sides = goes_round and count == 1 and parts.finder is not None and first.thing_YX is None
+        cover_YX = parts.finder.covers(first.picture_CYX)["person"] if has_sides and parts.finder else torch.zeros(0)
+        film = _seen_in(film, wish.views, cover_YX, first.people)
     return film
 
 
@@ -337,8 +350,15 @@ def _acted(
     return film if wish.light_4T is None else replace(film, light_4T=wish.light_4T)
 
 
-def _with_sides(film: Film, cover_YX: Tensor, orbit_T: NDArray[np.float64], people: Sequence[Face]) -> Film:
-    """The film of one person whom the camera goes around: the head shows its sides, what is behind it passes."""
+def _seen_in(film: Film, views: Views, cover_YX: Tensor, people: Sequence[Face]) -> Film:
+    """The film as a camera sees it. Of one person whom it goes around, and who is covered, it shows the head's sides.
+
+    What is behind passes.
+    """
+    film = replace(film, views_5T=torch.from_numpy(np.stack(views)))
+    if not cover_YX.numel() or film.strikes_K.numel():
+        return film
+    orbit_T = views.orbit_T
     poses_PT5 = film.poses_PT5.clone() if film.poses_PT5.numel() else torch.zeros(1, film.num_frames, 5)
     poses_PT5[..., 0] += torch.from_numpy(SIDES * orbit_T / camera.ORBIT).float()
     return replace(film, cover_YX=cover_YX, poses_PT5=poses_PT5, faces_P4=torch.tensor(list(people)))
