@@ -135,6 +135,28 @@ def test_a_given_picture_comes_first_and_a_drawn_one_is_never_left(names: list[s
     assert size.width < 2.6 * FRAME.width and size.height < 2 * FRAME.height
 
 
+def test_around_somebody_the_place_passes_far_and_goes_on_as_its_mirror_image() -> None:
+    """A slope stands for the place, a bright block for who is in front: it stays, and is nowhere else."""
+    seen = views((Move("orbit right", 0.0, 2.0),), 51, 0, is_given=False)
+    size = camera.canvas(seen, FRAME)
+    near = torch.zeros(size.height, size.width)
+    near[40:, size.width // 2 - 20 : size.width // 2 + 20] = 1.0
+    place = slope(1)(size.height, size.width).expand(3, -1, -1)
+    picture = torch.lerp(place, torch.ones(3, 1, 1), near)
+    clip = filmed(picture[:, None], seen, FRAME, near, place[:, None])[0]
+    left, right = FRAME.width // 2 - 12, FRAME.width // 2 + 12
+    assert float(clip[:, :, 60:, left:right].min()) > 0.95  # who is near is there in every frame
+    assert float(clip[:, :, 60:, : left - 24].max()) < 0.6 and float(clip[:, :, 60:, right + 24 :].max()) < 0.6
+    half = size.width / FRAME.width / 2
+    for frame in (0, 12, 25, 40, 50):
+        for col in (5, 60, 130, 186):
+            at = (col + 0.5) / FRAME.width - 0.5 + camera.ROUND * seen.orbit_T[frame]
+            at = 2 * half - at if at > half else -2 * half - at if at < -half else at  # its mirror image
+            if abs(abs(at) - half) > 0.02:
+                assert float(clip[0, frame, 5, col]) == pytest.approx(at * 0.5, abs=0.01), (frame, col)
+    assert abs(camera.ROUND * seen.orbit_T[0]) > 0.3
+
+
 def test_a_network_that_says_nothing_shows_the_film() -> None:
     """The guess over time of what stands still, with the known motion put back, is the first picture in motion."""
     parts = replace(random_components("tiny", seed=3, shape=SHAPE), upscaler=None, enlarges_pixels=True)

@@ -19,11 +19,12 @@ from muybridge.engine.anchor import Anchor, anchored
 from muybridge.engine.conditions import Said, frames_to_tensor
 from muybridge.engine.draft import goes_on
 from muybridge.engine.faces import ovals
-from muybridge.engine.film import Wishes, course_of, phones_of
+from muybridge.engine.film import phones_of
 from muybridge.engine.first import lender, side_by_side, whose
 from muybridge.engine.meter import a_part
 from muybridge.engine.projector import Drawn, _cover, _shown, composed, in_tone, latent_of, play, size_of
 from muybridge.engine.state import Conditions, Film, GenerationState
+from muybridge.engine.wishes import Wishes, course_of
 from muybridge.flow.continuity import Continuity
 from muybridge.flow.scaling import from_noise
 from muybridge.model.finder import KINDS, Face
@@ -526,6 +527,21 @@ def test_people_of_a_programme_act_and_its_light_changes_on_its_clock() -> None:
     alone, _ = film_in(engine.encode(TALK, Window(0, clock(3), 0), plan))
     assert not alone.poses_PT5.numel() and not alone.light_4T.numel()
     assert not film.fall and not film.falls_T.numel()
+
+
+def test_behind_whom_the_camera_goes_around_the_place_is_painted_where_it_was_drawn(tmp_path: Path) -> None:
+    engine = engine_with(painter=Brighter())
+    around = TALK.replace(prompt="A woman at a desk. The camera orbits to the left.")
+    plain, _ = film_in(engine.encode(around))
+    engine.parts.picture_painter = Lighter()
+    film, _ = film_in(engine.encode(around))
+    assert film.behind_CYX.shape == film.picture_CYX.shape == plain.behind_CYX.shape
+    assert float(film.behind_CYX.mean() - plain.behind_CYX.mean()) > 0.05
+    still, _ = film_in(engine.encode(around.replace(prompt="A woman at a desk. She nods. The camera pans left.")))
+    assert not still.behind_CYX.numel()
+    image = picture(tmp_path / "a.png", width=448, height=256)
+    given, _ = film_in(engine.encode(around.replace(image=image)))
+    assert given.behind_CYX.shape == given.picture_CYX.shape
 
 
 @pytest.mark.parametrize("move", ["pans left", "orbits right", "pushes in"])

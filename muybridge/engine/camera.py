@@ -5,7 +5,7 @@ prompt names (speech/moves.py) become a view for every frame, the first picture 
 takes the latents of that for its guess over time (flow/continuity.py), in which it puts what moves by itself. Where the
 picture is drawn from words (draft.py) as much of it is drawn as the camera will see. A picture that was given goes on
 beyond its edges as the edge itself: its mirror image would show people twice. Near and far are told apart in an orbit
-alone: who stands in front stays, and the place passes behind.
+alone: who stands in front stays, and the place passes behind, far beyond its edges: nobody is in it.
 
 Letters: T frames, C colours, Y X rows and columns. Lengths are in widths and heights of the clip's frame.
 """
@@ -31,6 +31,7 @@ MOST = (0.6, 0.5, 0.5, 0.9)  # to the side, down, round and the log of a size, h
 HELD, SHAKEN, ROLLED = 0.9, 0.03, 0.01  # size of the view in a hand that shakes; how far, in frames and radians
 # An orbit leaves in its place what is nearer to the middle than the first, and moves all that is beyond the second.
 MIDDLE, BEHIND = 0.1, 0.42
+ROUND = 3.0  # times as far as that passes what is behind somebody who is known: no person is in it to be seen twice
 EDGE = 0.25  # of a unit of a drawn picture's size: so much of its edge may be seen to go on
 RIM = 0.03  # of the picture's height: how far beyond a person the place behind is made up
 
@@ -94,10 +95,17 @@ def canvas(seen: Views, frame: PixelSize, unit: int = 32) -> PixelSize:
     )
 
 
-def filmed(pictures_CTYX: Tensor, seen: Views, frame: PixelSize, near_YX: Tensor | None = None) -> Tensor:
+def filmed(
+    pictures_CTYX: Tensor,
+    seen: Views,
+    frame: PixelSize,
+    near_YX: Tensor | None = None,
+    behind_CTYX: Tensor | None = None,
+) -> Tensor:
     """[1, C, T, Y, X]: one picture, or one for each view, at the frame's size; beyond its edges the edge goes on.
 
-    An orbit moves all but what `near_YX` covers of the picture, or where that is not known, all but its middle.
+    An orbit moves all but what `near_YX` covers of the picture, and there its place goes on as its mirror image; where
+    that is not known, it moves all but its middle. `behind` are pictures of that place, where there are any.
     """
     rows, cols = pictures_CTYX.shape[2:]
     last = pictures_CTYX.shape[1] - 1
@@ -114,7 +122,11 @@ def filmed(pictures_CTYX: Tensor, seen: Views, frame: PixelSize, near_YX: Tensor
         picture_CYX = pictures_CTYX[:, min(number, last)].float()
         if near_YX is not None and orbit:
             near = torch.cat([picture_CYX, near_YX[None]])
-            far_CYX = _looked(filled(picture_CYX, grown(near_YX, RIM)), wide * (at_x + orbit), high * at_y)
+            far_x = wide * (at_x + ROUND * orbit)
+            place_CYX = without(picture_CYX, near_YX)
+            if behind_CTYX is not None:
+                place_CYX = behind_CTYX[:, min(number, behind_CTYX.shape[1] - 1)].float()
+            far_CYX = _looked(place_CYX, far_x, high * at_y, "reflection")
             near_CYX = _looked(near, wide * at_x, high * at_y)
             frames.append(torch.lerp(far_CYX, near_CYX[:-1], near_CYX[-1:].clamp(0, 1)))
             continue
@@ -124,11 +136,16 @@ def filmed(pictures_CTYX: Tensor, seen: Views, frame: PixelSize, near_YX: Tensor
     return torch.stack(frames, 1)[None].clamp(-1, 1)
 
 
-def _looked(picture_CYX: Tensor, x_YX: Tensor, y_YX: Tensor) -> Tensor:
-    """[C, Y, X]: a picture at places from its middle, in widths and heights of it."""
+def without(picture_CYX: Tensor, near_YX: Tensor) -> Tensor:
+    """[C, Y, X]: the picture's place as it may go on behind what is covered."""
+    return filled(picture_CYX, grown(near_YX, RIM).clamp(0, 1))
+
+
+def _looked(picture_CYX: Tensor, x_YX: Tensor, y_YX: Tensor, beyond: str = "border") -> Tensor:
+    """[C, Y, X]: a picture at places from its middle, in widths and heights of it; what is `beyond` its edges."""
     grid = torch.stack([2 * x_YX, (2 * y_YX).expand_as(x_YX)], -1)[None].float()
     found: Tensor = torch.nn.functional.grid_sample(
-        picture_CYX[None], grid, mode="bicubic", padding_mode="border", align_corners=False
+        picture_CYX[None], grid, mode="bicubic", padding_mode=beyond, align_corners=False
     )
     return found[0]
 

@@ -23,7 +23,7 @@ from torch import Tensor
 from muybridge.engine import backdrop, camera, pipeline
 from muybridge.engine.components import Components, Denoiser, Finds
 from muybridge.engine.conditions import spoken
-from muybridge.engine.film import Course, Wishes, filmed_on, known, wished
+from muybridge.engine.film import filmed_on, known
 from muybridge.engine.first import decoded, scene_of, scene_words, side_by_side
 from muybridge.engine.layers import KINDS, WIDEST, one, place_of
 from muybridge.engine.left_alone import (
@@ -39,6 +39,7 @@ from muybridge.engine.pairs import Alone, together
 from muybridge.engine.recolour import cover_of, gains, place_light
 from muybridge.engine.sharpen import painted
 from muybridge.engine.state import Conditions, Film, GenerationState
+from muybridge.engine.wishes import Course, Wishes, wished
 from muybridge.flow.noise import noise
 from muybridge.request import MAX_PROMPT_CHARS, Request
 from muybridge.shapes import Clock, PixelSize, Window

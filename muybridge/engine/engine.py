@@ -18,10 +18,10 @@ from muybridge.engine import pipeline
 from muybridge.engine.clip import Clip
 from muybridge.engine.components import Components
 from muybridge.engine.draft import begun
-from muybridge.engine.film import Course
 from muybridge.engine.meter import Meter, Progress, Timed
 from muybridge.engine.offload import leave
 from muybridge.engine.state import GenerationState
+from muybridge.engine.wishes import Course
 from muybridge.request import Request
 from muybridge.shapes import Cost, Window, cost
 

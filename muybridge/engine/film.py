@@ -1,8 +1,9 @@
 """What is known of a clip from its first picture: a film of it in which people speak, feel and act, and a camera moves.
 
-Phones, moods, gestures, moves and strikes are known from the words and the plan (faces.py, acting.py, camera.py,
-layers.py). The base takes the latents of the film for its guess over time and adds what a drawing on a still picture
-lacks. The film has its picture as large as the clip is delivered, and projector.py puts both together.
+Phones, moods, gestures, moves and strikes are known from the words and the plan (wishes.py), and drawn by faces.py,
+acting.py, camera.py and layers.py. The base takes the latents of the film for its guess over time and adds what a
+drawing on a still picture lacks. The film has its picture as large as the clip is delivered, and projector.py puts both
+together.
 
 Letters: T frames, C colours or channels, Y X rows and columns.
 """
@@ -11,8 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -23,7 +23,6 @@ from muybridge.engine import (
     camera,
     elements,
     faces,
-    falling,
     foley,
     galloping,
     layers,
@@ -34,115 +33,23 @@ from muybridge.engine import (
 )
 from muybridge.engine.camera import Views
 from muybridge.engine.components import Components
-from muybridge.engine.conditions import Said, heard, spoken
-from muybridge.engine.falling import NOTHING, Fall
+from muybridge.engine.conditions import Said
 from muybridge.engine.first import First, decoded, large, lender, scene_of, scene_words, whose
-from muybridge.engine.projector import play
+from muybridge.engine.projector import enlarged, play
 from muybridge.engine.recolour import dyed
 from muybridge.engine.state import Conditions, Film, GenerationState
+from muybridge.engine.wishes import Wishes
 from muybridge.model.finder import Face
-from muybridge.request import Beat, Request
-from muybridge.shapes import FPS, Window
-from muybridge.speech import acts, lights, moods, moves, sounds, weather
+from muybridge.request import Request
+from muybridge.shapes import FPS
+from muybridge.speech import lights
 from muybridge.speech.acts import Act
 from muybridge.speech.durations import Phone
 from muybridge.speech.glasses import glasses_of
-from muybridge.speech.lights import Change
 from muybridge.speech.looks import PLAIN, coat_of, colours_of, skin_of
-from muybridge.speech.moves import Move
 from muybridge.speech.places import NUM_PLACES, is_about_people, is_leftward, place_of, places
-from muybridge.speech.sounds import Sound
 
-if TYPE_CHECKING:
-    from muybridge.speech.pacing import Plan
-
-
-SIDES = 0.5  # radians: how far a whole orbit turns a head
-
-
-@dataclass(frozen=True)
-class Wishes:
-    """What a first picture is to do: how camera, head, face and light move, what is said, what sounds, what falls.
-
-    In a programme the light is known from the start on, before its changes are those of a window. `canvas` is what the
-    camera sees in all of it, where that is more than `views`.
-    """
-
-    views: Views | None = None
-    canvas: Views | None = None
-    acts: Sequence[Act] = ()
-    moods: Sequence[Act] = ()
-    said: Sequence[Said] = ()
-    sounds: Sequence[Sound] = ()
-    changes: Sequence[Change] = ()
-    light_4T: Tensor | None = None
-    fall: Fall = NOTHING
-
-    @property
-    def struck(self) -> str | None:
-        """The kind of thing that is seen to be struck, or to stride, else that moves in its place; None without one."""
-        told = [sound.kind for sound in self.sounds]
-        return next((kind for kinds in (layers.KINDS, elements.KINDS) for kind in told if kind in kinds), None)
-
-
-@dataclass(frozen=True, eq=False)
-class Course:
-    """What the people of a programme do and feel, its light [4, T], what falls, what the camera sees: on its clock."""
-
-    acts: Sequence[Act]
-    moods: Sequence[Act]
-    changes: Sequence[Change]
-    light_4T: Tensor
-    fall: Fall = NOTHING
-    views: Views | None = None
-
-    def during(self, window: Window) -> Wishes:
-        """What of it a window shows, on the window's clock."""
-        start, count = window.start_frame, window.clock.num_decoded_frames
-        own = [[replace(act, start_s=act.start_s - start / FPS, end_s=act.end_s - start / FPS) for act in of]
-               for of in (self.acts, self.moods)]  # fmt: skip
-        numbers = (start + torch.arange(count)).clamp(max=self.light_4T.shape[1] - 1)
-        light_4T = self.light_4T[:, numbers] if self.changes else None
-        views = None if self.views is None else Views(*(of_T[numbers.numpy()] for of_T in self.views))
-        fall = self.fall.at(numbers)
-        return Wishes(views, self.views, own[0], own[1], changes=self.changes, light_4T=light_4T, fall=fall)
-
-
-def course_of(request: Request, beats: Sequence[Beat], seconds: float) -> Course:
-    """That of a programme of so many seconds."""
-    changes, count, is_given = (
-        lights.changes_of(request.prompt, beats, seconds), round(seconds * FPS), request.image is not None
-    )  # fmt: skip
-    light_4T = lighting.gains(changes, count, request.seed, is_given)
-    told = acts.acts_of(request.prompt, beats, seconds), moods.moods_of(request.prompt, beats, seconds)
-    fall = falling.fall(weather.falls_of(request.prompt, beats, seconds), count, is_given)
-    views = _seen(moves.moves_of(request.prompt, beats, seconds), count, request)
-    return Course(*told, changes, light_4T, fall, views)
-
-
-def _seen(asked: Sequence[Move], num_frames: int, request: Request) -> Views | None:
-    """What the camera sees of a first picture; None where it stands."""
-    return camera.views(asked, num_frames, request.seed, request.image is not None) if asked else None
-
-
-def wished(
-    parts: Components, state: GenerationState, plan: Plan | None, is_alone: bool, course: Course | None = None
-) -> Wishes:
-    """That of a request; nothing where nothing is guessed over time.
-
-    Where a clip does not stand alone its people speak, and do what the programme's `course` says.
-    """
-    if not pipeline.guesses(parts):
-        return Wishes()
-    request, voice = state.request, state.conditions.voice_BAC
-    said = spoken(plan) if voice is None else heard(parts, voice, request.language)
-    if not is_alone:
-        return replace(Wishes() if course is None else course.during(state.window), said=said)
-    act, mood = acts.asked(request), moods.asked(request)
-    count = state.window.clock.num_decoded_frames
-    fall = falling.fall(weather.asked(request), count, is_given=request.image is not None)
-    views = _seen(moves.asked(request), count, request)
-    return Wishes(views, views, act, mood, said, sounds.asked(request), lights.asked(request), fall=fall)
+SIDES = 0.8  # radians: how far a whole orbit turns a head
 
 
 def known(parts: Components, state: GenerationState, first_BCTYX: Tensor, wish: Wishes, was_drawn: bool) -> Conditions:
@@ -194,10 +101,29 @@ def known(parts: Components, state: GenerationState, first_BCTYX: Tensor, wish: 
     film = replace(film, picture_CYX=picture_CYX, small_CYX=small.picture_CYX)
     if was_drawn and lent is None and len(found) == 1:
         film = replace(film, worn_YX=_worn(parts, state.request, picture_CYX, found[0]))
-    if was_drawn and film.kind in layers.KINDS and parts.picture_painter is not None:  # its place is painted, too
+    return replace(conditions, film_BCTYX=latents, film=replace(film, behind_CYX=_behind(parts, state, bare, film)))
+
+
+def _behind(parts: Components, state: GenerationState, bare: First, film: Film) -> Tensor:
+    """[C, Y, X]: a large film's place without what is struck in it, or whom the camera goes around; empty for neither.
+
+    That of a drawn picture is painted, too.
+    """
+    is_round, is_painted = _goes_round(film), bare.was_drawn and parts.picture_painter is not None
+    if film.kind in layers.KINDS and is_painted:
         place_CYX = layers.without(bare.picture_CYX, film.cover_YX, film.kind)
-        film = replace(film, behind_CYX=large(parts, state.request, replace(bare, picture_CYX=place_CYX)))
-    return replace(conditions, film_BCTYX=latents, film=film)
+    elif is_round and is_painted:
+        place_CYX = camera.without(bare.picture_CYX, film.cover_YX)
+    elif is_round:
+        return camera.without(film.picture_CYX, enlarged(film.cover_YX, film.picture_CYX))
+    else:
+        return torch.zeros(0)
+    return large(parts, state.request, replace(bare, picture_CYX=place_CYX, people=()))
+
+
+def _goes_round(film: Film) -> bool:
+    """Whether a camera goes around somebody in front."""
+    return film.views_5T.numel() > 0 and film.cover_YX.numel() > 0 and not film.strikes_K.numel()
 
 
 def _worn(parts: Components, request: Request, picture_CYX: Tensor, face: Face) -> Tensor:
@@ -249,7 +175,8 @@ def filmed_on(parts: Components, state: GenerationState, wish: Wishes, before: F
     film = replace(film, poses_PT5=torch.zeros(0), views_5T=torch.zeros(0))
     film = _acted(parts, state, film, wish, people, before.units_PTU.numel() > 0, is_at_rest=False)
     film = film if wish.views is None else _seen_in(film, wish.views, before.cover_YX, people)
-    shown = play(replace(film, picture_CYX=before.small_CYX), parts.face_painter, size)
+    small = replace(film, picture_CYX=before.small_CYX, behind_CYX=torch.zeros(0))
+    shown = play(small, parts.face_painter, size)
     latents = parts.video_codec.encode(shown.to(parts.device)).cpu()
     frames = {**state.conditions.frames, 0: latents[:, :, :1]}
     motion = latents - _lasting(_standing(parts, shown[:, :, :1]), latents.shape[2])

@@ -29,10 +29,10 @@ from muybridge.engine.components import Components
 from muybridge.engine.conditions import frames_to_tensor
 from muybridge.engine.draft import goes_on
 from muybridge.engine.engine import Engine
-from muybridge.engine.film import course_of
 from muybridge.engine.meter import Progress
 from muybridge.engine.state import Film, GenerationState
 from muybridge.engine.windows import plan_windows
+from muybridge.engine.wishes import course_of
 from muybridge.request import MAX_PROMPT_CHARS, Beat, Request, timed_beats
 from muybridge.shapes import FPS, MAX_SECONDS, STRIDE_T, WINDOW_SECONDS, PixelSize, Window, sample_at_frame
 from muybridge.speech.script import NAME_OF, parse_script

@@ -166,7 +166,7 @@ def _drawn(film: Film, painter: PaintsFaces | None) -> Drawn:
     if film.kind == galloping.KIND:
         begins_s = strikes_K[0], strikes_K[1]
         return Drawn(changes, galloping.moving(film.picture_CYX, begins_s, film.heading, film.coat))
-    cover_YX = _enlarged(film.cover_YX, film.picture_CYX)
+    cover_YX = enlarged(film.cover_YX, film.picture_CYX)
     if film.kind in elements.KINDS:
         return Drawn(changes, elements.moving(film.picture_CYX, cover_YX, strikes_K, film.kind))
     behind_CYX = film.behind_CYX if film.behind_CYX.numel() else None
@@ -176,8 +176,10 @@ def _drawn(film: Film, painter: PaintsFaces | None) -> Drawn:
 def _shown(film: Film, drawn: Drawn, frames: slice, frame: PixelSize) -> Tensor:
     """[1, C, T, Y, X]: some frames of a film, or its one picture where nothing moves."""
     film_CTYX = faces.changed(film.picture_CYX, drawn.changes, frames)
+    has_behind = film.behind_CYX.shape == film.picture_CYX.shape and not film.strikes_K.numel()
+    behind_CTYX = film.behind_CYX[:, None] if has_behind else film.behind_CYX
     if film.worn_YX.numel():
-        film_CTYX = worn.put_on(film_CTYX, _enlarged(film.worn_YX, film.picture_CYX))
+        film_CTYX = worn.put_on(film_CTYX, enlarged(film.worn_YX, film.picture_CYX))
     if drawn.struck is not None:
         numbers = range(*frames.indices(film.num_frames))
         film_CTYX = film_CTYX + drawn.struck(numbers) - film.picture_CYX[:, None]
@@ -186,8 +188,10 @@ def _shown(film: Film, drawn: Drawn, frames: slice, frame: PixelSize) -> Tensor:
         film_CTYX = film_CTYX.expand(-1, waves_2T.shape[1], -1, -1)
         film_CTYX = waving.waved(film_CTYX, waves_2T, film.arm_2C, Face(*film.faces_P4[0].tolist()))
     if film.light_4T.numel():
-        shade_YX = _enlarged(film.shade_YX, film.picture_CYX) if film.shade_YX.numel() else film.shade_YX
+        shade_YX = enlarged(film.shade_YX, film.picture_CYX) if film.shade_YX.numel() else film.shade_YX
         film_CTYX = lighting.lit(film_CTYX, lighting.logs_of(film.light_4T[:, frames], shade_YX))
+        if has_behind:
+            behind_CTYX = lighting.lit(behind_CTYX, lighting.logs_of(film.light_4T[:, frames], torch.zeros(0)))
     poses_PT5 = film.poses_PT5[:, frames] if film.poses_PT5.numel() else ()
     for place, poses_T5 in zip(film.faces_P4.tolist(), poses_PT5, strict=False):  # of nobody where nobody acts
         film_CTYX = acting.acted(film_CTYX.expand(-1, len(poses_T5), -1, -1), Face(*place), poses_T5)
@@ -195,12 +199,12 @@ def _shown(film: Film, drawn: Drawn, frames: slice, frame: PixelSize) -> Tensor:
         still = camera.views((), film_CTYX.shape[1], 0, is_given=True)
         seen = camera.Views(*film.views_5T[:, frames].numpy()) if film.views_5T.numel() else still
         is_in_front = film.cover_YX.numel() and not film.strikes_K.numel()
-        near_YX = _enlarged(film.cover_YX, film.picture_CYX) if is_in_front else None
-        return camera.filmed(film_CTYX, seen, frame, near_YX)
+        near_YX = enlarged(film.cover_YX, film.picture_CYX) if is_in_front else None
+        return camera.filmed(film_CTYX, seen, frame, near_YX, behind_CTYX if has_behind else None)
     return film_CTYX[None]
 
 
-def _enlarged(cover_YX: Tensor, picture_CYX: Tensor) -> Tensor:
+def enlarged(cover_YX: Tensor, picture_CYX: Tensor) -> Tensor:
     """A cover at a picture's size."""
     size = picture_CYX.shape[1:]
     return torch.nn.functional.interpolate(cover_YX[None, None], size, mode="bilinear", align_corners=False)[0, 0]
