@@ -26,7 +26,7 @@ def test_each_transformer_has_the_numbers_of_its_size(name: str, size: str) -> N
         model.config, video_moments=(), audio_moments=(), rest_moments=(), rest_products=(), start_noise=1.0,
         distilled=False, video_lasting=(), video_fading=(), video_fading_units=(), video_kept=(),
     )  # fmt: skip
-    assert found == wanted
+    assert found == replace(wanted, video_step=1 if name == "draft" else 2)  # decision 108
     assert sum(t.numel() for t in model.state_dict().values()) == num_parameters(wanted)
 
 
